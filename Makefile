@@ -1,0 +1,101 @@
+# boxd for Lua. `make` builds build/boxd.so and build/boxdlua.
+# Every package needed is named in scripts/deps.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+LUA ?= lua5.4
+LUA_VERSION := 5.4
+LUA_PC ?= lua5.4
+BUILD ?= build
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+
+OPT ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
+CFLAGS ?=
+SANITIZE ?=
+
+pc = $(shell $(PKG_CONFIG) $(1))
+LUA_CFLAGS := $(call pc,--cflags $(LUA_PC))
+DEP_CFLAGS := $(call pc,--cflags grpc libprotobuf-c libcjson libcurl openssl)
+
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
+  -ffunction-sections -fdata-sections $(OPT) $(WARN) $(SANITIZE) \
+  -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
+
+# gRPC linked statically halves the time boxdlua takes to start.
+GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
+  $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares -labsl_%, \
+    $(call pc,--static --libs grpc)) \
+  -Wl,--end-group -Wl,-Bdynamic
+COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -ldl
+
+SO_SRC := $(wildcard src/core/*.c) \
+  $(filter-out src/bind/serve%,$(wildcard src/bind/*.c))
+EXE_SRC := src/main.c $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
+LUA_SRC := $(sort $(wildcard lua/boxd/*.lua lua/boxd/*/*.lua))
+
+SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
+EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
+  $(BUILD)/proto/boxd_desc.o
+
+.PHONY: all test check asan bench install clean
+all: $(BUILD)/boxd.so $(BUILD)/boxdlua
+
+include proto/rules.mk
+
+# nodelete: gRPC's threads may outlive a lua_close.
+$(BUILD)/boxd.so: $(SO_OBJ)
+	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
+	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
+
+# Scripts load C modules into boxdlua: they need Lua's own symbols, no others.
+$(BUILD)/lua.sym: | $(BUILD)
+	echo '{ lua_*; luaL_*; luaopen_*; };' > $@
+
+$(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
+	$(CC) $(SANITIZE) $(LDFLAGS) -Wl,--gc-sections \
+	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
+	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic $(GRPC_STATIC) $(COMMON_LIBS) \
+	  -lssl -lz -lstdc++ -lm -pthread
+
+$(BUILD)/embedded.c: scripts/embed.lua $(LUA_SRC) | $(BUILD)
+	$(LUA) scripts/embed.lua $(LUA_SRC) > $@.new && mv $@.new $@
+
+$(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Generated code meets our flags except the warnings.
+$(BUILD)/%.o: $(BUILD)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -w -MMD -MP -c -o $@ $<
+
+$(BUILD):
+	mkdir -p $@
+
+test: all
+	sh scripts/test
+
+check:
+	luacheck -q lua spec scripts
+	$(MAKE) BUILD=$(BUILD)/check OPT=-O2 CFLAGS=-Werror all
+
+asan:
+	sh scripts/asan
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin \
+	  $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION) \
+	  $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/boxd
+	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(PREFIX)/bin/boxdlua
+	$(INSTALL) -m 755 $(BUILD)/boxd.so \
+	  $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/boxd.so
+	for f in $(LUA_SRC); do $(INSTALL) -D -m 644 $$f \
+	  $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/$${f#lua/} || exit 1; done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(SO_OBJ:.o=.d) $(EXE_OBJ:.o=.d)
