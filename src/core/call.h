@@ -1,0 +1,77 @@
+/*
+** call: one RPC. Reference-counted: the owner holds one, every batch under way
+** another, so a call whose owner is gone is cancelled and ends by itself.
+**
+** Life: bx_call_new, then bx_call_unary or bx_call_start. The token is fetched
+** first (auth), the deadline covers that as well. `finished` is set exactly
+** once for every started call, also after a cancellation; then `error` says how
+** it ended (class BX_OK: status OK) and, for a unary call, `reply` is there.
+** A stream has one message in flight each way: bx_call_send while `sending`, or
+** bx_call_recv while `receiving`, is the caller's mistake (asserted).
+*/
+#ifndef BX_CALL_H
+#define BX_CALL_H
+
+#include <grpc/grpc.h>
+
+#include "auth.h"
+#include "channel.h"
+#include "error.h"
+#include "op.h"
+
+struct bx_call {
+  unsigned refs;
+  bx_channel *channel;
+  bx_call *prev, *next; /* in channel->calls */
+  bx_auth *auth;
+  const char *method;   /* "/boxd.api.v1.BoxdApi/GetVm"; must outlive it */
+  grpc_call *call;      /* NULL until the token is there */
+  double deadline;
+  bx_timer timer;       /* the deadline, while there is no gRPC call yet */
+  bx_auth_wait wait;
+  bx_tag start_tag, status_tag, send_tag, recv_tag;
+  bool streaming, started, closing; /* closing: half-close asked for */
+  bool sending, receiving;
+
+  bx_event finished;
+  bx_error error;
+  grpc_byte_buffer *reply;
+
+  bx_event sent;              /* nothing is being sent: the next may go */
+  bx_event received;          /* the message asked for is in `message` */
+  grpc_byte_buffer *message;  /* NULL after `received`: the stream is over */
+  void (*on_receive)(bx_call *c); /* before received is set, or NULL */
+  void (*on_finish)(bx_call *c);  /* before finished is set, or NULL */
+  void *owner;                    /* for the hooks; NULL once released */
+
+  grpc_byte_buffer *request;
+  grpc_metadata metadata;
+  grpc_metadata_array initial, trailing;
+  grpc_status_code status;
+  grpc_slice details;
+  grpc_slice bearer;
+};
+
+/* deadline: a time of bx_now, or BX_FOREVER. */
+bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
+                     double deadline);
+bx_call *bx_call_ref(bx_call *c);
+void bx_call_unref(bx_call *c);
+
+/* One request, one reply. Takes the request. */
+void bx_call_unary(bx_call *c, grpc_byte_buffer *request);
+
+/* A stream. A first request (taken; may be NULL) goes out with the headers,
+** and is the only one when half_close. */
+void bx_call_start(bx_call *c, grpc_byte_buffer *request, bool half_close);
+
+/* Takes the message (NULL: only half-close). Resets `sent`. */
+void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close);
+
+/* Asks for the next message. Resets `received`. */
+void bx_call_recv(bx_call *c);
+
+/* Ends it: `finished` comes with CANCELLED unless it had ended. Idempotent. */
+void bx_call_cancel(bx_call *c);
+
+#endif

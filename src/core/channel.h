@@ -1,0 +1,43 @@
+/*
+** channel: a connection to one endpoint, shared by the calls made on it.
+** Reference-counted: the Compute holds one, every call another.
+*/
+#ifndef BX_CHANNEL_H
+#define BX_CHANNEL_H
+
+#include <grpc/grpc.h>
+
+#include "error.h"
+#include "loop.h"
+
+typedef struct bx_call bx_call;
+
+typedef struct bx_channel_config {
+  const char *target;         /* "host:port" */
+  bool tls;
+  const char *ca_file;        /* PEM roots instead of the system's, or NULL */
+  double keepalive;           /* seconds between pings; 0: none */
+  const char *service_config; /* gRPC service config, JSON, or NULL */
+} bx_channel_config;
+
+#define BX_MESSAGE_BYTES_MAX (64 << 20) /* a message either way */
+
+typedef struct bx_channel {
+  unsigned refs;
+  bx_loop *loop;
+  grpc_channel *channel;
+  bx_call *calls; /* those under way */
+  bool closed;
+} bx_channel;
+
+/* Does not touch the network. NULL and e filled on failure (a ca_file that
+** can't be read, gRPC that can't start). */
+bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
+                           bx_error *e);
+void bx_channel_unref(bx_channel *ch);
+
+/* Cancels every call under way (each ends with CANCELLED) and refuses new
+** ones. Idempotent. */
+void bx_channel_close(bx_channel *ch);
+
+#endif

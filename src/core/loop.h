@@ -1,0 +1,62 @@
+/*
+** loop: THE event loop. One completion queue, timers, ready waiters. All of it
+** belongs to one thread; other threads only wake it, through io.
+**
+** The queue (and with it gRPC) is made when something first has to wait or to
+** call, so that a script that does neither starts at once.
+*/
+#ifndef BX_LOOP_H
+#define BX_LOOP_H
+
+#include <grpc/grpc.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "error.h"
+#include "op.h"
+
+typedef struct bx_io bx_io;
+
+typedef struct bx_timer bx_timer;
+struct bx_timer {
+  double at;    /* monotonic seconds */
+  size_t index; /* place in the heap + 1; 0: not running */
+  void (*fire)(bx_timer *t);
+};
+
+#define BX_FOREVER INFINITY
+
+/* Monotonic seconds, the clock of every time in this project. */
+double bx_now(void);
+
+/* A time of bx_now as gRPC wants it; BX_FOREVER is gRPC's infinity. */
+gpr_timespec bx_timespec(double at);
+
+/* NULL only when memory is out. The caller frees it with bx_loop_free. */
+bx_loop *bx_loop_new(void);
+
+/* Ends io, shuts the queue down, drains it (tags fire with ok = false as their
+** batches end) and frees it. Every channel, call and server of the loop must
+** have been released before. */
+void bx_loop_free(bx_loop *loop);
+
+/* The queue, made now if need be; NULL and e filled when gRPC can't start. */
+grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e);
+
+/* Waits for one event of the queue or one timer and fires it, then whatever
+** else is there already; returns at `until` at the latest, and at once when a
+** waiter is ready. Never enters Lua. */
+bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e);
+
+/* The next ready waiter, taken off the list; NULL: none. */
+bx_waiter *bx_loop_ready(bx_loop *loop);
+
+/* Starts t, or moves it when it runs already. Firing stops it.
+** False when memory is out (t then does not run). */
+bool bx_timer_start(bx_loop *loop, bx_timer *t, double at);
+void bx_timer_stop(bx_loop *loop, bx_timer *t);
+
+/* The loop's io, started at the first use. NULL and e filled on failure. */
+bx_io *bx_loop_io(bx_loop *loop, bx_error *e);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+** op: what is waited for, and who waits.
+**
+** An event is a condition inside a longer-lived object (a call, a task, a
+** process); a waiter is embedded in whoever wants to be run when it is set.
+** Neither allocates. Setting an event moves its waiters to the loop's ready
+** list, from where the owner of the loop takes them one by one.
+**
+** A tag is what a gRPC batch points at. The object that holds the tag counts a
+** reference for every batch under way, so that gRPC never writes into freed
+** memory: an operation outlives its owner.
+*/
+#ifndef BX_OP_H
+#define BX_OP_H
+
+#include <stdbool.h>
+
+typedef struct bx_loop bx_loop;
+typedef struct bx_tag bx_tag;
+typedef struct bx_event bx_event;
+typedef struct bx_waiter bx_waiter;
+
+struct bx_tag {
+  void (*fire)(bx_tag *tag, bool ok); /* on the loop's thread, in bx_loop_poll */
+};
+
+/* A doubly linked list of waiters; zeroed is empty. */
+typedef struct bx_waiters {
+  bx_waiter *first, *last;
+} bx_waiters;
+
+struct bx_event {
+  bool set;
+  bx_waiters waiters;
+};
+
+struct bx_waiter {
+  bx_waiter *prev, *next;
+  bx_waiters *in; /* the list it is in: an event's, the ready list, or NULL */
+};
+
+/* Queues w until ev is set; w must be in no list. Ready at once when it is. */
+void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w);
+
+/* Sets ev and makes all its waiters ready, in the order they came. */
+void bx_event_set(bx_loop *loop, bx_event *ev);
+
+static inline void bx_event_reset(bx_event *ev) { ev->set = false; }
+
+/* Makes w ready whatever it waits for (a timeout, a cancellation). */
+void bx_waiter_wake(bx_loop *loop, bx_waiter *w);
+
+/* Takes w out of whatever list it is in. */
+void bx_waiter_drop(bx_waiter *w);
+
+#endif

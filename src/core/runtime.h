@@ -1,0 +1,25 @@
+/*
+** runtime: what a process sets up once for gRPC: quiet logging, signals kept
+** away from gRPC's threads, and the process id, so that a forked child gets a
+** clear error instead of a hang.
+*/
+#ifndef BX_RUNTIME_H
+#define BX_RUNTIME_H
+
+#include <signal.h>
+
+#include "error.h"
+
+/* Starts gRPC, or counts one more user of it. Balanced by bx_runtime_stop. */
+bx_class bx_runtime_start(bx_error *e);
+void bx_runtime_stop(void);
+
+/* BX_BOXD in a child that was forked after gRPC started. */
+bx_class bx_runtime_check(bx_error *e);
+
+/* Around anything that may start a thread: threads that are not ours to signal
+** must not take the host's signals. */
+void bx_block_signals(sigset_t *old);
+void bx_restore_signals(const sigset_t *old);
+
+#endif
