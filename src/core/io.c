@@ -1,0 +1,235 @@
+#include "io.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "runtime.h"
+
+#define BATCH 64
+
+/* A place that the kernel's events name; the generation tells events of a
+** watch that has gone from those of its successor in the place. */
+typedef struct place {
+  bx_watch *watch;
+  unsigned generation;
+  uint32_t events; /* seen, not fired yet */
+  bool queued;     /* in the list of places that have seen something */
+} place;
+
+struct bx_io {
+  bx_loop *loop;
+  int epoll, stop;
+  pthread_t thread;
+  unsigned count, cap, *unused, unused_count;
+
+  /* Waking: an empty batch on a call that leads nowhere. */
+  grpc_channel *lame;
+  grpc_call *call;
+  bx_tag tag;
+
+  pthread_mutex_t lock; /* guards the rest */
+  place *places;        /* index 0 is unused */
+  unsigned *list, len;  /* places with something seen; each at most once */
+  bool waking;
+};
+
+/* Under the lock, on the helper thread. */
+static void note(bx_io *io, uint64_t key, uint32_t events) {
+  unsigned slot = (unsigned)key;
+  place *p = &io->places[slot];
+  if (p->generation != (unsigned)(key >> 32)) return;
+  p->events |= events;
+  if (!p->queued) io->list[io->len++] = slot;
+  p->queued = true;
+}
+
+static void *run(void *arg) {
+  bx_io *io = arg;
+  struct epoll_event events[BATCH];
+  for (;;) {
+    int n = epoll_wait(io->epoll, events, BATCH, -1);
+    bool stop = n < 0 && errno != EINTR;
+    pthread_mutex_lock(&io->lock);
+    for (int i = 0; i < n; i++) {
+      if (events[i].data.u64 == 0)
+        stop = true;
+      else
+        note(io, events[i].data.u64, events[i].events);
+    }
+    if (io->len > 0 && !io->waking) {
+      io->waking = true;
+      grpc_call_start_batch(io->call, NULL, 0, &io->tag, NULL);
+    }
+    pthread_mutex_unlock(&io->lock);
+    if (stop) return NULL;
+  }
+}
+
+/* Takes one place off the list. NULL: none is left, and the next event wakes
+** the queue again. */
+static bx_watch *next_seen(bx_io *io, uint32_t *events) {
+  bx_watch *w = NULL;
+  pthread_mutex_lock(&io->lock);
+  while (!w && io->len > 0) {
+    place *p = &io->places[io->list[--io->len]];
+    p->queued = false;
+    if (p->events) w = p->watch;
+    *events = p->events;
+    p->events = 0;
+  }
+  if (!w) io->waking = false;
+  pthread_mutex_unlock(&io->lock);
+  return w;
+}
+
+/* On the loop's thread: what the helper thread has seen. */
+static void woken(bx_tag *tag, bool ok) {
+  bx_io *io = (bx_io *)((char *)tag - offsetof(bx_io, tag));
+  bx_watch *w;
+  uint32_t events;
+  (void)ok;
+  while ((w = next_seen(io, &events))) w->fire(w, events);
+}
+
+static bool make_wake_call(bx_io *io, grpc_completion_queue *queue) {
+  io->tag.fire = woken;
+  io->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNKNOWN, "");
+  io->call = grpc_channel_create_call(
+      io->lame, NULL, GRPC_PROPAGATE_DEFAULTS, queue,
+      grpc_slice_from_static_string("/wake"), NULL, bx_timespec(BX_FOREVER),
+      NULL);
+  return io->call != NULL;
+}
+
+static bool start_thread(bx_io *io) {
+  sigset_t old;
+  bx_block_signals(&old);
+  int rc = pthread_create(&io->thread, NULL, run, io);
+  bx_restore_signals(&old);
+  errno = rc;
+  return rc == 0;
+}
+
+bx_io *bx_io_new(bx_loop *loop, bx_error *e) {
+  grpc_completion_queue *queue = bx_loop_queue(loop, e);
+  bx_io *io = queue ? calloc(1, sizeof *io) : NULL;
+  if (!io) {
+    if (queue) bx_error_set(e, BX_BOXD, "not enough memory");
+    return NULL;
+  }
+  io->loop = loop;
+  io->count = 1;
+  io->epoll = epoll_create1(EPOLL_CLOEXEC);
+  io->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  pthread_mutex_init(&io->lock, NULL);
+  struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 0};
+  if (io->epoll >= 0 && io->stop >= 0 &&
+      epoll_ctl(io->epoll, EPOLL_CTL_ADD, io->stop, &ev) == 0 &&
+      make_wake_call(io, queue) && start_thread(io))
+    return io;
+  bx_error_errno(e, BX_BOXD, errno, "can't wait for files and signals");
+  if (io->call) grpc_call_unref(io->call);
+  if (io->lame) grpc_channel_destroy(io->lame);
+  if (io->stop >= 0) close(io->stop);
+  if (io->epoll >= 0) close(io->epoll);
+  pthread_mutex_destroy(&io->lock);
+  free(io);
+  return NULL;
+}
+
+/* Waits until a wake on its way has come out of the queue: its tag is ours.
+** The helper thread has ended. */
+static void settle(bx_io *io) {
+  bx_error e;
+  for (unsigned i = 1; i < io->count; i++) io->places[i].events = 0;
+  while (io->waking && !bx_loop_poll(io->loop, bx_now() + 0.01, &e)) continue;
+}
+
+void bx_io_free(bx_io *io) {
+  uint64_t one = 1;
+  while (write(io->stop, &one, sizeof one) < 0 && errno == EINTR) continue;
+  pthread_join(io->thread, NULL);
+  settle(io);
+  grpc_call_unref(io->call);
+  grpc_channel_destroy(io->lame);
+  close(io->stop);
+  close(io->epoll);
+  pthread_mutex_destroy(&io->lock);
+  free(io->places);
+  free(io->unused);
+  free(io->list);
+  free(io);
+}
+
+/* Under the lock: the helper thread reads these. */
+static bool grow(bx_io *io) {
+  unsigned cap = io->cap ? io->cap * 2 : 64;
+  place *places = realloc(io->places, cap * sizeof *places);
+  if (places) io->places = places;
+  unsigned *list = realloc(io->list, cap * sizeof *list);
+  if (list) io->list = list;
+  unsigned *unused = realloc(io->unused, cap * sizeof *unused);
+  if (unused) io->unused = unused;
+  if (!places || !unused || !list) return false;
+  for (unsigned i = io->cap; i < cap; i++) places[i] = (place){0};
+  io->cap = cap;
+  return true;
+}
+
+/* 0: no memory. */
+static unsigned take_place(bx_io *io, bx_watch *w) {
+  unsigned slot = 0;
+  pthread_mutex_lock(&io->lock);
+  if (io->unused_count > 0)
+    slot = io->unused[--io->unused_count];
+  else if (io->count < io->cap || grow(io))
+    slot = io->count++;
+  if (slot) io->places[slot].watch = w;
+  pthread_mutex_unlock(&io->lock);
+  return slot;
+}
+
+static void give_place(bx_io *io, unsigned slot) {
+  pthread_mutex_lock(&io->lock);
+  place *p = &io->places[slot];
+  p->watch = NULL;
+  p->events = 0;
+  p->generation++;
+  io->unused[io->unused_count++] = slot;
+  pthread_mutex_unlock(&io->lock);
+}
+
+bx_class bx_io_arm(bx_loop *loop, bx_watch *w, uint32_t events, bx_error *e) {
+  bx_io *io = bx_loop_io(loop, e);
+  if (!io) return e->class_;
+  int op = EPOLL_CTL_MOD;
+  if (w->slot == 0) {
+    op = EPOLL_CTL_ADD;
+    w->slot = take_place(io, w);
+    if (w->slot == 0) return bx_error_set(e, BX_BOXD, "not enough memory");
+  }
+  struct epoll_event ev = {
+      .events = events | EPOLLONESHOT,
+      .data.u64 = (uint64_t)io->places[w->slot].generation << 32 | w->slot};
+  if (epoll_ctl(io->epoll, op, w->fd, &ev) == 0) return BX_OK;
+  int err = errno;
+  if (op == EPOLL_CTL_ADD) {
+    give_place(io, w->slot);
+    w->slot = 0;
+  }
+  return bx_error_errno(e, BX_BOXD, err, "can't wait for a descriptor");
+}
+
+void bx_io_forget(bx_loop *loop, bx_watch *w) {
+  bx_error e;
+  if (w->slot == 0) return;
+  bx_io *io = bx_loop_io(loop, &e);
+  if (io) {
+    epoll_ctl(io->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+    give_place(io, w->slot);
+  }
+  w->slot = 0;
+}

@@ -1,0 +1,161 @@
+#include "loop.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "io.h"
+#include "loop_private.h"
+#include "runtime.h"
+
+/* Events handled before the caller gets a turn, however many there are. */
+#define BURST 64
+
+double bx_now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+gpr_timespec bx_timespec(double at) {
+  if (!(at < 1e15)) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  if (at < 0) at = 0;
+  gpr_timespec ts = {.clock_type = GPR_CLOCK_MONOTONIC};
+  ts.tv_sec = (int64_t)at;
+  ts.tv_nsec = (int32_t)((at - (double)ts.tv_sec) * 1e9);
+  return ts;
+}
+
+bx_loop *bx_loop_new(void) { return calloc(1, sizeof(bx_loop)); }
+
+static void drain(grpc_completion_queue *queue) {
+  grpc_event ev;
+  grpc_completion_queue_shutdown(queue);
+  for (;;) {
+    ev = grpc_completion_queue_next(queue, bx_timespec(BX_FOREVER), NULL);
+    if (ev.type == GRPC_QUEUE_SHUTDOWN) break;
+    bx_tag *tag = ev.tag;
+    tag->fire(tag, false);
+  }
+  grpc_completion_queue_destroy(queue);
+}
+
+void bx_loop_free(bx_loop *loop) {
+  bx_error e;
+  if (!loop) return;
+  /* In a forked child gRPC's threads are not there: freeing would wait for
+  ** them for ever. */
+  bool ours = bx_runtime_check(&e) == BX_OK;
+  if (ours && loop->io) bx_io_free(loop->io);
+  if (ours && loop->queue) {
+    drain(loop->queue);
+    bx_runtime_stop();
+  }
+  free(loop->heap);
+  free(loop);
+}
+
+grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e) {
+  if (loop->queue) {
+    if (bx_runtime_check(e)) return NULL;
+    return loop->queue;
+  }
+  if (bx_runtime_start(e)) return NULL;
+  loop->queue = grpc_completion_queue_create_for_next(NULL);
+  return loop->queue;
+}
+
+bx_io *bx_loop_io(bx_loop *loop, bx_error *e) {
+  if (!bx_loop_queue(loop, e)) return NULL;
+  if (!loop->io) loop->io = bx_io_new(loop, e);
+  return loop->io;
+}
+
+bx_waiter *bx_loop_ready(bx_loop *loop) {
+  bx_waiter *w = loop->ready.first;
+  if (w) bx_waiter_drop(w);
+  return w;
+}
+
+/* Timers: a binary heap whose entries know their place. */
+
+static void place(bx_loop *loop, bx_timer *t, size_t i) {
+  loop->heap[i] = t;
+  t->index = i + 1;
+}
+
+static void sift_up(bx_loop *loop, size_t i) {
+  bx_timer *t = loop->heap[i];
+  while (i > 0) {
+    size_t up = (i - 1) / 2;
+    if (loop->heap[up]->at <= t->at) break;
+    place(loop, loop->heap[up], i);
+    i = up;
+  }
+  place(loop, t, i);
+}
+
+static void sift_down(bx_loop *loop, size_t i) {
+  bx_timer *t = loop->heap[i];
+  for (;;) {
+    size_t down = 2 * i + 1;
+    if (down >= loop->timers) break;
+    if (down + 1 < loop->timers && loop->heap[down + 1]->at < loop->heap[down]->at)
+      down++;
+    if (t->at <= loop->heap[down]->at) break;
+    place(loop, loop->heap[down], i);
+    i = down;
+  }
+  place(loop, t, i);
+}
+
+bool bx_timer_start(bx_loop *loop, bx_timer *t, double at) {
+  bx_timer_stop(loop, t);
+  if (loop->timers == loop->heap_cap) {
+    size_t cap = loop->heap_cap ? loop->heap_cap * 2 : 16;
+    bx_timer **heap = realloc(loop->heap, cap * sizeof *heap);
+    if (!heap) return false;
+    loop->heap = heap;
+    loop->heap_cap = cap;
+  }
+  t->at = at;
+  place(loop, t, loop->timers++);
+  sift_up(loop, t->index - 1);
+  return true;
+}
+
+void bx_timer_stop(bx_loop *loop, bx_timer *t) {
+  if (t->index == 0) return;
+  size_t i = t->index - 1;
+  t->index = 0;
+  bx_timer *last = loop->heap[--loop->timers];
+  if (last == t) return;
+  place(loop, last, i);
+  sift_up(loop, i);
+  sift_down(loop, last->index - 1);
+}
+
+static void fire_timers(bx_loop *loop) {
+  if (loop->timers == 0) return;
+  double now = bx_now();
+  while (loop->timers > 0 && loop->heap[0]->at <= now) {
+    bx_timer *t = loop->heap[0];
+    bx_timer_stop(loop, t);
+    t->fire(t);
+  }
+}
+
+bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
+  grpc_completion_queue *queue = bx_loop_queue(loop, e);
+  if (!queue) return e->class_;
+  for (int i = 0; i < BURST; i++) {
+    double limit = i > 0 || loop->ready.first ? 0 : until;
+    if (loop->timers > 0 && loop->heap[0]->at < limit) limit = loop->heap[0]->at;
+    grpc_event ev =
+        grpc_completion_queue_next(queue, bx_timespec(limit), NULL);
+    if (ev.type != GRPC_OP_COMPLETE) break;
+    bx_tag *tag = ev.tag;
+    tag->fire(tag, ev.success != 0);
+  }
+  fire_timers(loop);
+  return BX_OK;
+}

@@ -1,0 +1,17 @@
+/*
+** loop_private: the loop's own fields, for loop.c and op.c only.
+*/
+#ifndef BX_LOOP_PRIVATE_H
+#define BX_LOOP_PRIVATE_H
+
+#include "loop.h"
+
+struct bx_loop {
+  grpc_completion_queue *queue;
+  bx_io *io;
+  bx_waiters ready;
+  bx_timer **heap; /* binary heap by `at` */
+  size_t timers, heap_cap;
+};
+
+#endif

@@ -1,0 +1,49 @@
+#include "op.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "loop.h"
+#include "loop_private.h"
+
+static void append(bx_waiters *list, bx_waiter *w) {
+  assert(!w->in);
+  w->in = list;
+  w->prev = list->last;
+  w->next = NULL;
+  if (list->last)
+    list->last->next = w;
+  else
+    list->first = w;
+  list->last = w;
+}
+
+void bx_waiter_drop(bx_waiter *w) {
+  bx_waiters *list = w->in;
+  if (!list) return;
+  if (w->prev)
+    w->prev->next = w->next;
+  else
+    list->first = w->next;
+  if (w->next)
+    w->next->prev = w->prev;
+  else
+    list->last = w->prev;
+  w->prev = w->next = NULL;
+  w->in = NULL;
+}
+
+void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w) {
+  append(ev->set ? &loop->ready : &ev->waiters, w);
+}
+
+void bx_event_set(bx_loop *loop, bx_event *ev) {
+  ev->set = true;
+  while (ev->waiters.first) bx_waiter_wake(loop, ev->waiters.first);
+}
+
+void bx_waiter_wake(bx_loop *loop, bx_waiter *w) {
+  if (w->in == &loop->ready) return;
+  bx_waiter_drop(w);
+  append(&loop->ready, w);
+}
