@@ -71,7 +71,8 @@ void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close);
 /* Asks for the next message. Resets `received`. */
 void bx_call_recv(bx_call *c);
 
-/* Ends it: `finished` comes with CANCELLED unless it had ended. Idempotent. */
-void bx_call_cancel(bx_call *c);
+/* Ends it: `finished` comes with CANCELLED and this message (static text)
+** unless it had ended. Idempotent. */
+void bx_call_cancel(bx_call *c, const char *why);
 
 #endif

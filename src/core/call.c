@@ -1,0 +1,314 @@
+#include "call.h"
+
+#include <assert.h>
+#include <grpc/byte_buffer.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime.h"
+
+#define OWNER(type, member, pointer) \
+  ((type *)((char *)(pointer) - offsetof(type, member)))
+
+static void on_started(bx_tag *tag, bool ok);
+static void on_status(bx_tag *tag, bool ok);
+static void on_sent(bx_tag *tag, bool ok);
+static void on_received(bx_tag *tag, bool ok);
+static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e);
+static void on_deadline(bx_timer *t);
+
+static void link_call(bx_call *c) {
+  c->next = c->channel->calls;
+  if (c->next) c->next->prev = c;
+  c->channel->calls = c;
+}
+
+static void unlink_call(bx_call *c) {
+  if (c->next) c->next->prev = c->prev;
+  if (c->prev)
+    c->prev->next = c->next;
+  else
+    c->channel->calls = c->next;
+  c->prev = c->next = NULL;
+}
+
+bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
+                     double deadline) {
+  bx_call *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  c->refs = 1;
+  c->channel = ch;
+  ch->refs++;
+  c->auth = auth;
+  c->method = method;
+  c->deadline = deadline;
+  c->timer.fire = on_deadline;
+  c->wait.ready = on_bearer;
+  c->start_tag.fire = on_started;
+  c->status_tag.fire = on_status;
+  c->send_tag.fire = on_sent;
+  c->recv_tag.fire = on_received;
+  c->details = c->bearer = grpc_empty_slice();
+  c->sent.set = true;
+  grpc_metadata_array_init(&c->initial);
+  grpc_metadata_array_init(&c->trailing);
+  bx_error_clear(&c->error);
+  return c;
+}
+
+bx_call *bx_call_ref(bx_call *c) {
+  c->refs++;
+  return c;
+}
+
+void bx_call_unref(bx_call *c) {
+  bx_error e;
+  if (!c || --c->refs > 0) return;
+  if (bx_runtime_check(&e) != BX_OK) return; /* a fork: gRPC's memory stays */
+  if (c->call) grpc_call_unref(c->call);
+  if (c->request) grpc_byte_buffer_destroy(c->request);
+  if (c->reply) grpc_byte_buffer_destroy(c->reply);
+  if (c->message) grpc_byte_buffer_destroy(c->message);
+  grpc_metadata_array_destroy(&c->initial);
+  grpc_metadata_array_destroy(&c->trailing);
+  grpc_slice_unref(c->details);
+  grpc_slice_unref(c->bearer);
+  bx_channel_unref(c->channel);
+  free(c);
+}
+
+/* Once for every started call, with c->error filled; drops start's reference. */
+static void finish(bx_call *c) {
+  bx_loop *loop = c->channel->loop;
+  unlink_call(c);
+  bx_timer_stop(loop, &c->timer);
+  if (c->on_finish) c->on_finish(c);
+  bx_event_set(loop, &c->finished);
+  /* Nobody may wait for a message or for room that will never come. */
+  if (!c->receiving) bx_event_set(loop, &c->received);
+  if (!c->sending) bx_event_set(loop, &c->sent);
+  bx_call_unref(c);
+}
+
+/* False: gRPC refused it (our mistake, or a header it can't send), and error
+** says so. The batch then never completes. */
+static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
+  grpc_call_error rc = grpc_call_start_batch(c->call, ops, n, tag, NULL);
+  if (rc == GRPC_CALL_OK) {
+    bx_call_ref(c);
+    return true;
+  }
+  bx_error_set(&c->error, BX_INTERNAL, "gRPC refused to start the call: %s",
+               grpc_call_error_to_string(rc));
+  return false;
+}
+
+static grpc_op op_headers(bx_call *c) {
+  grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+  op.data.send_initial_metadata.count = 1;
+  op.data.send_initial_metadata.metadata = &c->metadata;
+  return op;
+}
+
+static grpc_op op_message(grpc_byte_buffer *message) {
+  grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
+  op.data.send_message.send_message = message;
+  return op;
+}
+
+static grpc_op op_half_close(void) {
+  return (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+}
+
+static grpc_op op_initial(bx_call *c) {
+  grpc_op op = {.op = GRPC_OP_RECV_INITIAL_METADATA};
+  op.data.recv_initial_metadata.recv_initial_metadata = &c->initial;
+  return op;
+}
+
+static grpc_op op_receive(grpc_byte_buffer **into) {
+  grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+  op.data.recv_message.recv_message = into;
+  return op;
+}
+
+static grpc_op op_status(bx_call *c) {
+  grpc_op op = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+  op.data.recv_status_on_client.trailing_metadata = &c->trailing;
+  op.data.recv_status_on_client.status = &c->status;
+  op.data.recv_status_on_client.status_details = &c->details;
+  return op;
+}
+
+static bool start_unary(bx_call *c) {
+  grpc_op ops[] = {op_headers(c),         op_message(c->request),
+                   op_half_close(),       op_initial(c),
+                   op_receive(&c->reply), op_status(c)};
+  return batch(c, ops, sizeof ops / sizeof *ops, &c->status_tag);
+}
+
+static void receive(bx_call *c) {
+  grpc_op op = op_receive(&c->message);
+  c->receiving = batch(c, &op, 1, &c->recv_tag);
+}
+
+/* The status first: once its batch runs, the call ends by it whatever else
+** goes wrong. */
+static bool start_stream(bx_call *c) {
+  grpc_op end[] = {op_initial(c), op_status(c)};
+  if (!batch(c, end, 2, &c->status_tag)) return false;
+  grpc_op ops[3] = {op_headers(c)};
+  size_t n = 1;
+  if (c->request) ops[n++] = op_message(c->request);
+  if (c->closing) ops[n++] = op_half_close();
+  c->sending = batch(c, ops, n, &c->start_tag);
+  if (!c->sending) bx_call_cancel(c, c->error.message);
+  if (c->receiving) receive(c);
+  return true;
+}
+
+/* Ends a call that has no batch under way. */
+static void end_early(bx_call *c) {
+  c->receiving = c->sending = false;
+  finish(c);
+}
+
+static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e) {
+  bx_call *c = OWNER(bx_call, wait, w);
+  bx_loop *loop = c->channel->loop;
+  bx_timer_stop(loop, &c->timer);
+  if (!bearer) {
+    c->error = *e;
+    end_early(c);
+    return;
+  }
+  c->bearer = grpc_slice_from_copied_string(bearer);
+  c->metadata.key = grpc_slice_from_static_string("authorization");
+  c->metadata.value = c->bearer;
+  c->call = grpc_channel_create_call(
+      c->channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+      bx_loop_queue(loop, &c->error), grpc_slice_from_static_string(c->method),
+      NULL, bx_timespec(c->deadline), NULL);
+  bool ok = c->streaming ? start_stream(c) : start_unary(c);
+  if (!ok) end_early(c);
+}
+
+static void on_deadline(bx_timer *t) {
+  bx_call *c = OWNER(bx_call, timer, t);
+  bx_auth_drop(c->auth, &c->wait);
+  bx_error_set(&c->error, BX_TIMEOUT,
+               "the time of the call ended while it waited for a token");
+  end_early(c);
+}
+
+static void start(bx_call *c, grpc_byte_buffer *request) {
+  bx_loop *loop = c->channel->loop;
+  assert(!c->started);
+  c->started = true;
+  c->request = request;
+  bx_call_ref(c);
+  link_call(c);
+  if (c->channel->closed) {
+    bx_error_set(&c->error, BX_CANCELLED, "the client was closed");
+    end_early(c);
+    return;
+  }
+  if (c->deadline < BX_FOREVER &&
+      !bx_timer_start(loop, &c->timer, c->deadline)) {
+    bx_error_set(&c->error, BX_BOXD, "not enough memory");
+    end_early(c);
+    return;
+  }
+  bx_auth_get(c->auth, &c->wait);
+}
+
+void bx_call_unary(bx_call *c, grpc_byte_buffer *request) { start(c, request); }
+
+void bx_call_start(bx_call *c, grpc_byte_buffer *request, bool half_close) {
+  c->streaming = true;
+  c->closing = half_close;
+  bx_event_reset(&c->sent);
+  c->sending = true;
+  start(c, request);
+}
+
+void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close) {
+  assert(c->streaming && !c->sending && !c->closing);
+  if (c->request) grpc_byte_buffer_destroy(c->request);
+  c->request = message;
+  c->closing = half_close;
+  if (c->finished.set) return; /* `sent` is and stays set: see `error` */
+  grpc_op ops[2];
+  size_t n = 0;
+  if (message) ops[n++] = op_message(message);
+  if (half_close) ops[n++] = op_half_close();
+  c->sending = batch(c, ops, n, &c->send_tag);
+  if (c->sending)
+    bx_event_reset(&c->sent);
+  else
+    bx_call_cancel(c, "gRPC refused a message");
+}
+
+void bx_call_recv(bx_call *c) {
+  assert(c->streaming && !c->receiving);
+  if (c->message) grpc_byte_buffer_destroy(c->message);
+  c->message = NULL;
+  if (c->finished.set) return;
+  c->receiving = true; /* without a gRPC call yet, start_stream asks for it */
+  if (c->call) receive(c);
+  if (c->receiving)
+    bx_event_reset(&c->received);
+  else
+    bx_call_cancel(c, "gRPC refused to receive a message");
+}
+
+static void on_started(bx_tag *tag, bool ok) {
+  bx_call *c = OWNER(bx_call, start_tag, tag);
+  (void)ok; /* the status tells */
+  c->sending = false;
+  bx_event_set(c->channel->loop, &c->sent);
+  bx_call_unref(c);
+}
+
+static void on_sent(bx_tag *tag, bool ok) {
+  bx_call *c = OWNER(bx_call, send_tag, tag);
+  (void)ok;
+  c->sending = false;
+  bx_event_set(c->channel->loop, &c->sent);
+  bx_call_unref(c);
+}
+
+static void on_received(bx_tag *tag, bool ok) {
+  bx_call *c = OWNER(bx_call, recv_tag, tag);
+  (void)ok; /* the message is NULL then */
+  c->receiving = false;
+  if (c->on_receive) c->on_receive(c);
+  if (!c->receiving) bx_event_set(c->channel->loop, &c->received);
+  bx_call_unref(c);
+}
+
+static void on_status(bx_tag *tag, bool ok) {
+  bx_call *c = OWNER(bx_call, status_tag, tag);
+  (void)ok; /* receiving a status never fails */
+  if (c->status != GRPC_STATUS_OK)
+    bx_error_from_status(&c->error, (int)c->status,
+                         (const char *)GRPC_SLICE_START_PTR(c->details),
+                         GRPC_SLICE_LENGTH(c->details));
+  else if (!c->streaming && !c->reply)
+    bx_error_set(&c->error, BX_INTERNAL, "the server answered OK without a "
+                                         "message");
+  finish(c);
+  bx_call_unref(c);
+}
+
+void bx_call_cancel(bx_call *c, const char *why) {
+  if (!c->started || c->finished.set) return;
+  if (c->call) {
+    grpc_call_cancel_with_status(c->call, GRPC_STATUS_CANCELLED, why, NULL);
+    return;
+  }
+  bx_auth_drop(c->auth, &c->wait);
+  bx_error_set(&c->error, BX_CANCELLED, "%s", why);
+  c->error.status = GRPC_STATUS_CANCELLED;
+  end_early(c);
+}

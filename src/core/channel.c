@@ -1,0 +1,142 @@
+#include "channel.h"
+
+#include <errno.h>
+#include <grpc/grpc_security.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "call.h"
+#include "runtime.h"
+#include "version.h"
+
+#define SYSTEM_ROOTS "/etc/ssl/certs/ca-certificates.crt"
+#define ROOTS_BYTES_MAX (16 << 20)
+#define KEEPALIVE_TIMEOUT_MS 20000
+#define RECONNECT_BACKOFF_MAX_MS 5000
+
+static bool read_all(FILE *f, bx_buf *out) {
+  size_t n;
+  do {
+    if (out->len > ROOTS_BYTES_MAX || !bx_buf_reserve(out, 65536)) return false;
+    n = fread(out->data + out->len, 1, 65536, f);
+    out->len += n;
+  } while (n > 0);
+  return !ferror(f) && bx_buf_terminate(out);
+}
+
+static bx_class read_roots(const char *ca_file, bx_buf *out, bx_error *e) {
+  const char *path = ca_file ? ca_file : SYSTEM_ROOTS;
+  FILE *f = fopen(path, "re");
+  if (!f)
+    return bx_error_set(e, ca_file ? BX_INVALID_ARGUMENT : BX_CONNECTION,
+                        "can't read the certificates in %s: %s%s", path,
+                        strerror(errno),
+                        ca_file ? "" : " (Debian's package ca-certificates)");
+  bool ok = read_all(f, out);
+  fclose(f);
+  if (!ok)
+    return bx_error_set(e, BX_INVALID_ARGUMENT,
+                        "can't read the certificates in %s", path);
+  if (!strstr(out->data, "-----BEGIN CERTIFICATE-----"))
+    return bx_error_set(e, BX_INVALID_ARGUMENT,
+                        "%s holds no PEM certificate", path);
+  return BX_OK;
+}
+
+static grpc_channel_credentials *credentials(const bx_channel_config *config,
+                                             bx_error *e) {
+  if (!config->tls) return grpc_insecure_credentials_create();
+  bx_buf roots = {0};
+  grpc_channel_credentials *creds = NULL;
+  if (read_roots(config->ca_file, &roots, e) == BX_OK) {
+    creds = grpc_ssl_credentials_create(roots.data, NULL, NULL, NULL);
+    if (!creds)
+      bx_error_set(e, BX_CONNECTION, "gRPC refused the TLS certificates");
+  }
+  bx_buf_free(&roots);
+  return creds;
+}
+
+static grpc_arg integer(const char *key, int value) {
+  return (grpc_arg){
+      .type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
+}
+
+static grpc_arg string(const char *key, const char *value) {
+  return (grpc_arg){.type = GRPC_ARG_STRING,
+                    .key = (char *)key,
+                    .value.string = (char *)value};
+}
+
+static bool is_loopback(const char *target) {
+  return strncmp(target, "127.", 4) == 0 || strncmp(target, "[::1]", 5) == 0 ||
+         strncmp(target, "localhost:", 10) == 0;
+}
+
+static grpc_channel *create(const bx_channel_config *config,
+                            grpc_channel_credentials *creds) {
+  grpc_arg args[12];
+  size_t n = 0;
+  args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
+  args[n++] = integer(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
+  args[n++] = integer(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_BACKOFF_MAX_MS);
+  /* A connection of its own, that closing the client closes. */
+  args[n++] = integer(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args[n++] = string(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "boxd-lua/" BX_VERSION);
+  if (config->keepalive > 0) {
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, (int)(config->keepalive * 1000));
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
+    /* Else pings stop on quiet streams and a dead server goes unnoticed. */
+    args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  }
+  if (is_loopback(config->target))
+    args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (config->service_config)
+    args[n++] = string(GRPC_ARG_SERVICE_CONFIG, config->service_config);
+  grpc_channel_args all = {.num_args = n, .args = args};
+  sigset_t old;
+  bx_block_signals(&old);
+  grpc_channel *channel = grpc_channel_create(config->target, creds, &all);
+  bx_restore_signals(&old);
+  return channel;
+}
+
+bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
+                           bx_error *e) {
+  if (!bx_loop_queue(loop, e)) return NULL;
+  bx_channel *ch = calloc(1, sizeof *ch);
+  if (!ch) {
+    bx_error_set(e, BX_BOXD, "not enough memory");
+    return NULL;
+  }
+  ch->refs = 1;
+  ch->loop = loop;
+  grpc_channel_credentials *creds = credentials(config, e);
+  if (creds) {
+    ch->channel = create(config, creds);
+    grpc_channel_credentials_release(creds);
+    if (ch->channel) return ch;
+    bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",
+                 config->target);
+  }
+  free(ch);
+  return NULL;
+}
+
+void bx_channel_unref(bx_channel *ch) {
+  bx_error e;
+  if (!ch || --ch->refs > 0) return;
+  if (bx_runtime_check(&e) == BX_OK) grpc_channel_destroy(ch->channel);
+  free(ch);
+}
+
+void bx_channel_close(bx_channel *ch) {
+  ch->closed = true;
+  /* Cancelling may end a call at once and take it off the list. */
+  for (bx_call *c = ch->calls, *next; c; c = next) {
+    next = c->next;
+    bx_call_cancel(c, "the client was closed");
+  }
+}
