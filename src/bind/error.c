@@ -1,0 +1,179 @@
+#include "error.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "type.h"
+
+#define ERROR_TYPE "boxd.Error"
+#define CLASS_TYPE "boxd.ErrorClass"
+
+/* "script.lua:12:" of the nearest Lua function; "" when there is none. */
+static void push_where(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline > 0) {
+      lua_pushfstring(L, "%s:%d:", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(L, "");
+}
+
+void lbx_push_error(lua_State *L, const bx_error *e, const char *method) {
+  luaL_checkstack(L, 6, "too many nested calls");
+  lua_createtable(L, 0, 6);
+  lua_pushstring(L, bx_class_name(e->class_));
+  lua_setfield(L, -2, "class");
+  lua_pushstring(L, e->message);
+  lua_setfield(L, -2, "message");
+  if (e->status != BX_NO_STATUS) {
+    lua_pushinteger(L, e->status);
+    lua_setfield(L, -2, "grpc_code");
+    lua_pushstring(L, bx_status_name(e->status));
+    lua_setfield(L, -2, "code");
+  }
+  if (method) {
+    lua_pushstring(L, method);
+    lua_setfield(L, -2, "method");
+  }
+  push_where(L);
+  lua_setfield(L, -2, "where");
+  luaL_setmetatable(L, ERROR_TYPE);
+}
+
+int lbx_throw(lua_State *L, const bx_error *e, const char *method) {
+  lbx_push_error(L, e, method);
+  return lua_error(L);
+}
+
+static void throw_formatted(lua_State *L, bx_class c, const char *fmt,
+                            va_list ap) {
+  bx_error e;
+  char message[BX_MESSAGE_MAX];
+  vsnprintf(message, sizeof message, fmt, ap);
+  bx_error_set(&e, c, "%s", message);
+  lbx_throw(L, &e, NULL);
+}
+
+int lbx_error_invalid(lua_State *L, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  throw_formatted(L, BX_INVALID_ARGUMENT, fmt, ap);
+  va_end(ap);
+  return 0;
+}
+
+int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  throw_formatted(L, c, fmt, ap);
+  va_end(ap);
+  return 0;
+}
+
+static bool has_metatable(lua_State *L, int idx, const char *name) {
+  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return false;
+  luaL_getmetatable(L, name);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+static bx_class class_named(const char *name) {
+  for (int c = BX_BOXD; name && c < BX_CLASS_COUNT; c++)
+    if (strcmp(name, bx_class_name((bx_class)c)) == 0) return (bx_class)c;
+  return BX_OK;
+}
+
+static bx_class class_field(lua_State *L, int idx, const char *field) {
+  idx = lua_absindex(L, idx);
+  lua_pushstring(L, field);
+  lua_rawget(L, idx);
+  bx_class c = class_named(lua_tostring(L, -1));
+  lua_pop(L, 1);
+  return c;
+}
+
+bx_class lbx_error_test(lua_State *L, int idx) {
+  return has_metatable(L, idx, ERROR_TYPE) ? class_field(L, idx, "class")
+                                           : BX_OK;
+}
+
+/* Is an error of class c an instance of the class value at idx? */
+static bool is_a(lua_State *L, bx_class c, int idx) {
+  luaL_argexpected(L, has_metatable(L, idx, CLASS_TYPE), idx,
+                   "error class such as boxd.NotFoundError");
+  bx_class wanted = class_field(L, idx, "name");
+  return c != BX_OK && (wanted == BX_BOXD || wanted == c);
+}
+
+/* err:is(class) */
+static int m_is(lua_State *L) {
+  luaL_argexpected(L, has_metatable(L, 1, ERROR_TYPE), 1, "boxd error");
+  lua_pushboolean(L, is_a(L, lbx_error_test(L, 1), 2));
+  return 1;
+}
+
+/* boxd.is_error(v [, class]): for any value. */
+static int is_error(lua_State *L) {
+  luaL_checkany(L, 1);
+  bx_class c = lbx_error_test(L, 1);
+  bool yes = lua_isnoneornil(L, 2) ? c != BX_OK : is_a(L, c, 2);
+  lua_pushboolean(L, yes);
+  return 1;
+}
+
+static const char *text(lua_State *L, int idx, const char *field) {
+  lua_pushstring(L, field);
+  lua_rawget(L, idx);
+  const char *s = lua_tostring(L, -1);
+  return s ? s : "";
+}
+
+/* "script.lua:3: NotFoundError: no box named web (GetVm: NOT_FOUND)" */
+static int m__tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *where = text(L, 1, "where"), *class_ = text(L, 1, "class");
+  const char *message = text(L, 1, "message");
+  const char *method = text(L, 1, "method"), *code = text(L, 1, "code");
+  lua_pushfstring(L, "%s%s%s: %s", where, *where ? " " : "", class_, message);
+  if (*method || *code)
+    lua_pushfstring(L, " (%s%s%s)", method, *method && *code ? ": " : "", code);
+  else
+    lua_pushliteral(L, "");
+  lua_concat(L, 2);
+  return 1;
+}
+
+static int m__tostring_class(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushfstring(L, "boxd.%s", text(L, 1, "name"));
+  return 1;
+}
+
+void lbx_open_error(lua_State *L) {
+  static const luaL_Reg methods[] = {{"is", m_is}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", m__tostring}, {NULL, NULL}};
+  static const luaL_Reg class_meta[] = {{"__tostring", m__tostring_class},
+                                        {NULL, NULL}};
+  lbx_newtype(L, ERROR_TYPE, methods, meta);
+  lbx_newtype(L, CLASS_TYPE, NULL, class_meta);
+  lua_createtable(L, 0, BX_CLASS_COUNT);
+  for (int c = BX_BOXD; c < BX_CLASS_COUNT; c++) {
+    const char *name = bx_class_name((bx_class)c);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "name");
+    luaL_setmetatable(L, CLASS_TYPE);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name); /* errors[name] */
+    lua_setfield(L, -3, name); /* boxd[name] */
+  }
+  lua_setfield(L, -2, "errors");
+  lua_pushcfunction(L, is_error);
+  lua_setfield(L, -2, "is_error");
+}

@@ -1,0 +1,33 @@
+/*
+** error: boxd's error values and classes. An error is a table with class,
+** message, grpc_code, code, method and, for tostring, the position `where` of
+** the script's line; classes are tables that compare by identity.
+*/
+#ifndef LBX_ERROR_H
+#define LBX_ERROR_H
+
+#include <lua.h>
+
+#include "../core/error.h"
+
+/* Pushes the error value for e. method: the RPC's name, or NULL. */
+void lbx_push_error(lua_State *L, const bx_error *e, const char *method);
+
+/* Raises it. Never returns. */
+int lbx_throw(lua_State *L, const bx_error *e, const char *method);
+
+/* Raises an InvalidArgumentError: what is refused before any call. */
+int lbx_error_invalid(lua_State *L, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Raises an error of a class with no gRPC status. */
+int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The class of the error value at idx; BX_OK when it is none of ours. */
+bx_class lbx_error_test(lua_State *L, int idx);
+
+/* Adds the classes, `errors` and `is_error` to the module table on top. */
+void lbx_open_error(lua_State *L);
+
+#endif

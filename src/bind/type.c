@@ -1,0 +1,132 @@
+#include "type.h"
+
+#include <string.h>
+
+#include "../core/text.h"
+#include "error.h"
+
+void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
+                 const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  if (methods) {
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+  }
+  luaL_setfuncs(L, meta, 0);
+  lua_pop(L, 1);
+}
+
+void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name) {
+  void *p = lua_newuserdatauv(L, size, uservalues);
+  memset(p, 0, size);
+  luaL_setmetatable(L, name);
+  return p;
+}
+
+static int unknown_option(lua_State *L, const char *what, const char *key,
+                          const char *const names[]) {
+  size_t n = 0;
+  while (names[n]) n++;
+  const char *near = bx_text_nearest(key, names, n);
+  if (near)
+    return lbx_error_invalid(L, "%s: unknown option '%s' (did you mean '%s'?)",
+                             what, key, near);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (size_t i = 0; i < n; i++) {
+    if (i) luaL_addstring(&b, ", ");
+    luaL_addstring(&b, names[i]);
+  }
+  luaL_pushresult(&b);
+  return lbx_error_invalid(L, "%s: unknown option '%s' (known: %s)", what, key,
+                           lua_tostring(L, -1));
+}
+
+static void check_key(lua_State *L, const char *what,
+                      const char *const names[]) {
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    luaL_tolstring(L, -1, NULL);
+    lbx_error_invalid(L, "%s: options have names, not [%s]", what,
+                      lua_tostring(L, -1));
+  }
+  const char *key = lua_tostring(L, -1);
+  for (size_t i = 0; names[i]; i++)
+    if (strcmp(names[i], key) == 0) return;
+  unknown_option(L, what, key, names);
+}
+
+bool lbx_options(lua_State *L, int idx, const char *what,
+                 const char *const names[]) {
+  if (lua_isnoneornil(L, idx)) return false;
+  luaL_checktype(L, idx, LUA_TTABLE);
+  idx = lua_absindex(L, idx);
+  lbx_room(L, 4);
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    lua_pop(L, 1);
+    check_key(L, what, names);
+  }
+  return true;
+}
+
+/* Pushes the field; false (and nothing pushed) when it is absent. */
+static bool field(lua_State *L, int idx, const char *name, int type,
+                  const char *expected) {
+  if (lua_isnoneornil(L, idx)) return false;
+  int got = lua_getfield(L, idx, name);
+  if (got == LUA_TNIL) {
+    lua_pop(L, 1);
+    return false;
+  }
+  if (got != type)
+    luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
+               luaL_typename(L, -1));
+  return true;
+}
+
+const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
+                           const char *def) {
+  if (!field(L, idx, name, LUA_TSTRING, "string")) {
+    if (len) *len = def ? strlen(def) : 0;
+    return def;
+  }
+  const char *s = lua_tolstring(L, -1, len);
+  lua_pop(L, 1);
+  return s;
+}
+
+double lbx_opt_number(lua_State *L, int idx, const char *name, double def) {
+  if (!field(L, idx, name, LUA_TNUMBER, "number")) return def;
+  def = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return def;
+}
+
+lua_Integer lbx_opt_integer(lua_State *L, int idx, const char *name,
+                            lua_Integer def) {
+  int exact;
+  if (!field(L, idx, name, LUA_TNUMBER, "integer")) return def;
+  def = lua_tointegerx(L, -1, &exact);
+  if (!exact)
+    luaL_error(L, "bad option '%s' (number has no integer representation)",
+               name);
+  lua_pop(L, 1);
+  return def;
+}
+
+bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def) {
+  if (!field(L, idx, name, LUA_TBOOLEAN, "boolean")) return def;
+  def = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return def;
+}
+
+double lbx_opt_seconds(lua_State *L, int idx, const char *name, double def) {
+  double s = lbx_opt_number(L, idx, name, def);
+  if (!(s > 0) && s != def)
+    lbx_error_invalid(L, "%s must be a positive number of seconds", name);
+  return s;
+}

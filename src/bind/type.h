@@ -1,0 +1,42 @@
+/*
+** type: helpers that every userdata type and every options table uses.
+*/
+#ifndef LBX_TYPE_H
+#define LBX_TYPE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+/* Makes the metatable `name` with the methods (may be NULL) as __index, unless
+** meta has its own, and __metatable = false. Pushes nothing. */
+void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
+                 const luaL_Reg *meta);
+
+/* A zeroed userdata of the type, with `uservalues` user values. Pushed: from
+** here on its __gc runs, so acquire into its fields only. */
+void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name);
+
+/* Options: a table whose every key must be one of `names` (NULL at the end),
+** else an InvalidArgumentError names the key and the nearest known one. idx may
+** hold nil or nothing: false then. what: "create", for the message. */
+bool lbx_options(lua_State *L, int idx, const char *what,
+                 const char *const names[]);
+
+/* Fields of the options table at idx (which may be nil), of the given type or
+** an error "bad option 'name' ..."; absent (nil) gives the default. A string
+** stays valid while the table holds it; nothing is left pushed. */
+const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
+                           const char *def);
+double lbx_opt_number(lua_State *L, int idx, const char *name, double def);
+lua_Integer lbx_opt_integer(lua_State *L, int idx, const char *name,
+                            lua_Integer def);
+bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def);
+
+/* A positive number of seconds in options; def when absent. */
+double lbx_opt_seconds(lua_State *L, int idx, const char *name, double def);
+
+/* Gives the running coroutine room for n more values, or raises. */
+#define lbx_room(L, n) luaL_checkstack(L, n, "out of stack")
+
+#endif
