@@ -22,7 +22,7 @@ DEP_CFLAGS := $(call pc,--cflags grpc libprotobuf-c libcjson libcurl openssl)
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
   -ffunction-sections -fdata-sections $(OPT) $(WARN) $(SANITIZE) \
-  -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
+  -Isrc -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
 
 # gRPC linked statically halves the time boxdlua takes to start.
 GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
@@ -33,7 +33,7 @@ COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -ldl
 
 SO_SRC := $(wildcard src/core/*.c) \
   $(filter-out src/bind/serve%,$(wildcard src/bind/*.c))
-EXE_SRC := src/main.c $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
+EXE_SRC := $(wildcard src/*.c) $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
 LUA_SRC := $(sort $(wildcard lua/boxd/*.lua lua/boxd/*/*.lua))
 
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o

@@ -1,0 +1,58 @@
+-- Turns Lua files into a C table of module name, chunk name and source, sorted
+-- by name, for boxdlua to carry:
+--   lua5.4 scripts/embed.lua lua/boxd/a.lua lua/boxd/b/init.lua > embedded.c
+
+local PER_LINE = 16
+
+local function module_name(path)
+  local name = path:match("^lua/(.+)%.lua$")
+  if not name then
+    error(("%s: only files lua/*.lua can be embedded"):format(path), 0)
+  end
+  return (name:gsub("/init$", ""):gsub("/", "."))
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local source = assert(file:read("a"))
+  file:close()
+  -- A syntax error is better met by the build than by a user.
+  assert(load(source, "@" .. path, "t"))
+  return source
+end
+
+-- Bytes in decimal: a C compiler need not take long string literals.
+local function write_bytes(source)
+  for at = 1, #source, PER_LINE do
+    local bytes = { source:byte(at, at + PER_LINE - 1) }
+    io.write("  ", table.concat(bytes, ","), ",\n")
+  end
+end
+
+local modules, by_name = {}, {}
+for _, path in ipairs(arg) do
+  local module = { name = module_name(path), path = path, source = read(path) }
+  local other = by_name[module.name]
+  if other then
+    error(("%s and %s are both module %s"):format(other.path, path,
+      module.name), 0)
+  end
+  by_name[module.name] = module
+  modules[#modules + 1] = module
+end
+table.sort(modules, function(a, b) return a.name < b.name end)
+
+io.write("/* Made by scripts/embed.lua: change the Lua files instead. */\n",
+  '#include "host.h"\n\n')
+for i, module in ipairs(modules) do
+  io.write(("static const char source_%d[] = {\n"):format(i))
+  write_bytes(module.source)
+  io.write("  0\n};\n\n")
+end
+io.write("const host_module host_modules[] = {\n")
+for i, module in ipairs(modules) do
+  io.write(('  {"%s", "@%s", source_%d, sizeof source_%d - 1},\n'):format(
+    module.name, module.path:gsub("^lua/", ""), i, i))
+end
+io.write("  {0, 0, 0, 0}\n};\n\n",
+  ("const size_t host_module_count = %d;\n"):format(#modules))

@@ -1,0 +1,225 @@
+/*
+** boxdlua: the Lua interpreter with boxd inside, and the embedded service.
+** Behaves as lua(1) 5.4 does, except that os.exit closes the state, and that
+** error values with a __tostring get a traceback too.
+*/
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "bind/module.h"
+#include "bind/serve.h"
+
+/* os.exit([code [, close]]): closes the state first unless close is false. */
+static int m_exit(lua_State *L) {
+  int status;
+  if (lua_isboolean(L, 1))
+    status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  else
+    status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  if (lua_isnoneornil(L, 2) || lua_toboolean(L, 2)) lua_close(L);
+  exit(status);
+}
+
+static void replace_exit(lua_State *L) {
+  lua_getglobal(L, LUA_OSLIBNAME);
+  lua_pushcfunction(L, m_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pop(L, 1);
+}
+
+static void open_libraries(lua_State *L, const host_options *o) {
+  if (o->ignore_env || o->serve) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  luaL_openlibs(L);
+  lua_gc(L, LUA_GCGEN, 0, 0);
+  replace_exit(L);
+  host_embed_install(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_boxd_serve);
+  lua_setfield(L, -2, "boxd.serve");
+  lua_pop(L, 1);
+  luaL_requiref(L, "boxd", luaopen_boxd, 1);
+  lua_pop(L, 1);
+}
+
+/* arg: the script at 0, its arguments above, what comes before it below. */
+static void set_arguments(lua_State *L, const host_options *o) {
+  int script = o->script < o->argc ? o->script : 0;
+  lua_createtable(L, o->argc - script, script + 1);
+  for (int i = 0; i < o->argc; i++) {
+    lua_pushstring(L, o->argv[i]);
+    lua_rawseti(L, -2, i - script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+static void print_version(lua_State *L) {
+  lua_getglobal(L, "boxd");
+  lua_getfield(L, -1, "_VERSION");
+  printf("%s  %s\n", lua_tostring(L, -1), LUA_COPYRIGHT);
+  fflush(stdout);
+  lua_pop(L, 2);
+}
+
+/* ---- the embedded service ---- */
+
+static bool wants_local(const host_options *o) {
+  const char *env = getenv("BOXD_LOCAL");
+  if (o->serve) return false;
+  return o->local || (env != NULL && *env != '\0' && strcmp(env, "0") != 0);
+}
+
+/* The module finds the service's address in these fields of the registry. */
+static int start_local(lua_State *L) {
+  host_service s;
+  char message[512];
+  if (host_local_start(&s, message, sizeof message) < 0) {
+    host_complain(message);
+    return -1;
+  }
+  lua_pushstring(L, s.api_url);
+  lua_setfield(L, LUA_REGISTRYINDEX, "boxd.local.api_url");
+  lua_pushstring(L, s.exchange_url);
+  lua_setfield(L, LUA_REGISTRYINDEX, "boxd.local.exchange_url");
+  lua_pushstring(L, s.api_key);
+  lua_setfield(L, LUA_REGISTRYINDEX, "boxd.local.api_key");
+  return 0;
+}
+
+static void set_text(lua_State *L, const char *field, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, field);
+}
+
+/* require "boxd.local.main" { listen=, state=, net=, max_boxes=, announce= } */
+static int serve(lua_State *L, const host_options *o) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.local.main");
+  int status = host_call(L, 1, 1);
+  if (status != LUA_OK) return host_report(L, status);
+  lua_newtable(L);
+  set_text(L, "listen", o->listen);
+  set_text(L, "state", o->state);
+  set_text(L, "net", o->net);
+  if (o->max_boxes > 0) {
+    lua_pushinteger(L, o->max_boxes);
+    lua_setfield(L, -2, "max_boxes");
+  }
+  if (o->announce >= 0) {
+    lua_pushinteger(L, o->announce);
+    lua_setfield(L, -2, "announce");
+  }
+  return host_report(L, host_call(L, 1, 0));
+}
+
+/* ---- what the options ask for ---- */
+
+static int run_actions(lua_State *L, const host_options *o) {
+  for (size_t i = 0; i < o->action_count; i++) {
+    const host_action *a = &o->actions[i];
+    int status = LUA_OK;
+    switch (a->kind) {
+      case 'e': status = host_run_string(L, a->text, "=(command line)"); break;
+      case 'l': status = host_run_library(L, a->text); break;
+      case 'W': lua_warning(L, "@on", 0); break;
+    }
+    if (status != LUA_OK) return status;
+  }
+  return LUA_OK;
+}
+
+static bool executes(const host_options *o) {
+  for (size_t i = 0; i < o->action_count; i++)
+    if (o->actions[i].kind == 'e') return true;
+  return false;
+}
+
+static int run_program(lua_State *L, const host_options *o) {
+  bool script = o->script < o->argc;
+  bool ask = !script && !executes(o) && !o->version && !o->interactive;
+  bool terminal = ask && isatty(STDIN_FILENO);
+  int status = run_actions(L, o);
+  if (status != LUA_OK) return status;
+  if (script && (status = host_run_script(L, o)) != LUA_OK) return status;
+  if (ask && !terminal) return host_run_file(L, NULL);
+  if (o->interactive || terminal) {
+    if (!o->version) print_version(L);
+    host_repl(L);
+  }
+  return LUA_OK;
+}
+
+/* -v with nothing else to do. */
+static bool only_version(const host_options *o) {
+  return o->version && o->script >= o->argc && o->action_count == 0 &&
+         !o->interactive;
+}
+
+/* Protected: takes the options, returns whether all went well. */
+static int run(lua_State *L) {
+  const host_options *o = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  luaL_checkversion(L);
+  open_libraries(L, o);
+  if (o->version) print_version(L);
+  set_arguments(L, o);
+  int failed = 0;
+  if (o->serve) {
+    failed = serve(L, o);
+  } else {
+    if (wants_local(o) && !only_version(o)) failed = start_local(L);
+    if (!failed && !o->ignore_env) failed = host_run_init(L);
+    if (!failed) failed = run_program(L, o);
+  }
+  lua_pushboolean(L, !failed);
+  return 1;
+}
+
+static int run_state(host_options *o) {
+  lua_State *L = luaL_newstate();
+  if (L == NULL) {
+    host_complain("cannot create the Lua state: not enough memory");
+    return EXIT_FAILURE;
+  }
+  lua_pushcfunction(L, run);
+  lua_pushlightuserdata(L, o);
+  int status = lua_pcall(L, 1, 1, 0);
+  bool ok = status == LUA_OK && lua_toboolean(L, -1);
+  host_report(L, status);
+  lua_close(L);
+  host_local_stop();
+  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+  host_options o;
+  char message[512];
+  int status = EXIT_FAILURE;
+  const char *name = argc > 0 && argv[0][0] ? argv[0] : "boxdlua";
+  host_set_name(name);
+  if (argc < 1) {
+    host_complain("no argv[0]");
+    return status;
+  }
+  if (host_options_read(&o, argc, argv, message, sizeof message) < 0) {
+    host_complain(message);
+    fprintf(stderr, "usage: %s [options] [script [args]]\n%s", name,
+            host_options_help);
+  } else if (o.help) {
+    printf("usage: %s [options] [script [args]]\n%s", name, host_options_help);
+    status = EXIT_SUCCESS;
+  } else {
+    status = run_state(&o);
+  }
+  free(o.actions);
+  return status;
+}
