@@ -76,6 +76,8 @@ bx_waiter *bx_loop_ready(bx_loop *loop) {
   return w;
 }
 
+bool bx_loop_has_ready(const bx_loop *loop) { return loop->ready.first; }
+
 /* Timers: a binary heap whose entries know their place. */
 
 static void place(bx_loop *loop, bx_timer *t, size_t i) {

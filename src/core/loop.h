@@ -50,6 +50,7 @@ bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e);
 
 /* The next ready waiter, taken off the list; NULL: none. */
 bx_waiter *bx_loop_ready(bx_loop *loop);
+bool bx_loop_has_ready(const bx_loop *loop);
 
 /* Starts t, or moves it when it runs already. Firing stops it.
 ** False when memory is out (t then does not run). */
