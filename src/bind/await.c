@@ -116,14 +116,28 @@ static void pump(lua_State *L, lbx_state *S, const lbx_wait *w) {
   unsigned switches = 0;
   lbx_room(L, 4);
   while (!w->event->set && !is_interrupted(c)) {
-    if (!bx_loop_has_ready(S->loop)) {
-      if (until < BX_FOREVER && bx_now() >= until) break;
-      pump_once(L, S, until, false);
-      continue;
-    }
-    run_ready(L, S);
-    if (++switches % POLL_EVERY == 0) pump_once(L, S, until, true);
+    bool ready = bx_loop_has_ready(S->loop);
+    if (ready) run_ready(L, S);
+    if (until < BX_FOREVER && bx_now() >= until) break;
+    if (!ready || ++switches % POLL_EVERY == 0) pump_once(L, S, until, ready);
   }
+}
+
+/* Leaves the coroutine; it goes on in k once the context is ready. */
+static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
+                  lua_KContext ctx, lua_KFunction k) {
+  lbx_state *S = c->state;
+  lbx_room(L, 1);
+  c->timer.fire = on_wait_over;
+  if (w->turn)
+    bx_waiter_wake(S->loop, &c->waiter);
+  else if (w->until > 0 && w->until < BX_FOREVER &&
+           !bx_timer_start(S->loop, &c->timer, w->until))
+    luaL_error(L, "not enough memory");
+  else
+    bx_event_wait(S->loop, w->event, &c->waiter);
+  lua_pushlightuserdata(L, &sentinel);
+  lua_yieldk(L, 1, ctx, k);
 }
 
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
@@ -132,16 +146,7 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
   lbx_context *c = S->current;
   if (is_interrupted(c)) raise_interruption(L, c, w);
   if (w->event->set) return;
-  if (c->co && L == c->top && lua_isyieldable(L)) {
-    lua_checkstack(L, 1);
-    c->timer.fire = on_wait_over;
-    if (w->until > 0 && w->until < BX_FOREVER &&
-        !bx_timer_start(S->loop, &c->timer, w->until))
-      luaL_error(L, "not enough memory");
-    bx_event_wait(S->loop, w->event, &c->waiter);
-    lua_pushlightuserdata(L, &sentinel);
-    lua_yieldk(L, 1, ctx, k);
-  }
+  if (c->co && L == c->top && lua_isyieldable(L)) yield(L, c, w, ctx, k);
   pump(L, S, w);
   if (is_interrupted(c)) raise_interruption(L, c, w);
 }

@@ -55,7 +55,8 @@ struct lbx_state {
   lua_State *main;
   lbx_context root; /* the main context */
   lbx_context *current;
-  bx_event never;
+  bx_event never;   /* an event for those who wait for a time only */
+  lua_Integer last_task; /* ids count up */
   unsigned depth;   /* contexts on the C stack */
   unsigned tasks;   /* that have not ended */
   bool host;        /* another program's interpreter: its hooks get a turn */
@@ -68,6 +69,7 @@ typedef struct lbx_wait {
   double until;             /* a time of bx_now; 0: for ever */
   void (*cancel)(void *arg); /* ends what is waited for, before the raise */
   void *arg;
+  bool turn; /* gives the others a turn even if there is nothing to wait for */
 } lbx_wait;
 
 /* The state; made on the first call by luaopen_boxd. */

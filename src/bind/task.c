@@ -1,0 +1,447 @@
+#include "task.h"
+
+#include <lauxlib.h>
+
+#include "await.h"
+#include "error.h"
+#include "type.h"
+
+#define TYPE "boxd.Task"
+#define CLEANUP_SECONDS 10.0 /* that a cancelled task has for its handlers */
+#define DEPTH_MAX 16 /* contexts on the C stack before a spawn is put off */
+
+typedef struct lbx_task lbx_task;
+struct lbx_task {
+  lbx_context context;
+  bx_event ended;
+  bx_timer cleanup;
+  lbx_task *joins; /* whom it waits for */
+  lua_Integer id;  /* counts up */
+  int results;
+  bool started, failed, joined, abandoned;
+};
+
+static char anchor_key; /* context -> Task, while it has not ended */
+
+static lbx_task *check_task(lua_State *L, int idx) {
+  return luaL_checkudata(L, idx, TYPE);
+}
+
+static lbx_task *task_of(lbx_context *c) {
+  return c->co ? (lbx_task *)((char *)c - offsetof(lbx_task, context)) : NULL;
+}
+
+static void anchor(lua_State *L, lbx_task *t, int idx) {
+  lua_pushvalue(L, idx);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+static void unanchor(lua_State *L, lbx_task *t) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+/* Running a task. */
+
+static void finish(lua_State *L, lbx_task *t) {
+  lbx_state *S = t->context.state;
+  bx_timer_stop(S->loop, &t->cleanup);
+  bx_timer_stop(S->loop, &t->context.timer);
+  bx_waiter_drop(&t->context.waiter);
+  S->tasks--;
+  bx_event_set(S->loop, &t->ended);
+  unanchor(L, t);
+}
+
+static int body_k(lua_State *co, int status, lua_KContext ctx) {
+  lbx_task *t = (lbx_task *)ctx;
+  t->failed = status != LUA_OK && status != LUA_YIELD;
+  return t->failed ? 1 : lua_gettop(co);
+}
+
+/* Under a protected call, so that an error runs <close> where waiting works. */
+static int body(lua_State *co) {
+  lbx_task *t = task_of(lbx_state_get(co)->current);
+  int status =
+      lua_pcallk(co, lua_gettop(co) - 1, LUA_MULTRET, 0, (lua_KContext)t, body_k);
+  return body_k(co, status, (lua_KContext)t);
+}
+
+static void end_unstarted(lua_State *L, lbx_task *t) {
+  bx_error e;
+  bx_error_set(&e, BX_CANCELLED, "the task was cancelled before it started");
+  lua_settop(t->context.co, 0);
+  lbx_push_error(t->context.co, &e, NULL);
+  t->context.cancelled = t->failed = true;
+  t->results = 1;
+  finish(L, t);
+}
+
+static void give_up(lua_State *L, lbx_task *t) {
+  lua_warning(L, "boxd: a cancelled task did not end within 10 s and was "
+                 "abandoned", 0);
+  t->failed = true;
+  finish(L, t);
+}
+
+void lbx_task_step(lua_State *L, lbx_context *c) {
+  lbx_task *t = task_of(c);
+  lbx_room(L, 6);
+  if (t->ended.set) return;
+  if (t->abandoned) {
+    give_up(L, t);
+    return;
+  }
+  if (!t->started && c->cancel) {
+    end_unstarted(L, t);
+    return;
+  }
+  int nargs = t->started ? 0 : lua_gettop(c->co) - 1;
+  t->started = true;
+  t->joins = NULL;
+  if (!lbx_run(L, c, nargs)) return;
+  if (lua_status(c->co) != LUA_OK) t->failed = true;
+  t->results = t->failed ? 1 : lua_gettop(c->co);
+  finish(L, t);
+}
+
+static void on_cleanup_over(bx_timer *timer) {
+  lbx_task *t = (lbx_task *)((char *)timer - offsetof(lbx_task, cleanup));
+  t->abandoned = true;
+  lbx_interrupt(&t->context);
+}
+
+void lbx_spawn(lua_State *L, int nargs) {
+  lbx_state *S = lbx_state_get(L);
+  lbx_room(L, 8);
+  lbx_task *t = lbx_new(L, sizeof *t, 1, TYPE);
+  t->context.state = S;
+  t->cleanup.fire = on_cleanup_over;
+  t->id = ++S->last_task;
+  lua_State *co = lua_newthread(L);
+  lua_setiuservalue(L, -2, 1);
+  lua_insert(L, -(nargs + 2)); /* the task below the function */
+  if (!lua_checkstack(co, nargs + 4)) luaL_error(L, "too many arguments");
+  anchor(L, t, -(nargs + 2));
+  lua_pushcfunction(co, body);
+  lua_xmove(L, co, nargs + 1);
+  t->context.co = co;
+  S->tasks++;
+  if (S->depth < DEPTH_MAX)
+    lbx_task_step(L, &t->context);
+  else
+    bx_waiter_wake(S->loop, &t->context.waiter);
+}
+
+/* boxd.spawn(fn, ...) */
+static int spawn(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lbx_spawn(L, lua_gettop(L) - 1);
+  return 1;
+}
+
+/* Methods. */
+
+/* Would waiting for t from here never end? */
+static void check_join(lua_State *L, lbx_task *t) {
+  lbx_context *c = lbx_state_get(L)->current;
+  lbx_task *self = task_of(c);
+  for (lbx_task *u = t; u; u = u->joins)
+    if (u == self) luaL_error(L, "a task can't join itself");
+  if (t->context.running && !(L == c->top && lua_isyieldable(L)))
+    luaL_error(L, "can't join a task from a callback that runs inside it");
+}
+
+static int push_results(lua_State *L, lbx_task *t) {
+  bx_error e;
+  t->joined = true;
+  if (t->abandoned) {
+    bx_error_set(&e, BX_CANCELLED, "the task was cancelled and abandoned");
+    lbx_throw(L, &e, NULL);
+  }
+  lua_State *co = t->context.co;
+  lbx_room(L, t->results);
+  if (!lua_checkstack(co, t->results)) luaL_error(L, "too many results");
+  int first = lua_gettop(co) - t->results + 1;
+  for (int i = 0; i < t->results; i++) lua_pushvalue(co, first + i);
+  lua_xmove(co, L, t->results);
+  return t->failed ? lua_error(L) : t->results;
+}
+
+static int join_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_task *t = lua_touserdata(L, 1);
+  lbx_task *self = task_of(lbx_state_get(L)->current);
+  double until = lua_tonumber(L, 2);
+  if (self) self->joins = NULL;
+  while (!t->ended.set) {
+    if (until > 0 && bx_now() >= until)
+      lbx_error_class(L, BX_TIMEOUT, "the task did not end in time");
+    if (self) self->joins = t;
+    lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, ctx, join_k);
+    if (self) self->joins = NULL;
+  }
+  return push_results(L, t);
+}
+
+/* t:join{ timeout= } */
+static int m_join(lua_State *L) {
+  static const char *const options[] = {"timeout", NULL};
+  lbx_task *t = check_task(L, 1);
+  lbx_options(L, 2, "join", options);
+  double timeout = lbx_opt_seconds(L, 2, "timeout", 0);
+  lua_settop(L, 1);
+  lua_pushnumber(L, timeout > 0 ? bx_now() + timeout : 0);
+  if (!t->ended.set) check_join(L, t);
+  return join_k(L, LUA_OK, 0);
+}
+
+static void cancel(lua_State *L, lbx_task *t) {
+  lbx_state *S = t->context.state;
+  if (t->ended.set || t->context.cancel) return;
+  t->context.cancel = true;
+  if (!bx_timer_start(S->loop, &t->cleanup, bx_now() + CLEANUP_SECONDS))
+    luaL_error(L, "not enough memory");
+  if (t->started || t->context.waiter.in)
+    lbx_interrupt(&t->context);
+}
+
+static int m_cancel(lua_State *L) {
+  cancel(L, check_task(L, 1));
+  return 0;
+}
+
+static const char *status_of(const lbx_task *t) {
+  if (!t->ended.set) return "running";
+  if (!t->failed) return "done";
+  return t->context.cancelled || t->abandoned ? "cancelled" : "failed";
+}
+
+static int m__index(lua_State *L) {
+  lbx_task *t = check_task(L, 1);
+  const char *key = lua_tostring(L, 2);
+  if (key && key[0] == 's' && lua_compare(L, 2, lua_upvalueindex(2), LUA_OPEQ)) {
+    lua_pushstring(L, status_of(t));
+    return 1;
+  }
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  return 1;
+}
+
+static int m__tostring(lua_State *L) {
+  lbx_task *t = check_task(L, 1);
+  lua_pushfstring(L, "boxd.Task %I (%s)", (LUAI_UACINT)t->id, status_of(t));
+  return 1;
+}
+
+static int m__gc(lua_State *L) {
+  lbx_task *t = check_task(L, 1);
+  lbx_state *S = t->context.state;
+  if (S && S->loop) {
+    bx_timer_stop(S->loop, &t->cleanup);
+    bx_timer_stop(S->loop, &t->context.timer);
+  }
+  bx_waiter_drop(&t->context.waiter);
+  if (!t->failed || t->joined || t->context.cancelled || t->abandoned) return 0;
+  lua_State *co = t->context.co;
+  if (lua_getiuservalue(L, 1, 1) != LUA_TTHREAD || !co) return 0;
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  lua_warning(L, "boxd: a task failed and nobody joined it: ", 1);
+  lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
+  return 0;
+}
+
+/* Functions of the module. */
+
+static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_state *S = lbx_state_get(L);
+  double until = lua_tonumber(L, 1);
+  while (bx_now() < until)
+    lbx_await(L, &(lbx_wait){.event = &S->never, .until = until}, ctx, sleep_k);
+  return 0;
+}
+
+/* boxd.sleep(seconds): at least one turn for the others, also for 0. */
+static int sleep_(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1), start = bx_now();
+  luaL_argcheck(L, seconds >= 0, 1, "a time can't be negative");
+  lua_settop(L, 0);
+  lua_pushnumber(L, start + seconds);
+  lbx_state *S = lbx_state_get(L);
+  lbx_wait w = {.event = &S->never, .until = start + seconds,
+                .turn = seconds == 0};
+  lbx_await(L, &w, 0, sleep_k);
+  return sleep_k(L, LUA_OK, 0);
+}
+
+/* boxd.now() */
+static int now(lua_State *L) {
+  lua_pushnumber(L, bx_now());
+  return 1;
+}
+
+#define SCOPE_TYPE "boxd.Scope"
+
+static void on_scope_over(bx_timer *timer) {
+  lbx_scope *s = (lbx_scope *)((char *)timer - offsetof(lbx_scope, timer));
+  s->fired = true;
+  lbx_interrupt(s->context);
+}
+
+/* Takes the scope off its context; idempotent. */
+static int m__gc_scope(lua_State *L) {
+  lbx_scope *s = lua_touserdata(L, 1);
+  if (!s->context) return 0;
+  if (s->state->loop) bx_timer_stop(s->state->loop, &s->timer);
+  for (lbx_scope **at = &s->context->scope; *at; at = &(*at)->outer)
+    if (*at == s) {
+      *at = s->outer;
+      break;
+    }
+  s->context = NULL;
+  return 0;
+}
+
+static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  lbx_scope *s = lua_touserdata(L, 1);
+  bool late = s->fired;
+  double seconds = s->seconds;
+  m__gc_scope(L);
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  if (late)
+    lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",
+                    seconds);
+  return lua_gettop(L) - 1;
+}
+
+/* boxd.with_timeout(seconds, fn, ...) */
+static int with_timeout(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds > 0, 1, "seconds must be positive");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lbx_state *S = lbx_state_get(L);
+  lbx_scope *s = lbx_new(L, sizeof *s, 0, SCOPE_TYPE);
+  lua_replace(L, 1);
+  s->timer.fire = on_scope_over;
+  s->state = S;
+  s->seconds = seconds;
+  if (!bx_timer_start(S->loop, &s->timer, bx_now() + seconds))
+    return luaL_error(L, "not enough memory");
+  s->context = S->current;
+  s->outer = s->context->scope;
+  s->context->scope = s;
+  int status =
+      lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, with_timeout_k);
+  return with_timeout_k(L, status, 0);
+}
+
+/* Cancels every task with an id above `after` that can be. */
+static unsigned cancel_after(lua_State *L, lua_Integer after) {
+  unsigned n = 0;
+  lua_newtable(L); /* cancelling changes nothing there, but warns may */
+  int list = lua_gettop(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    lbx_task *t = lua_touserdata(L, -1);
+    if (t->id <= after || t->context.running) continue;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, list, ++n);
+  }
+  lua_pop(L, 1);
+  for (unsigned i = 1; i <= n; i++) {
+    lua_rawgeti(L, list, i);
+    cancel(L, lua_touserdata(L, -1));
+    lua_pop(L, 1);
+  }
+  return n; /* and the list stays on the stack */
+}
+
+void lbx_cancel_all(lua_State *L) {
+  lbx_state *S = lbx_state_get(L);
+  if (!S || S->tasks == 0) return;
+  unsigned n = cancel_after(L, 0);
+  double until = bx_now() + CLEANUP_SECONDS + 1;
+  for (unsigned i = 1; i <= n; i++) {
+    lua_rawgeti(L, -1, i);
+    lbx_task *t = lua_touserdata(L, -1);
+    while (!t->ended.set && bx_now() < until)
+      lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, 0, NULL);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* 1: the task; 2: how it ended, once it has; 3: the list of leftovers. */
+static int run_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_task *t = lua_touserdata(L, 1);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, 3, i);
+    lbx_task *u = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    while (!u->ended.set)
+      lbx_await(L, &(lbx_wait){.event = &u->ended}, ctx, run_k);
+  }
+  if (!lua_isnil(L, 2)) { /* what ended the waiting itself */
+    lua_settop(L, 2);
+    return lua_error(L);
+  }
+  return push_results(L, t);
+}
+
+static int run_joined_k(lua_State *L, int status, lua_KContext after) {
+  lbx_task *t = lua_touserdata(L, 1);
+  bool raised = status != LUA_OK && status != LUA_YIELD;
+  if (raised && t->ended.set) { /* its own error: push_results raises it */
+    lua_pop(L, 1);
+    raised = false;
+  }
+  lua_settop(L, raised ? 2 : 1);
+  lua_settop(L, 2);
+  cancel_after(L, (lua_Integer)after);
+  return run_k(L, LUA_OK, 0);
+}
+
+/* boxd.run(fn, ...) */
+static int run(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_Integer after = lbx_state_get(L)->last_task;
+  lbx_spawn(L, lua_gettop(L) - 1);
+  lua_pushcfunction(L, m_join);
+  lua_pushvalue(L, 1);
+  int status = lua_pcallk(L, 1, 0, 0, (lua_KContext)after, run_joined_k);
+  return run_joined_k(L, status, (lua_KContext)after);
+}
+
+void lbx_open_task(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"join", m_join}, {"cancel", m_cancel}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", m__gc}, {"__tostring", m__tostring}, {NULL, NULL}};
+  static const luaL_Reg scope_meta[] = {{"__gc", m__gc_scope}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"spawn", spawn}, {"sleep", sleep_},          {"now", now},
+      {"run", run},     {"with_timeout", with_timeout}, {"resume", lbx_resume},
+      {"wrap", lbx_wrap}, {NULL, NULL}};
+  lbx_newtype(L, TYPE, NULL, meta);
+  lbx_newtype(L, SCOPE_TYPE, NULL, scope_meta);
+  luaL_getmetatable(L, TYPE);
+  luaL_newlib(L, methods);
+  lua_pushliteral(L, "status");
+  lua_pushcclosure(L, m__index, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,23 @@
+/*
+** task: boxd.spawn and what comes with it. A Task is a userdata that holds its
+** coroutine (user value 1) and the context that waits; the anchor table keeps
+** it alive while it runs. Its results stay on the coroutine's stack.
+*/
+#ifndef LBX_TASK_H
+#define LBX_TASK_H
+
+#include <lua.h>
+
+/* Starts a task with the function and nargs values on top of the stack, which
+** it replaces by the Task. */
+void lbx_spawn(lua_State *L, int nargs);
+
+/* Cancels every task but those on the C stack and waits for their end, 10 s at
+** most. For the end of a script: outside tasks only. */
+void lbx_cancel_all(lua_State *L);
+
+/* Adds spawn, sleep, now, run, with_timeout, resume and wrap to the module
+** table on top. */
+void lbx_open_task(lua_State *L);
+
+#endif
