@@ -1,0 +1,57 @@
+local program = require "spec.support.program"
+
+-- scripts/embed.lua over files of a folder of ours.
+local function embed(files)
+  local folder = os.tmpname()
+  os.remove(folder)
+  os.execute("mkdir " .. folder)
+  local names = {}
+  for name, text in pairs(files) do
+    os.execute(("mkdir -p %s/%s"):format(folder, name:match("^(.*)/")))
+    local file = assert(io.open(folder .. "/" .. name, "wb"))
+    file:write(text)
+    file:close()
+    names[#names + 1] = name
+  end
+  table.sort(names, function(a, b) return a > b end)
+  local here = io.popen("pwd"):read("l")
+  local result = program.run { "-C", folder, "lua5.4",
+    here .. "/scripts/embed.lua", table.unpack(names) }
+  os.execute("rm -r " .. folder)
+  return result
+end
+
+describe("scripts/embed.lua", function()
+  it("names modules as require does, sorted", function()
+    local result = embed {
+      ["lua/boxd/b.lua"] = "return 1",
+      ["lua/boxd/a/init.lua"] = "return 2",
+      ["lua/boxd/a/c.lua"] = "return '\0\255'",
+    }
+    assert.equal("", result.err)
+    local found = {}
+    for name, chunk in result.out:gmatch('{"(.-)", "(.-)"') do
+      found[#found + 1] = name .. " " .. chunk
+    end
+    assert.same({ "boxd.a @boxd/a/init.lua", "boxd.a.c @boxd/a/c.lua",
+      "boxd.b @boxd/b.lua" }, found)
+    assert.truthy(result.out:find("host_module_count = 3;", 1, true))
+    assert.truthy(result.out:find("39,0,255,39", 1, true), "bytes as they are")
+  end)
+
+  it("works without any file", function()
+    assert.truthy(embed({}).out:find("host_module_count = 0;", 1, true))
+  end)
+
+  it("refuses a syntax error, a double name and a foreign path", function()
+    local function refuses(message, files)
+      local result = embed(files)
+      assert.equal(1, result.status)
+      assert.truthy(result.err:find(message, 1, true), result.err)
+    end
+    refuses("lua/boxd/x.lua:1:", { ["lua/boxd/x.lua"] = "x = = 1" })
+    refuses("are both module boxd.x", { ["lua/boxd/x.lua"] = "",
+      ["lua/boxd/x/init.lua"] = "" })
+    refuses("only files lua/*.lua", { ["src/x.lua"] = "" })
+  end)
+end)

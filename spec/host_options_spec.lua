@@ -1,0 +1,56 @@
+local lua = require("spec.support.program").lua
+
+local function refuses(message, ...)
+  local result = lua { ... }
+  assert.equal(1, result.status)
+  assert.equal("", result.out)
+  assert.truthy(result.err:find(message, 1, true), result.err)
+  assert.truthy(result.err:find("\nusage: ", 1, true), result.err)
+  assert.truthy(result.err:find("--serve", 1, true), "known options are shown")
+end
+
+describe("the options of boxdlua", function()
+  it("refuses an unknown one", function()
+    refuses("unrecognized option '-x'", "-x")
+    refuses("unrecognized option '--bogus'", "--bogus")
+    refuses("unrecognized option '-vx'", "-vx")
+    refuses("unrecognized option '--localx'", "--localx")
+    refuses("unrecognized option '--listenx'", "--serve", "--listenx")
+  end)
+
+  it("refuses one without its argument", function()
+    refuses("'-e' needs argument", "-e")
+    refuses("'-l' needs argument", "-l", "-v")
+    refuses("'--listen' needs a value", "--serve", "--listen")
+    refuses("'--state' needs a value", "--serve", "--state=")
+  end)
+
+  it("refuses what --serve cannot take", function()
+    refuses("'--net' takes private or host, not 'x'", "--serve", "--net", "x")
+    for _, n in ipairs { "0", "-1", "2x", "99999999999999999999" } do
+      refuses("'--max-boxes' takes a whole number from 1", "--serve",
+        "--max-boxes", n)
+    end
+    refuses("'--serve' runs no script ('x.lua')", "--serve", "x.lua")
+    refuses("'--serve' goes with", "--serve", "-e", "print(1)")
+    refuses("leave out --local or --serve", "--serve", "--local")
+  end)
+
+  it("refuses options of --serve without it", function()
+    refuses("'--listen' goes with --serve", "--listen", "127.0.0.1:0")
+    refuses("'--max-boxes=3' goes with --serve", "--max-boxes=3")
+  end)
+
+  it("shows them with --help", function()
+    local result = lua { "--help" }
+    assert.equal(0, result.status)
+    assert.equal("", result.err)
+    assert.truthy(result.out:find("^usage: .*\n  %-e stat .*\n  %-%-local "))
+  end)
+
+  it("stops reading options at --", function()
+    local result = lua { "--", "-no-such-script" }
+    assert.equal(1, result.status)
+    assert.truthy(result.err:find("cannot open -no-such-script", 1, true))
+  end)
+end)

@@ -1,0 +1,56 @@
+-- Runs a program to its end, for specs about what a user sees of it.
+
+local program = {}
+
+program.boxdlua = os.getenv("BOXDLUA") or "build/boxdlua"
+
+local function quote(text)
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+local function read_away(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  os.remove(path)
+  return text
+end
+
+--- Runs `args` (a list), with `args.env` (a map) set and `args.stdin` (text,
+--- else nothing) to read. Returns { out=, err=, status= }: status as the shell
+--- has it, 128 + n for a signal.
+function program.run(args)
+  local words, out, err, input = {}, os.tmpname(), os.tmpname(), "/dev/null"
+  for name, value in pairs(args.env or {}) do
+    words[#words + 1] = name .. "=" .. quote(value)
+  end
+  for _, word in ipairs(args) do words[#words + 1] = quote(word) end
+  if args.stdin then
+    input = os.tmpname()
+    local file = assert(io.open(input, "wb"))
+    file:write(args.stdin)
+    file:close()
+  end
+  local _, _, status = os.execute(("env %s <%s >%s 2>%s"):format(
+    table.concat(words, " "), quote(input), quote(out), quote(err)))
+  if args.stdin then os.remove(input) end
+  return { out = read_away(out), err = read_away(err), status = status }
+end
+
+--- The same for boxdlua itself.
+function program.lua(args)
+  return program.run(table.move(args, 1, #args, 2, {
+    program.boxdlua, env = args.env, stdin = args.stdin,
+  }))
+end
+
+--- Writes a file that lasts as long as the spec wants; returns its name.
+function program.file(text)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "wb"))
+  file:write(text)
+  file:close()
+  return name
+end
+
+return program
