@@ -34,12 +34,12 @@ code ~ /^message MachineSpec \{ *$/ {
   next
 }
 
-code ~ / base = / {
+code ~ /[^A-Za-z0-9_]base *=/ {
   if (message != "MachineSpec") fail("a field `base` outside MachineSpec")
   bases++
 }
 
-code ~ /(^|[ {])optional / {
+code ~ /(^|[^A-Za-z0-9_])optional([^A-Za-z0-9_]|$)/ {
   if (code !~ /^  optional [A-Za-z0-9_.]+ [a-z0-9_]+ = [0-9]+; *$/)
     fail("an `optional` that is not a line of its own")
   print "  oneof _" $3 " { " $2 " " $3 " " $4 " " $5 " }"
