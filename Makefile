@@ -6,6 +6,9 @@ DESTDIR ?=
 LUA ?= lua5.4
 LUA_VERSION := 5.4
 LUA_PC ?= lua5.4
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 BUILD ?= build
 CC ?= cc
 PKG_CONFIG ?= pkg-config
@@ -27,8 +30,8 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
 # gRPC and the C++ library linked statically halve the time boxdlua takes to
 # start. OpenSSL stays shared: the system's security updates reach it.
 GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
-  $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares -labsl_%, \
-    $(call pc,--static --libs grpc)) \
+  $(sort $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares \
+    -labsl_%, $(call pc,--static --libs grpc))) \
   -Wl,--end-group -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic
 COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -ldl
 
@@ -89,14 +92,11 @@ asan:
 	sh scripts/asan
 
 install: all
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin \
-	  $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION) \
-	  $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/boxd
-	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(PREFIX)/bin/boxdlua
-	$(INSTALL) -m 755 $(BUILD)/boxd.so \
-	  $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_VERSION)/boxd.so
-	for f in $(LUA_SRC); do $(INSTALL) -D -m 644 $$f \
-	  $(DESTDIR)$(PREFIX)/share/lua/$(LUA_VERSION)/$${f#lua/} || exit 1; done
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(BINDIR)/boxdlua
+	$(INSTALL) -m 755 $(BUILD)/boxd.so $(DESTDIR)$(LIBDIR)/boxd.so
+	for f in $(LUA_SRC:lua/%=%); do \
+	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(LUADIR)/$$f || exit 1; done
 
 clean:
 	rm -rf $(BUILD)
