@@ -1,0 +1,54 @@
+#include "path.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../core/text.h"
+#include "error.h"
+
+#define SHOWN_STEPS 32 /* of a deeper path only the end is told */
+
+typedef struct writer {
+  char text[512];
+  size_t len;
+} writer;
+
+static void add(writer *w, const char *s) {
+  size_t n = strlen(s), room = sizeof w->text - 1 - w->len;
+  if (n > room) n = room;
+  memcpy(w->text + w->len, s, n);
+  w->len += n;
+  w->text[w->len] = '\0';
+}
+
+static void add_step(writer *w, const lbx_path *at) {
+  char shown[72];
+  if (at->name) {
+    if (w->len) add(w, ".");
+    add(w, bx_text_show(shown, sizeof shown, at->name, strlen(at->name)));
+  } else {
+    snprintf(shown, sizeof shown, "[%lld]", (long long)at->index);
+    add(w, shown);
+  }
+}
+
+static void render(writer *w, const lbx_path *at) {
+  const lbx_path *steps[SHOWN_STEPS];
+  int n = 0;
+  for (; at->up && n < SHOWN_STEPS; at = at->up) steps[n++] = at;
+  if (at->up) add(w, "...");
+  if (n == 0) add_step(w, at);
+  while (n > 0) add_step(w, steps[--n]);
+}
+
+int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...) {
+  writer w = {.len = 0};
+  char message[BX_MESSAGE_MAX];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(message, sizeof message, fmt, ap);
+  va_end(ap);
+  render(&w, at);
+  return lbx_error_invalid(L, "%s: %s", w.text, message);
+}

@@ -1,0 +1,32 @@
+/*
+** path: where in a tree of Lua tables an error is: "config.proxies[2].name".
+** A step lives on the C stack of whoever descends and points at the one above
+** it; nothing is built unless there is an error to tell.
+*/
+#ifndef LBX_PATH_H
+#define LBX_PATH_H
+
+#include <lua.h>
+
+typedef struct lbx_path {
+  const struct lbx_path *up; /* NULL at the root */
+  const char *name;          /* a field, or a map's key; NULL: an index */
+  lua_Integer index;         /* of a sequence, from 1 */
+  int depth;                 /* 0 at the root */
+  const void *table;         /* lua_topointer of the table here, or NULL */
+} lbx_path;
+
+/* The root. Its name is told only when the error is at the root itself. */
+#define LBX_PATH_ROOT(what) ((lbx_path){.name = (what)})
+
+/* The step below up, by name or by index. */
+#define LBX_PATH_NAME(above, what) \
+  ((lbx_path){.up = (above), .name = (what), .depth = (above)->depth + 1})
+#define LBX_PATH_INDEX(above, i) \
+  ((lbx_path){.up = (above), .index = (i), .depth = (above)->depth + 1})
+
+/* Raises an InvalidArgumentError "PATH: message". Never returns. */
+int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

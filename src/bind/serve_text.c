@@ -1,0 +1,97 @@
+#include "serve_text.h"
+
+#include "../core/text.h"
+#include "arena.h"
+#include "command.h"
+#include "error.h"
+#include "type.h"
+
+/* size(s) -> bytes */
+static int text_size(lua_State *L) {
+  size_t len;
+  uint64_t bytes;
+  bx_error e;
+  const char *s = luaL_checklstring(L, 1, &len);
+  if (bx_text_size(s, len, &bytes, &e)) return lbx_throw(L, &e, NULL);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  return 1;
+}
+
+/* endpoint(s) -> { tls, host, port, target } */
+static int text_endpoint(lua_State *L) {
+  size_t len;
+  bx_endpoint p;
+  bx_error e;
+  const char *s = luaL_checklstring(L, 1, &len);
+  if (bx_text_endpoint(s, len, &p, &e)) return lbx_throw(L, &e, NULL);
+  lua_createtable(L, 0, 4);
+  lua_pushboolean(L, p.tls);
+  lua_setfield(L, -2, "tls");
+  lua_pushstring(L, p.host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, p.port);
+  lua_setfield(L, -2, "port");
+  lua_pushstring(L, p.target);
+  lua_setfield(L, -2, "target");
+  return 1;
+}
+
+/* Pushes the elements of the list at idx; returns their number. */
+static int spread(lua_State *L, int idx) {
+  lua_Integer n = luaL_len(L, idx);
+  luaL_argcheck(L, n >= 0 && n < 1000000, idx, "too long a list");
+  lbx_room(L, (int)n);
+  for (lua_Integer i = 1; i <= n; i++) lua_geti(L, idx, i);
+  return (int)n;
+}
+
+/* command(list | line [, { env=, cwd= }]) -> string */
+static int text_command(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 2);
+  if (lua_istable(L, 1))
+    lbx_push_command(L, 3, 2 + spread(L, 1), 2);
+  else
+    lbx_push_line(L, 1, 2);
+  return 1;
+}
+
+/* quote(list) -> string: the arguments as one command line */
+static int text_quote(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lbx_push_command(L, 2, 1 + spread(L, 1), 0);
+  return 1;
+}
+
+/* nearest(word, list) -> name or nil */
+static int text_nearest(lua_State *L) {
+  const char *word = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  lbx_arena *a = lbx_arena_new(L);
+  int n = spread(L, 2);
+  const char **names = lbx_arena_alloc(a, (size_t)n * sizeof *names);
+  luaL_argcheck(L, names, 2, "too long a list");
+  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, 4 + i);
+  lua_pushstring(L, bx_text_nearest(word, names, (size_t)n));
+  return 1;
+}
+
+/* utf8(s) -> boolean */
+static int text_utf8(lua_State *L) {
+  size_t len;
+  const char *s = luaL_checklstring(L, 1, &len);
+  lua_pushboolean(L, bx_text_utf8(s, len));
+  return 1;
+}
+
+int lbx_open_serve_text(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"size", text_size},       {"endpoint", text_endpoint},
+      {"command", text_command}, {"quote", text_quote},
+      {"nearest", text_nearest}, {"utf8", text_utf8},
+      {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
