@@ -16,7 +16,7 @@ typedef struct place {
   bx_watch *watch;
   unsigned generation;
   uint32_t events; /* seen, not fired yet */
-  bool queued;     /* in the list of places that have seen something */
+  bool queued;     /* in `list` */
 } place;
 
 struct bx_io {
@@ -33,6 +33,7 @@ struct bx_io {
   pthread_mutex_t lock; /* guards the rest */
   place *places;        /* index 0 is unused */
   unsigned *list, len;  /* places with something seen; each at most once */
+  unsigned *turn;       /* those of them that the loop fires now */
   bool waking;
 };
 
@@ -68,19 +69,27 @@ static void *run(void *arg) {
   }
 }
 
-/* Takes one place off the list. NULL: none is left, and the next event wakes
-** the queue again. */
-static bx_watch *next_seen(bx_io *io, uint32_t *events) {
-  bx_watch *w = NULL;
+/* Takes what has been seen by now, all of it and no more: a descriptor that is
+** always ready must not keep the loop from the others, or from its timers. */
+static unsigned take_turn(bx_io *io) {
   pthread_mutex_lock(&io->lock);
-  while (!w && io->len > 0) {
-    place *p = &io->places[io->list[--io->len]];
-    p->queued = false;
-    if (p->events) w = p->watch;
-    *events = p->events;
-    p->events = 0;
-  }
-  if (!w) io->waking = false;
+  unsigned n = io->len, *turn = io->list;
+  io->list = io->turn;
+  io->turn = turn;
+  io->len = 0;
+  for (unsigned i = 0; i < n; i++) io->places[turn[i]].queued = false;
+  io->waking = false;
+  pthread_mutex_unlock(&io->lock);
+  return n;
+}
+
+/* NULL: its watch has gone since. */
+static bx_watch *seen(bx_io *io, unsigned slot, uint32_t *events) {
+  pthread_mutex_lock(&io->lock);
+  place *p = &io->places[slot];
+  *events = p->events;
+  p->events = 0;
+  bx_watch *w = *events ? p->watch : NULL;
   pthread_mutex_unlock(&io->lock);
   return w;
 }
@@ -88,10 +97,13 @@ static bx_watch *next_seen(bx_io *io, uint32_t *events) {
 /* On the loop's thread: what the helper thread has seen. */
 static void woken(bx_tag *tag, bool ok) {
   bx_io *io = (bx_io *)((char *)tag - offsetof(bx_io, tag));
-  bx_watch *w;
   uint32_t events;
   (void)ok;
-  while ((w = next_seen(io, &events))) w->fire(w, events);
+  unsigned n = take_turn(io);
+  for (unsigned i = 0; i < n; i++) { /* firing may grow, and so move, turn */
+    bx_watch *w = seen(io, io->turn[i], &events);
+    if (w) w->fire(w, events);
+  }
 }
 
 static bool make_wake_call(bx_io *io, grpc_completion_queue *queue) {
@@ -161,6 +173,7 @@ void bx_io_free(bx_io *io) {
   free(io->places);
   free(io->unused);
   free(io->list);
+  free(io->turn);
   free(io);
 }
 
@@ -171,9 +184,11 @@ static bool grow(bx_io *io) {
   if (places) io->places = places;
   unsigned *list = realloc(io->list, cap * sizeof *list);
   if (list) io->list = list;
+  unsigned *turn = realloc(io->turn, cap * sizeof *turn);
+  if (turn) io->turn = turn;
   unsigned *unused = realloc(io->unused, cap * sizeof *unused);
   if (unused) io->unused = unused;
-  if (!places || !unused || !list) return false;
+  if (!places || !list || !turn || !unused) return false;
   for (unsigned i = io->cap; i < cap; i++) places[i] = (place){0};
   io->cap = cap;
   return true;
