@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "curl.h"
 #include "io.h"
 #include "loop_private.h"
 #include "runtime.h"
@@ -45,6 +46,7 @@ void bx_loop_free(bx_loop *loop) {
   /* In a forked child gRPC's threads are not there: freeing would wait for
   ** them for ever. */
   bool ours = bx_runtime_check(&e) == BX_OK;
+  if (ours && loop->curl) bx_curl_free(loop->curl);
   if (ours && loop->io) bx_io_free(loop->io);
   if (ours && loop->queue) {
     drain(loop->queue);

@@ -36,8 +36,8 @@ gpr_timespec bx_timespec(double at);
 bx_loop *bx_loop_new(void);
 
 /* Ends io, shuts the queue down, drains it (tags fire with ok = false as their
-** batches end) and frees it. Every channel, call and server of the loop must
-** have been released before. */
+** batches end) and frees it. Every channel, call, server and HTTP request of
+** the loop must have been released before. */
 void bx_loop_free(bx_loop *loop);
 
 /* The queue, made now if need be; NULL and e filled when gRPC can't start. */

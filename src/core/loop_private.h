@@ -1,5 +1,5 @@
 /*
-** loop_private: the loop's own fields, for loop.c and op.c only.
+** loop_private: the loop's own fields, for loop.c, op.c and curl.c only.
 */
 #ifndef BX_LOOP_PRIVATE_H
 #define BX_LOOP_PRIVATE_H
@@ -9,6 +9,7 @@
 struct bx_loop {
   grpc_completion_queue *queue;
   bx_io *io;
+  struct bx_curl *curl; /* made at the first HTTP request */
   bx_waiters ready;
   bx_timer **heap; /* binary heap by `at` */
   size_t timers, heap_cap;

@@ -1,0 +1,290 @@
+#include "curl.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "io.h"
+#include "loop_private.h"
+#include "runtime.h"
+
+#define LIBRARY "libcurl.so.4"
+#define IDLE_CONNECTIONS 8L /* kept for later requests */
+
+struct bx_curl {
+  bx_loop *loop;
+  CURLM *multi;
+  bx_timer timer;      /* when libcurl wants a turn */
+  bx_transfer *first;  /* all that were added */
+  struct peer *firing; /* whose event libcurl is handling */
+  bool broken;         /* a watch or the timer could not be set: */
+  bx_error error;      /* ... why */
+};
+
+/* A socket of libcurl's that it wants watched; libcurl keeps the pointer. */
+typedef struct peer {
+  bx_watch watch;
+  bx_curl *curl;
+  uint32_t want;
+  bool armed;
+} peer;
+
+/* Loading. */
+
+static bx_curl_library library;
+static bx_error load_error;
+
+static void load(void) {
+  sigset_t old;
+  void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+  if (!so) {
+    bx_error_set(&load_error, BX_BOXD,
+                 "HTTP requests need libcurl, which can't be loaded: %s "
+                 "(install the Debian package libcurl4)",
+                 dlerror());
+    return;
+  }
+#define X(name)                                                         \
+  *(void **)&library.name = dlsym(so, "curl_" #name);                   \
+  if (!library.name)                                                    \
+    bx_error_set(&load_error, BX_BOXD,                                  \
+                 LIBRARY " has no curl_" #name ": it is too old; 7.85 " \
+                         "or later is needed (Debian package libcurl4)");
+  BX_CURL_FUNCTIONS(X)
+#undef X
+  if (load_error.class_) return;
+  bx_block_signals(&old);
+  CURLcode rc = library.global_init(CURL_GLOBAL_DEFAULT);
+  bx_restore_signals(&old);
+  if (rc)
+    bx_error_set(&load_error, BX_BOXD, "libcurl can't start: %s",
+                 library.easy_strerror(rc));
+}
+
+const bx_curl_library *bx_curl_load(bx_error *e) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, load);
+  if (load_error.class_ == BX_OK) return &library;
+  *e = load_error;
+  return NULL;
+}
+
+/* The list of transfers. */
+
+static void link_transfer(bx_curl *c, bx_transfer *t) {
+  t->prev = NULL;
+  t->next = c->first;
+  if (c->first) c->first->prev = t;
+  c->first = t;
+  t->added = true;
+  t->doomed = false;
+}
+
+static void take_off(bx_curl *c, bx_transfer *t) {
+  sigset_t old;
+  bx_block_signals(&old);
+  library.multi_remove_handle(c->multi, t->easy);
+  bx_restore_signals(&old);
+  if (t->prev)
+    t->prev->next = t->next;
+  else
+    c->first = t->next;
+  if (t->next) t->next->prev = t->prev;
+  t->added = false;
+}
+
+/* Driving. */
+
+static void finish_done(bx_curl *c) {
+  CURLMsg *m;
+  int left;
+  while ((m = library.multi_info_read(c->multi, &left))) {
+    if (m->msg != CURLMSG_DONE) continue;
+    CURLcode result = m->data.result;
+    char *owner = NULL;
+    library.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &owner);
+    bx_transfer *t = (bx_transfer *)(void *)owner;
+    take_off(c, t);
+    t->finished(t, result, NULL);
+  }
+}
+
+/* Ends everything that is under way, but not what is begun meanwhile: what
+** libcurl waits for can't be watched, so it would wait for ever. */
+static void finish_broken(bx_curl *c) {
+  bx_error e = c->error;
+  c->broken = false;
+  for (bx_transfer *t = c->first; t; t = t->next) t->doomed = true;
+  for (bx_transfer *t = c->first; t;) {
+    if (t->doomed) {
+      take_off(c, t);
+      t->finished(t, CURLE_OK, &e);
+      t = c->first;
+    } else {
+      t = t->next;
+    }
+  }
+}
+
+static void break_down(bx_curl *c, const bx_error *e) {
+  c->broken = true;
+  c->error = *e;
+}
+
+static void break_memory(bx_curl *c) {
+  bx_error e;
+  bx_error_set(&e, BX_BOXD, "not enough memory");
+  break_down(c, &e);
+}
+
+static void arm(peer *p) {
+  bx_error e;
+  p->armed = bx_io_arm(p->curl->loop, &p->watch, p->want, &e) == BX_OK;
+  if (!p->armed) break_down(p->curl, &e);
+}
+
+/* Lets libcurl work, which may start a thread that resolves a name. */
+static void act(bx_curl *c, curl_socket_t fd, int what) {
+  sigset_t old;
+  bx_error e;
+  int running;
+  bx_block_signals(&old);
+  CURLMcode rc = library.multi_socket_action(c->multi, fd, what, &running);
+  bx_restore_signals(&old);
+  if (!rc) return;
+  bx_error_set(&e, BX_BOXD, "libcurl: %s", library.multi_strerror(rc));
+  break_down(c, &e);
+}
+
+static void settle(bx_curl *c) {
+  if (c->broken) finish_broken(c);
+  finish_done(c);
+}
+
+static void peer_fired(bx_watch *w, uint32_t events) {
+  peer *p = (peer *)((char *)w - offsetof(peer, watch));
+  bx_curl *c = p->curl;
+  int what = 0;
+  if (events & (EPOLLIN | EPOLLHUP)) what |= CURL_CSELECT_IN;
+  if (events & EPOLLOUT) what |= CURL_CSELECT_OUT;
+  if (events & (EPOLLERR | EPOLLHUP)) what |= CURL_CSELECT_ERR;
+  p->armed = false;
+  c->firing = p;
+  act(c, w->fd, what);
+  /* libcurl tells us of a change only; unchanged, it wants to hear more. */
+  if (c->firing && p->want && !p->armed) arm(p);
+  c->firing = NULL;
+  settle(c);
+}
+
+static void timer_fired(bx_timer *t) {
+  bx_curl *c = (bx_curl *)((char *)t - offsetof(bx_curl, timer));
+  act(c, CURL_SOCKET_TIMEOUT, 0);
+  settle(c);
+}
+
+/* libcurl's callbacks, from within its functions. A failure is not returned to
+** it (it would never use the multi handle again) but kept for settle. */
+
+static void drop_peer(bx_curl *c, curl_socket_t fd, peer *p) {
+  if (!p) return;
+  bx_io_forget(c->loop, &p->watch);
+  library.multi_assign(c->multi, fd, NULL);
+  if (c->firing == p) c->firing = NULL;
+  free(p);
+}
+
+static peer *new_peer(bx_curl *c, curl_socket_t fd) {
+  peer *p = calloc(1, sizeof *p);
+  if (!p) return NULL;
+  p->curl = c;
+  p->watch.fd = fd;
+  p->watch.fire = peer_fired;
+  library.multi_assign(c->multi, fd, p);
+  return p;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *curl,
+                     void *socketp) {
+  bx_curl *c = curl;
+  peer *p = socketp;
+  (void)easy;
+  if (what == CURL_POLL_REMOVE) {
+    drop_peer(c, fd, p);
+    return 0;
+  }
+  if (!p && !(p = new_peer(c, fd))) {
+    break_memory(c);
+    return 0;
+  }
+  p->want = 0;
+  if (what & CURL_POLL_IN) p->want |= EPOLLIN;
+  if (what & CURL_POLL_OUT) p->want |= EPOLLOUT;
+  if (p->want)
+    arm(p);
+  else
+    bx_io_forget(c->loop, &p->watch);
+  return 0;
+}
+
+static int on_timer(CURLM *multi, long ms, void *curl) {
+  bx_curl *c = curl;
+  (void)multi;
+  if (ms < 0) {
+    bx_timer_stop(c->loop, &c->timer);
+    return 0;
+  }
+  double at = bx_now() + (double)ms * 1e-3;
+  if (!bx_timer_start(c->loop, &c->timer, at)) break_memory(c);
+  return 0;
+}
+
+/* The loop's multi handle. */
+
+static bx_curl *of_loop(bx_loop *loop, bx_error *e) {
+  if (!bx_loop_io(loop, e) || !bx_curl_load(e)) return NULL;
+  if (loop->curl) return loop->curl;
+  bx_curl *c = calloc(1, sizeof *c);
+  if (c) c->multi = library.multi_init();
+  if (!c || !c->multi) {
+    free(c);
+    bx_error_set(e, BX_BOXD, "not enough memory");
+    return NULL;
+  }
+  c->loop = loop;
+  c->timer.fire = timer_fired;
+  library.multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  library.multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+  library.multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  library.multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+  library.multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
+  return loop->curl = c;
+}
+
+bx_class bx_curl_add(bx_loop *loop, bx_transfer *t, bx_error *e) {
+  bx_curl *c = of_loop(loop, e);
+  if (!c) return e->class_;
+  if (!c->first) c->broken = false; /* nobody is left to be told */
+  library.easy_setopt(t->easy, CURLOPT_PRIVATE, (char *)(void *)t);
+  CURLMcode rc = library.multi_add_handle(c->multi, t->easy);
+  if (rc)
+    return bx_error_set(e, BX_BOXD, "libcurl: %s", library.multi_strerror(rc));
+  link_transfer(c, t);
+  if (!c->broken) return BX_OK;
+  *e = c->error;
+  take_off(c, t);
+  return e->class_;
+}
+
+void bx_curl_remove(bx_loop *loop, bx_transfer *t) {
+  if (t->added) take_off(loop->curl, t);
+}
+
+void bx_curl_free(bx_curl *c) {
+  sigset_t old;
+  bx_block_signals(&old);
+  library.multi_cleanup(c->multi);
+  bx_restore_signals(&old);
+  bx_timer_stop(c->loop, &c->timer);
+  free(c);
+}
