@@ -1,8 +1,15 @@
 /*
 ** auth: where a call's bearer comes from: a token given as such, or an API key
 ** that is exchanged for one over HTTP. The exchange runs in the background of
-** the loop, one at a time whoever waits, and again 300 s before a token ends.
-** Reference-counted: the Compute holds one, a wait under way does not need to.
+** the loop, one at a time whoever waits, and again 300 s before a token ends
+** (sooner for one that lives less than 50 minutes: in its last tenth).
+** The Compute owns it, and ends its calls, which may wait, before it frees it.
+**
+** Errors that a wait ends with: BX_AUTHENTICATION (the key is refused, or the
+** answer is not the one the service gives), BX_QUOTA_EXCEEDED (refused for
+** another while), BX_CONNECTION (no answer in 10 s), BX_INVALID_ARGUMENT (the
+** URL or the ca_file), BX_BOXD. None is kept: who asks next makes a new
+** exchange. No message holds a key or a token.
 */
 #ifndef BX_AUTH_H
 #define BX_AUTH_H
@@ -25,14 +32,20 @@ struct bx_auth_wait {
   bx_auth_wait *prev, *next;
   bool waiting;
   /* bearer is "Bearer <jwt>", valid during the call; NULL: e says why. May be
-  ** called from within bx_auth_get when the token is there. */
+  ** called from within bx_auth_get, when the token is there or the exchange
+  ** can't start. w is off the list: it may be freed. */
   void (*ready)(bx_auth_wait *w, const char *bearer, const bx_error *e);
 };
 
+/* Never touches the network. NULL and e filled: neither token nor key is given,
+** or it has characters in it that none has. Copies all it is given. */
 bx_auth *bx_auth_new(bx_loop *loop, const bx_auth_config *config, bx_error *e);
-/* Nobody may be waiting. Wipes what it held (OPENSSL_cleanse). */
+
+/* Nobody may be waiting; may be called from the last one's ready. Wipes what it
+** held (OPENSSL_cleanse). */
 void bx_auth_free(bx_auth *a);
 
+/* w must not be waiting. */
 void bx_auth_get(bx_auth *a, bx_auth_wait *w);
 /* Takes w off; the exchange goes on for the others. Idempotent. */
 void bx_auth_drop(bx_auth *a, bx_auth_wait *w);
