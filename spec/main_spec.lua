@@ -82,39 +82,15 @@ describe("boxdlua", function()
     assert.equal(1, lua({ "/no/such/script" }).status)
   end)
 
+  it("lets a generator in a task wait as the task does", function()
+    prints("other\ntask\n", { "-e", [[boxd.run(function()
+      local other = boxd.spawn(function() boxd.sleep(0.01) print "other" end)
+      coroutine.wrap(function() other:join() end)()
+      print "task" end)]] })
+  end)
+
   it("loads C modules that need Lua's symbols", function()
     prints("directory\n",
       { "-e", "print(require('lfs').attributes('/', 'mode'))" })
-  end)
-end)
-
-describe("os.exit", function()
-  local closing = "local x <close> = setmetatable({}, { __close = function() "
-    .. "print 'closed' end }) "
-
-  it("closes the state first, so that <close> runs", function()
-    local result = lua { "-e", closing .. "os.exit(7)" }
-    assert.equal(7, result.status)
-    assert.equal("closed\n", result.out)
-  end)
-
-  it("leaves the state alone on request", function()
-    local result = lua { "-e", closing .. "os.exit(7, false)" }
-    assert.equal(7, result.status)
-    assert.equal("", result.out)
-  end)
-
-  it("takes booleans, and nothing for success", function()
-    assert.equal(0, lua({ "-e", "os.exit()" }).status)
-    assert.equal(0, lua({ "-e", "os.exit(true)" }).status)
-    assert.equal(1, lua({ "-e", "os.exit(false)" }).status)
-    assert.equal(1, lua({ "-e", "os.exit('x')" }).status)
-  end)
-
-  it("works from a coroutine", function()
-    local result = lua { "-e", closing ..
-      "coroutine.wrap(function() os.exit(5) end)()" }
-    assert.equal(5, result.status)
-    assert.equal("closed\n", result.out)
   end)
 end)

@@ -1,9 +1,10 @@
 /*
-** host: boxdlua around the module. main.c reads the options and runs what they
-** ask for; host_run.c calls Lua (every chunk of the user's goes through
-** host_call); host_repl.c is the prompt; host_embed.c finds the Lua modules
-** that are inside the program; host_local.c owns the child process of --local.
-** The options point into argv and own nothing but the list of actions.
+** host: boxdlua around the module. main.c does what the options ask for;
+** host_options.c reads them; host_run.c calls Lua (every chunk of the user's
+** goes through host_call); host_exit.c ends it; host_repl.c is the prompt;
+** host_embed.c finds the Lua modules that are inside the program; host_local.c
+** owns the child process of --local. The options point into argv and own
+** nothing but the list of actions.
 */
 #ifndef BOXD_HOST_H
 #define BOXD_HOST_H
@@ -62,6 +63,14 @@ int host_run_string(lua_State *L, const char *code, const char *chunkname);
 int host_run_library(lua_State *L, const char *spec); /* "mod" or "g=mod" */
 int host_run_init(lua_State *L);                      /* LUA_INIT */
 int host_run_script(lua_State *L, const host_options *o);
+
+/* ---- host_exit.c ---- */
+
+/* Cancels what tasks there are, then closes the state. */
+void host_close(lua_State *L);
+
+/* Makes os.exit close the state. The module must be open. */
+void host_exit_install(lua_State *L);
 
 /* ---- host_repl.c ---- */
 

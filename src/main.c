@@ -13,25 +13,20 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "bind/await.h"
 #include "bind/module.h"
 #include "bind/serve.h"
 
-/* os.exit([code [, close]]): closes the state first unless close is false. */
-static int m_exit(lua_State *L) {
-  int status;
-  if (lua_isboolean(L, 1))
-    status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
-  else
-    status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
-  if (lua_isnoneornil(L, 2) || lua_toboolean(L, 2)) lua_close(L);
-  exit(status);
-}
-
-static void replace_exit(lua_State *L) {
-  lua_getglobal(L, LUA_OSLIBNAME);
-  lua_pushcfunction(L, m_exit);
-  lua_setfield(L, -2, "exit");
-  lua_pop(L, 1);
+/* A generator in a task waits as the task does. */
+static void replace_coroutines(lua_State *L) {
+  static const char *const names[] = {"resume", "wrap"};
+  lua_getglobal(L, "boxd");
+  lua_getglobal(L, LUA_COLIBNAME);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    lua_getfield(L, -2, names[i]);
+    lua_setfield(L, -2, names[i]);
+  }
+  lua_pop(L, 2);
 }
 
 static void open_libraries(lua_State *L, const host_options *o) {
@@ -41,7 +36,6 @@ static void open_libraries(lua_State *L, const host_options *o) {
   }
   luaL_openlibs(L);
   lua_gc(L, LUA_GCGEN, 0, 0);
-  replace_exit(L);
   host_embed_install(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_boxd_serve);
@@ -49,6 +43,9 @@ static void open_libraries(lua_State *L, const host_options *o) {
   lua_pop(L, 1);
   luaL_requiref(L, "boxd", luaopen_boxd, 1);
   lua_pop(L, 1);
+  lbx_state_get(L)->host = false;
+  replace_coroutines(L);
+  host_exit_install(L);
 }
 
 /* arg: the script at 0, its arguments above, what comes before it below. */
@@ -195,7 +192,7 @@ static int run_state(host_options *o) {
   int status = lua_pcall(L, 1, 1, 0);
   bool ok = status == LUA_OK && lua_toboolean(L, -1);
   host_report(L, status);
-  lua_close(L);
+  host_close(L);
   host_local_stop();
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -62,6 +62,7 @@ static bool is_interrupted(lbx_context *c) {
   lbx_state *S = c->state;
   return (c->cancel && !c->cancelled) ||
          (c == &S->root && S->interrupt && !S->interrupt_raised) ||
+         (c == &S->root && S->leave) ||
          fired_scope(c);
 }
 
@@ -69,6 +70,7 @@ static void raise_interruption(lua_State *L, lbx_context *c,
                                const lbx_wait *w) {
   lbx_state *S = c->state;
   if (w->cancel) w->cancel(w->arg);
+  if (c == &S->root && S->leave) S->leave(L);
   if (c->cancel && !c->cancelled) {
     c->cancelled = true;
     lbx_error_class(L, BX_CANCELLED, "the task was cancelled");

@@ -62,6 +62,7 @@ struct lbx_state {
   bool host;        /* another program's interpreter: its hooks get a turn */
   const char *interrupt; /* a signal's name: cancels the main context, once */
   bool interrupt_raised;
+  void (*leave)(lua_State *L); /* the main context calls it: no return */
 };
 
 typedef struct lbx_wait {
