@@ -97,32 +97,37 @@ static void run_ready(lua_State *L, lbx_state *S) {
 }
 
 /* A host stops us by a hook on the main thread, as lua(1) does: enter Lua, so
-** that the hook runs. */
-static void host_turn(lua_State *L) {
+** that the hook runs. False: it raised, the error is on the stack. */
+static bool host_turn(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tick_key);
-  lua_call(L, 0, 0);
+  return lua_pcall(L, 0, 0, 0) == LUA_OK;
 }
 
-/* One turn of the loop. True: something may have happened to the waiter. */
-static void pump_once(lua_State *L, lbx_state *S, double until, bool look) {
+/* One turn of the loop. False: an error is on the stack. */
+static bool pump_once(lua_State *L, lbx_state *S, double until, bool look) {
   bx_error e;
   double limit = look ? 0 : until;
   if (S->host && bx_now() + HOST_SLICE < limit) limit = bx_now() + HOST_SLICE;
-  if (bx_loop_poll(S->loop, limit, &e)) lbx_throw(L, &e, NULL);
-  if (S->host && !look) host_turn(L);
+  if (bx_loop_poll(S->loop, limit, &e)) {
+    lbx_push_error(L, &e, NULL);
+    return false;
+  }
+  return !S->host || look || host_turn(L);
 }
 
-static void pump(lua_State *L, lbx_state *S, const lbx_wait *w) {
+/* False: an error is on the stack. */
+static bool pump(lua_State *L, lbx_state *S, const lbx_wait *w) {
   lbx_context *c = S->current;
   double until = w->until > 0 ? w->until : BX_FOREVER;
   unsigned switches = 0;
-  lbx_room(L, 4);
   while (!w->event->set && !is_interrupted(c)) {
     bool ready = bx_loop_has_ready(S->loop);
     if (ready) run_ready(L, S);
     if (until < BX_FOREVER && bx_now() >= until) break;
-    if (!ready || ++switches % POLL_EVERY == 0) pump_once(L, S, until, ready);
+    if (ready && ++switches % POLL_EVERY != 0) continue;
+    if (!pump_once(L, S, until, ready)) return false;
   }
+  return true;
 }
 
 /* Leaves the coroutine; it goes on in k once the context is ready. */
@@ -149,7 +154,11 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
   if (is_interrupted(c)) raise_interruption(L, c, w);
   if (w->event->set) return;
   if (c->co && L == c->top && lua_isyieldable(L)) yield(L, c, w, ctx, k);
-  pump(L, S, w);
+  lbx_room(L, 8);
+  w->event->blocked++;
+  bool ok = pump(L, S, w);
+  w->event->blocked--;
+  if (!ok) lua_error(L);
   if (is_interrupted(c)) raise_interruption(L, c, w);
 }
 

@@ -262,20 +262,22 @@ void bx_call_recv(bx_call *c) {
     bx_call_cancel(c, "gRPC refused to receive a message");
 }
 
-static void on_started(bx_tag *tag, bool ok) {
-  bx_call *c = OWNER(bx_call, start_tag, tag);
-  (void)ok; /* the status tells */
+static void end_send(bx_call *c) {
   c->sending = false;
-  bx_event_set(c->channel->loop, &c->sent);
+  if (c->on_send) c->on_send(c);
+  if (!c->sending) bx_event_set(c->channel->loop, &c->sent);
   bx_call_unref(c);
 }
 
-static void on_sent(bx_tag *tag, bool ok) {
-  bx_call *c = OWNER(bx_call, send_tag, tag);
+/* Whether it went out, the status tells. */
+static void on_started(bx_tag *tag, bool ok) {
   (void)ok;
-  c->sending = false;
-  bx_event_set(c->channel->loop, &c->sent);
-  bx_call_unref(c);
+  end_send(OWNER(bx_call, start_tag, tag));
+}
+
+static void on_sent(bx_tag *tag, bool ok) {
+  (void)ok;
+  end_send(OWNER(bx_call, send_tag, tag));
 }
 
 static void on_received(bx_tag *tag, bool ok) {

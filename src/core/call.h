@@ -41,6 +41,7 @@ struct bx_call {
   bx_event received;          /* the message asked for is in `message` */
   grpc_byte_buffer *message;  /* NULL after `received`: the stream is over */
   void (*on_receive)(bx_call *c); /* before received is set, or NULL */
+  void (*on_send)(bx_call *c);    /* before sent is set, or NULL */
   void (*on_finish)(bx_call *c);  /* before finished is set, or NULL */
   void *owner;                    /* for the hooks; NULL once released */
 
@@ -65,7 +66,8 @@ void bx_call_unary(bx_call *c, grpc_byte_buffer *request);
 ** and is the only one when half_close. */
 void bx_call_start(bx_call *c, grpc_byte_buffer *request, bool half_close);
 
-/* Takes the message (NULL: only half-close). Resets `sent`. */
+/* Takes the message (NULL: only half-close). Resets `sent`. May be called from
+** on_send: the next one follows at once. */
 void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close);
 
 /* Asks for the next message. Resets `received`. */

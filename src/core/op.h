@@ -31,8 +31,14 @@ typedef struct bx_waiters {
 
 struct bx_event {
   bool set;
+  unsigned blocked; /* who waits in place, by pumping the loop */
   bx_waiters waiters;
 };
+
+/* Does anybody wait for it? */
+static inline bool bx_event_awaited(const bx_event *ev) {
+  return ev->blocked > 0 || ev->waiters.first;
+}
 
 struct bx_waiter {
   bx_waiter *prev, *next;

@@ -1,0 +1,233 @@
+#include "client.h"
+
+#include <grpc/byte_buffer.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#include "await.h"
+#include "codec.h"
+#include "error.h"
+#include "exec.h"
+#include "message.h"
+#include "stream.h"
+#include "type.h"
+
+#define TYPE "boxd.Client"
+#define CALL_TYPE "boxd.Call"
+
+/* User values of a client. */
+#define UV_OPTIONS 1
+
+/* A unary call on the stack: cancelled when it is collected. */
+typedef struct unary {
+  bx_call *call;
+  const lbx_rpc *rpc;
+} unary;
+
+static const char *option(lua_State *L, int options, const char *name) {
+  lua_getfield(L, options, name);
+  const char *s = lua_tostring(L, -1);
+  lua_pop(L, 1); /* the table holds it */
+  return s;
+}
+
+/* The channel; options at the top of the stack. */
+static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
+  int o = lua_gettop(L);
+  bx_buf config = {0};
+  bx_channel_config cc = {.target = option(L, o, "target"),
+                          .ca_file = option(L, o, "ca_file")};
+  lua_getfield(L, o, "tls");
+  cc.tls = lua_toboolean(L, -1);
+  lua_getfield(L, o, "keepalive");
+  cc.keepalive = lua_tonumber(L, -1);
+  lua_getfield(L, o, "max_retries");
+  int retries = (int)lua_tointeger(L, -1);
+  lua_settop(L, o);
+  if (retries > 0 && !lbx_rpc_service_config(retries, &config)) {
+    bx_buf_free(&config);
+    return bx_error_set(e, BX_BOXD, "not enough memory");
+  }
+  cc.service_config = config.data;
+  c->channel = bx_channel_new(c->loop, &cc, e);
+  bx_buf_free(&config);
+  return c->channel ? BX_OK : e->class_;
+}
+
+static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
+  int o = lua_gettop(L);
+  bx_auth_config ac = {.token = option(L, o, "token"),
+                       .api_key = option(L, o, "api_key"),
+                       .exchange_url = option(L, o, "exchange_url"),
+                       .ca_file = option(L, o, "ca_file")};
+  c->auth = bx_auth_new(c->loop, &ac, e);
+  return c->auth ? BX_OK : e->class_;
+}
+
+lbx_client *lbx_client_check(lua_State *L, int idx) {
+  lbx_client *c = luaL_checkudata(L, idx, TYPE);
+  bx_error e;
+  if (c->closed)
+    lbx_error_class(L, BX_CANCELLED, "this client is closed: make a new one");
+  if (c->channel && c->auth) return c;
+  lua_getiuservalue(L, idx, UV_OPTIONS);
+  if ((!c->auth && connect_auth(L, c, &e)) ||
+      (!c->channel && connect_channel(L, c, &e)))
+    lbx_throw(L, &e, NULL);
+  lua_pop(L, 1);
+  return c;
+}
+
+void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
+                           const lbx_rpc *rpc) {
+  bx_error named = *e;
+  if (e->class_ == BX_CONNECTION && e->status != BX_NO_STATUS &&
+      lua_getiuservalue(L, client, UV_OPTIONS) == LUA_TTABLE) {
+    bx_error_set(&named, BX_CONNECTION, "%s: %s", option(L, -1, "target"),
+                 e->message);
+    named.status = e->status;
+  }
+  lbx_push_error(L, &named, rpc->name);
+}
+
+int lbx_client_throw(lua_State *L, int client, const bx_error *e,
+                     const lbx_rpc *rpc) {
+  lbx_client_push_error(L, client, e, rpc);
+  return lua_error(L);
+}
+
+const lbx_rpc *lbx_client_rpc(lua_State *L, int idx) {
+  const char *name = luaL_checkstring(L, idx);
+  const lbx_rpc *rpc = lbx_rpc_find(name);
+  if (rpc) return rpc;
+  const char *near = lbx_rpc_nearest(name);
+  if (near)
+    lbx_error_invalid(L, "the contract has no RPC '%s' (did you mean '%s'?)",
+                      name, near);
+  lbx_error_invalid(L, "the contract has no RPC '%s'", name);
+  return NULL;
+}
+
+double lbx_client_deadline(lua_State *L, int idx) {
+  if (lua_isnoneornil(L, idx)) return BX_FOREVER;
+  return bx_now() + luaL_checknumber(L, idx);
+}
+
+grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc) {
+  lbx_arena *arena = lbx_arena_new(L);
+  ProtobufCMessage *m = lbx_encode(L, idx, lbx_rpc_request(rpc), arena);
+  grpc_byte_buffer *buffer = lbx_pack(m);
+  lbx_arena_reset(arena);
+  if (!buffer)
+    lbx_error_invalid(L, "%s: the message is longer than 64 MiB; send large "
+                         "data as a stream", rpc->name);
+  return buffer;
+}
+
+void lbx_client_decode(lua_State *L, grpc_byte_buffer *buffer,
+                       const lbx_rpc *rpc) {
+  bx_error e;
+  lbx_arena *arena = lbx_arena_new(L);
+  int at = lua_gettop(L);
+  ProtobufCMessage *m =
+      lbx_unpack(lbx_rpc_reply(rpc), lbx_arena_allocator(arena), buffer);
+  if (!m) {
+    bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
+                 lbx_rpc_reply(rpc)->short_name);
+    lbx_throw(L, &e, rpc->name);
+  }
+  lbx_push_message(L, m);
+  lbx_arena_reset(arena);
+  lua_remove(L, at);
+}
+
+static void cancel_unary(void *arg) {
+  bx_call_cancel(arg, "the caller was cancelled");
+}
+
+/* 1: the client; top: the unary call. */
+static int call_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  unary *u = lua_touserdata(L, -1);
+  bx_call *c = u->call;
+  while (!c->finished.set)
+    lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
+                             .arg = c}, ctx, call_k);
+  if (c->error.class_) lbx_client_throw(L, 1, &c->error, u->rpc);
+  lbx_client_decode(L, c->reply, u->rpc);
+  grpc_byte_buffer_destroy(c->reply); /* it may be large: not left to the gc */
+  c->reply = NULL;
+  return 1;
+}
+
+/* client:call(rpc, request, seconds or nil) -> reply */
+static int m_call(lua_State *L) {
+  lbx_client *c = lbx_client_check(L, 1);
+  const lbx_rpc *rpc = lbx_client_rpc(L, 2);
+  if (rpc->kind != LBX_UNARY)
+    lbx_error_invalid(L, "%s is a stream: call stream for it", rpc->name);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  double deadline = lbx_client_deadline(L, 4);
+  lua_settop(L, 3);
+  unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
+  u->rpc = rpc;
+  u->call = bx_call_new(c->channel, c->auth, rpc->path, deadline);
+  if (!u->call) return luaL_error(L, "not enough memory");
+  grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
+  bx_call_unary(u->call, request);
+  lua_settop(L, 4);
+  return call_k(L, LUA_OK, 0);
+}
+
+static int m__gc_call(lua_State *L) {
+  unary *u = lua_touserdata(L, 1);
+  if (u->call) {
+    bx_call_cancel(u->call, "nobody waits for the call");
+    bx_call_unref(u->call);
+    u->call = NULL;
+  }
+  return 0;
+}
+
+static int m_close(lua_State *L) {
+  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+  c->closed = true;
+  if (c->channel) bx_channel_close(c->channel);
+  return 0;
+}
+
+static int m__gc(lua_State *L) {
+  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+  m_close(L);
+  if (c->channel) bx_channel_unref(c->channel);
+  if (c->auth) bx_auth_free(c->auth);
+  c->channel = NULL;
+  c->auth = NULL;
+  return 0;
+}
+
+/* client{ target=, tls=, ca_file=, keepalive=, max_retries=, token=, api_key=,
+** exchange_url= }: checked by its callers in lua/boxd. */
+static int client(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lbx_client *c = lbx_new(L, sizeof *c, 1, TYPE);
+  c->loop = lbx_state_get(L)->loop;
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, UV_OPTIONS);
+  return 1;
+}
+
+void lbx_open_client(lua_State *L) {
+  static const luaL_Reg methods[] = {{"call", m_call},
+                                     {"stream", lbx_stream_open},
+                                     {"exec", lbx_exec_open},
+                                     {"close", m_close},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", m__gc}, {"__close", m_close}, {NULL, NULL}};
+  static const luaL_Reg call_meta[] = {{"__gc", m__gc_call}, {NULL, NULL}};
+  lbx_newtype(L, TYPE, methods, meta);
+  lbx_newtype(L, CALL_TYPE, NULL, call_meta);
+  lua_pushcfunction(L, client);
+  lua_setfield(L, -2, "client");
+}

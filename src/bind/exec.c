@@ -1,0 +1,461 @@
+#include "exec.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "await.h"
+#include "client.h"
+#include "error.h"
+#include "exec_queue.h"
+#include "type.h"
+
+#define TYPE "boxd.ExecProcess"
+#define STDIN_TYPE "boxd.ExecStdin"
+
+/* User values: what the process keeps alive. */
+#define UV_CLIENT 1
+#define UV_FEED 2
+#define UV_COUNT 2
+
+static const lbx_rpc *exec_rpc(void) { return lbx_rpc_find("Exec"); }
+
+static lbx_process *check_process(lua_State *L) {
+  return luaL_checkudata(L, 1, TYPE);
+}
+
+/* 1: the process. */
+static int throw_ended(lua_State *L, lbx_process *p) {
+  lua_getiuservalue(L, 1, UV_CLIENT);
+  return lbx_client_throw(L, lua_gettop(L), &p->call->error, exec_rpc());
+}
+
+int lbx_exec_open(lua_State *L) {
+  size_t len = 0;
+  lbx_client *c = lbx_client_check(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const char *feed = luaL_optlstring(L, 3, NULL, &len);
+  bool half_close = lua_toboolean(L, 4);
+  double deadline = lbx_client_deadline(L, 6);
+  lbx_process *p = lbx_new(L, sizeof *p, UV_COUNT, TYPE);
+  int at = lua_gettop(L);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, at, UV_CLIENT);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, at, UV_FEED);
+  p->collect = lua_toboolean(L, 5);
+  bx_call *call = bx_call_new(c->channel, c->auth, exec_rpc()->path, deadline);
+  if (!call) return luaL_error(L, "not enough memory");
+  lbx_process_own(p, call);
+  grpc_byte_buffer *first = lbx_client_encode(L, 2, exec_rpc());
+  lbx_process_start(p, first, feed, len, half_close);
+  lua_settop(L, at);
+  return 1;
+}
+
+/* Reading. Each reader says which queues it takes from; either may be NULL. */
+
+/* One reader a stream; chunks() reads both. */
+static void check_free(lua_State *L, lbx_process *p, bool out, bool err) {
+  if ((out && bx_event_awaited(&p->out.readable)) ||
+      (err && bx_event_awaited(&p->err.readable)) || bx_event_awaited(&p->any))
+    lbx_error_class(L, BX_BOXD, "busy: another task reads this output");
+}
+
+/* Pushes the next chunk of q, or what the end is; 0: nothing is there yet. */
+static int push_next(lua_State *L, lbx_process *p, lbx_queue *q) {
+  if (q->first) {
+    lua_pushlstring(L, (const char *)q->first->data, q->first->len);
+    lbx_queue_pop(q);
+    return 1;
+  }
+  if (!p->done.set) return 0;
+  if (p->call->error.class_) return throw_ended(L, p);
+  lua_pushnil(L);
+  return 1;
+}
+
+static int read_k(lua_State *L, int status, lua_KContext err) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  lbx_queue *q = err ? &p->err : &p->out;
+  for (;;) {
+    int n = push_next(L, p, q);
+    if (n) {
+      lbx_process_receive(p, NULL);
+      return n;
+    }
+    lbx_process_receive(p, &q->readable);
+    lbx_await(L, &(lbx_wait){.event = &q->readable}, err, read_k);
+  }
+}
+
+static int read_stream(lua_State *L, bool err) {
+  lbx_process *p = check_process(L);
+  check_free(L, p, !err, err);
+  lua_settop(L, 1);
+  return read_k(L, LUA_OK, err);
+}
+
+/* p:read_stdout() -> bytes, or nil at the end */
+static int m_read_stdout(lua_State *L) { return read_stream(L, false); }
+static int m_read_stderr(lua_State *L) { return read_stream(L, true); }
+
+/* Iterators hold the process in their upvalue and continue like its methods. */
+
+static int iterate(lua_State *L, lua_CFunction next) {
+  check_process(L);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, next, 1);
+  return 1;
+}
+
+static void from_upvalue(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(1));
+}
+
+static int next_stdout(lua_State *L) {
+  from_upvalue(L);
+  return read_stream(L, false);
+}
+
+static int next_stderr(lua_State *L) {
+  from_upvalue(L);
+  return read_stream(L, true);
+}
+
+static int m_iter_stdout(lua_State *L) { return iterate(L, next_stdout); }
+static int m_iter_stderr(lua_State *L) { return iterate(L, next_stderr); }
+
+static int chunk_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  for (;;) {
+    lbx_queue *q = lbx_process_oldest(p);
+    int n = push_next(L, p, q);
+    if (n) {
+      lbx_process_receive(p, NULL);
+      if (lua_isnil(L, -1)) return 1;
+      lua_pushstring(L, q == &p->err ? "stderr" : "stdout");
+      return 2;
+    }
+    lbx_process_receive(p, &p->any);
+    lbx_await(L, &(lbx_wait){.event = &p->any}, ctx, chunk_k);
+  }
+}
+
+static int next_chunk(lua_State *L) {
+  from_upvalue(L);
+  lbx_process *p = check_process(L);
+  check_free(L, p, true, true);
+  return chunk_k(L, LUA_OK, 0);
+}
+
+/* for data, stream in p:chunks() */
+static int m_chunks(lua_State *L) { return iterate(L, next_chunk); }
+
+/* Pushes the line that the buffer holds, or false. `scanned` bytes are known
+** to hold no newline. */
+static bool push_line(lua_State *L, lbx_process *p) {
+  bx_buf *b = &p->line;
+  char *from = b->data + p->line_at;
+  char *end = b->len > p->line_scanned
+                  ? memchr(b->data + p->line_scanned, '\n',
+                           b->len - p->line_scanned)
+                  : NULL;
+  p->line_scanned = b->len;
+  if (!end) return false;
+  lua_pushlstring(L, from, (size_t)(end - from));
+  p->line_at = p->line_scanned = (size_t)(end - b->data) + 1;
+  return true;
+}
+
+/* Moves a chunk into the line buffer, dropping the lines already given. */
+static void take_chunk(lua_State *L, lbx_process *p) {
+  bx_buf *b = &p->line;
+  lbx_chunk *c = p->out.first;
+  if (p->line_at > 0) {
+    memmove(b->data, b->data + p->line_at, b->len - p->line_at);
+    b->len -= p->line_at;
+    p->line_scanned -= p->line_at;
+    p->line_at = 0;
+  }
+  if (!bx_buf_add(b, c->data, c->len)) luaL_error(L, "not enough memory");
+  lbx_queue_pop(&p->out);
+}
+
+static int last_line(lua_State *L, lbx_process *p) {
+  bx_buf *b = &p->line;
+  if (b->len > p->line_at) {
+    lua_pushlstring(L, b->data + p->line_at, b->len - p->line_at);
+    p->line_at = p->line_scanned = b->len;
+    return 1;
+  }
+  return push_next(L, p, &p->out);
+}
+
+static int line_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  for (;;) {
+    if (push_line(L, p)) return 1;
+    if (p->out.first) {
+      take_chunk(L, p);
+      lbx_process_receive(p, NULL);
+      continue;
+    }
+    if (p->done.set) return last_line(L, p);
+    lbx_process_receive(p, &p->out.readable);
+    lbx_await(L, &(lbx_wait){.event = &p->out.readable}, ctx, line_k);
+  }
+}
+
+static int next_line(lua_State *L) {
+  from_upvalue(L);
+  lbx_process *p = check_process(L);
+  check_free(L, p, true, false);
+  return line_k(L, LUA_OK, 0);
+}
+
+/* for line in p:lines() */
+static int m_lines(lua_State *L) { return iterate(L, next_line); }
+
+/* The end. */
+
+static int push_exit(lua_State *L, lbx_process *p) {
+  if (p->call->error.class_) return throw_ended(L, p);
+  lua_pushinteger(L, p->exit_code);
+  return 1;
+}
+
+static int wait_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  double until = lua_tonumber(L, 2);
+  while (!p->done.set) {
+    if (until > 0 && bx_now() >= until)
+      lbx_error_class(L, BX_TIMEOUT, "the command did not end in time");
+    lbx_process_receive(p, &p->done);
+    lbx_await(L, &(lbx_wait){.event = &p->done, .until = until}, ctx, wait_k);
+  }
+  return push_exit(L, p);
+}
+
+/* p:wait{ timeout= } -> exit code */
+static int m_wait(lua_State *L) {
+  static const char *const options[] = {"timeout", NULL};
+  check_process(L);
+  lbx_options(L, 2, "wait", options);
+  double timeout = lbx_opt_seconds(L, 2, "timeout", 0);
+  lua_settop(L, 1);
+  lua_pushnumber(L, timeout > 0 ? bx_now() + timeout : 0);
+  return wait_k(L, LUA_OK, 0);
+}
+
+static void push_all(lua_State *L, lbx_queue *q) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (lbx_chunk *c = q->first; c; c = c->next)
+    luaL_addlstring(&b, (const char *)c->data, c->len);
+  luaL_pushresult(&b);
+  while (q->first) lbx_queue_pop(q);
+}
+
+static void cancel_process(void *arg) {
+  bx_call_cancel(arg, "the caller was cancelled");
+}
+
+/* Raises what ended the call, with what had arrived in its fields. */
+static int throw_with_output(lua_State *L, lbx_process *p) {
+  lua_getiuservalue(L, 1, UV_CLIENT);
+  lbx_client_push_error(L, lua_gettop(L), &p->call->error, exec_rpc());
+  push_all(L, &p->out);
+  lua_setfield(L, -2, "stdout");
+  push_all(L, &p->err);
+  lua_setfield(L, -2, "stderr");
+  return lua_error(L);
+}
+
+static int collect_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  while (!p->done.set) {
+    lbx_process_receive(p, &p->done);
+    lbx_await(L, &(lbx_wait){.event = &p->done, .cancel = cancel_process,
+                             .arg = p->call}, ctx, collect_k);
+  }
+  if (p->call->error.class_) return throw_with_output(L, p);
+  push_all(L, &p->out);
+  push_all(L, &p->err);
+  lua_pushinteger(L, p->exit_code);
+  return 3;
+}
+
+/* p:collect() -> stdout, stderr, exit code; an error holds what had arrived. */
+static int m_collect(lua_State *L) {
+  check_process(L);
+  lua_settop(L, 1);
+  return collect_k(L, LUA_OK, 0);
+}
+
+/* Writing. */
+
+static void check_stdin(lua_State *L, lbx_process *p) {
+  bx_call *c = p->call;
+  if (p->feeding)
+    lbx_error_class(L, BX_BOXD, "stdin was given with the command");
+  if (c->closing) lbx_error_class(L, BX_BOXD, "stdin is closed");
+}
+
+/* Waits for room on the wire; raises when the command has ended. */
+static void await_room(lua_State *L, lbx_process *p, lua_KContext ctx,
+                       lua_KFunction k) {
+  bx_call *c = p->call;
+  while (c->sending) lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, k);
+  if (!c->finished.set) return;
+  if (c->error.class_) throw_ended(L, p);
+  lbx_error_class(L, BX_BOXD, "the command has ended");
+}
+
+static lbx_process *check_writer(lua_State *L) {
+  lbx_process *p = check_process(L);
+  if (bx_event_awaited(&p->call->sent))
+    lbx_error_class(L, BX_BOXD, "busy: another task writes to this process");
+  return p;
+}
+
+static int write_k(lua_State *L, int status, lua_KContext written) {
+  (void)status;
+  size_t len, done = (size_t)written;
+  lbx_process *p = lua_touserdata(L, 1);
+  const char *data = lua_tolstring(L, 2, &len);
+  while (done < len) {
+    size_t n = len - done < LBX_SEND_MAX ? len - done : LBX_SEND_MAX;
+    await_room(L, p, (lua_KContext)done, write_k);
+    check_stdin(L, p);
+    lbx_process_send(p, data + done, n);
+    done += n;
+  }
+  return 0;
+}
+
+/* p:write(data): waits while the transport is full. */
+static int m_write(lua_State *L) {
+  lbx_process *p = check_writer(L);
+  luaL_checkstring(L, 2);
+  check_stdin(L, p);
+  lua_settop(L, 2);
+  return write_k(L, LUA_OK, 0);
+}
+
+static int write_eof_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  bx_call *c = p->call;
+  while (c->sending)
+    lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, write_eof_k);
+  if (!c->finished.set && !c->closing) bx_call_send(c, NULL, true);
+  return 0;
+}
+
+/* p:write_eof(): a second one is an error, as a write after it is. */
+static int m_write_eof(lua_State *L) {
+  lbx_process *p = check_writer(L);
+  check_stdin(L, p);
+  lua_settop(L, 1);
+  return write_eof_k(L, LUA_OK, 0);
+}
+
+static int resize_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lbx_process *p = lua_touserdata(L, 1);
+  await_room(L, p, ctx, resize_k);
+  if (p->call->closing)
+    lbx_error_class(L, BX_BOXD, "stdin is closed: no size can be sent");
+  lbx_process_resize(p, (unsigned)lua_tointeger(L, 2),
+                     (unsigned)lua_tointeger(L, 3));
+  return 0;
+}
+
+/* p:resize(cols, rows) */
+static int m_resize(lua_State *L) {
+  check_writer(L);
+  for (int i = 2; i <= 3; i++) {
+    lua_Integer n = luaL_checkinteger(L, i);
+    luaL_argcheck(L, n >= 1 && n <= 65535, i, "1 to 65535");
+  }
+  lua_settop(L, 3);
+  return resize_k(L, LUA_OK, 0);
+}
+
+/* p.stdin:write(data), p.stdin:write_eof() */
+
+static int on_stdin(lua_State *L, lua_CFunction method) {
+  luaL_checkudata(L, 1, STDIN_TYPE);
+  lua_getiuservalue(L, 1, 1);
+  lua_replace(L, 1);
+  return method(L);
+}
+
+static int m_stdin_write(lua_State *L) { return on_stdin(L, m_write); }
+static int m_stdin_eof(lua_State *L) { return on_stdin(L, m_write_eof); }
+
+static int m_close(lua_State *L) {
+  lbx_process *p = check_process(L);
+  if (p->call) bx_call_cancel(p->call, "the process was closed");
+  return 0;
+}
+
+static int m__gc(lua_State *L) {
+  lbx_process_release(lua_touserdata(L, 1));
+  return 0;
+}
+
+static int m__index(lua_State *L) {
+  lbx_process *p = check_process(L);
+  const char *key = luaL_checkstring(L, 2);
+  if (strcmp(key, "stdin") == 0) {
+    lbx_new(L, 0, 1, STDIN_TYPE);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+  } else if (strcmp(key, "dropped") == 0) {
+    lua_pushinteger(L, (lua_Integer)(p->out.dropped + p->err.dropped));
+  } else {
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+  }
+  return 1;
+}
+
+static int m__tostring(lua_State *L) {
+  lbx_process *p = check_process(L);
+  lua_pushfstring(L, "boxd.ExecProcess (%s)",
+                  p->done.set ? "ended" : "running");
+  return 1;
+}
+
+void lbx_open_exec(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"read_stdout", m_read_stdout}, {"read_stderr", m_read_stderr},
+      {"iter_stdout", m_iter_stdout}, {"iter_stderr", m_iter_stderr},
+      {"chunks", m_chunks},           {"lines", m_lines},
+      {"wait", m_wait},               {"collect", m_collect},
+      {"write", m_write},             {"write_eof", m_write_eof},
+      {"resize", m_resize},           {"close", m_close},
+      {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", m__gc},
+                                  {"__close", m_close},
+                                  {"__tostring", m__tostring},
+                                  {NULL, NULL}};
+  static const luaL_Reg stdin_methods[] = {
+      {"write", m_stdin_write}, {"write_eof", m_stdin_eof}, {NULL, NULL}};
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  lbx_newtype(L, STDIN_TYPE, stdin_methods, none);
+  lbx_newtype(L, TYPE, NULL, meta);
+  luaL_getmetatable(L, TYPE);
+  luaL_newlib(L, methods);
+  lua_pushcclosure(L, m__index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,195 @@
+#include "exec_queue.h"
+
+#include <grpc/byte_buffer.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boxd.pb-c.h"
+#include "message.h"
+
+typedef Boxd__Api__V1__ExecChunk exec_chunk;
+
+static bx_loop *loop_of(lbx_process *p) { return p->call->channel->loop; }
+
+void lbx_queue_pop(lbx_queue *q) {
+  lbx_chunk *c = q->first;
+  q->first = c->next;
+  if (!q->first) q->last = NULL;
+  q->bytes -= c->len;
+  free(c->data);
+  free(c);
+}
+
+lbx_queue *lbx_process_oldest(lbx_process *p) {
+  if (!p->err.first) return &p->out;
+  if (!p->out.first) return &p->err;
+  return p->out.first->number < p->err.first->number ? &p->out : &p->err;
+}
+
+/* Keeps the data (it is the queue's from here on). False: no memory. */
+static bool append(lbx_process *p, lbx_queue *q, uint8_t *data, size_t len) {
+  lbx_chunk *c = malloc(sizeof *c);
+  if (!c) return false;
+  *c = (lbx_chunk){.number = p->chunks++, .data = data, .len = len};
+  if (q->last)
+    q->last->next = c;
+  else
+    q->first = c;
+  q->last = c;
+  q->bytes += len;
+  while (!p->collect && q->bytes > LBX_KEEP_MAX && q->first != q->last) {
+    q->dropped += q->first->len;
+    lbx_queue_pop(q);
+  }
+  bx_event_set(loop_of(p), &q->readable);
+  bx_event_set(loop_of(p), &p->any);
+  return true;
+}
+
+static void fail(lbx_process *p, const char *why) {
+  if (p->bad.class_ == BX_OK) bx_error_set(&p->bad, BX_INTERNAL, "%s", why);
+  bx_call_cancel(p->call, "the server's output can't be used");
+}
+
+/* Takes the call's message apart. */
+static void take_message(lbx_process *p) {
+  exec_chunk *m = (exec_chunk *)lbx_unpack(
+      &boxd__api__v1__exec_chunk__descriptor, NULL, p->call->message);
+  grpc_byte_buffer_destroy(p->call->message);
+  p->call->message = NULL;
+  if (!m) {
+    fail(p, "the server sent a message that is no ExecChunk");
+    return;
+  }
+  if (m->exit_code != 0) p->exit_code = m->exit_code;
+  if (m->data.len > 0) {
+    lbx_queue *q = m->is_stderr ? &p->err : &p->out;
+    if (append(p, q, m->data.data, m->data.len))
+      m->data = (ProtobufCBinaryData){0, NULL};
+    else
+      fail(p, "not enough memory for the output");
+  }
+  protobuf_c_message_free_unpacked(&m->base, NULL);
+}
+
+/* The status is there: all is, unless a message is still on its way. */
+static void settle(lbx_process *p) {
+  if (p->call->receiving) return;
+  if (p->bad.class_) p->call->error = p->bad;
+  bx_loop *loop = loop_of(p);
+  bx_event_set(loop, &p->done);
+  bx_event_set(loop, &p->out.readable);
+  bx_event_set(loop, &p->err.readable);
+  bx_event_set(loop, &p->any);
+}
+
+static void on_receive(bx_call *c) {
+  lbx_process *p = c->owner;
+  if (c->message)
+    take_message(p);
+  else
+    p->over = true;
+  if (c->finished.set)
+    settle(p);
+  else
+    lbx_process_receive(p, NULL);
+}
+
+static void on_finish(bx_call *c) { settle(c->owner); }
+
+/* May another message be received, with nobody or `awaited` waited for? */
+static bool may_receive(const lbx_process *p, const bx_event *awaited) {
+  if (p->collect || awaited == &p->done || bx_event_awaited(&p->done))
+    return true;
+  size_t ahead = p->out.bytes + p->err.bytes;
+  if (ahead < LBX_READ_AHEAD) return true;
+  const struct {
+    const bx_event *event;
+    bool empty;
+  } readers[] = {{&p->out.readable, !p->out.first},
+                 {&p->err.readable, !p->err.first},
+                 {&p->any, !p->out.first && !p->err.first}};
+  for (size_t i = 0; i < 3; i++)
+    if (readers[i].empty && (awaited == readers[i].event ||
+                             bx_event_awaited(readers[i].event)))
+      return true;
+  return false;
+}
+
+void lbx_process_receive(lbx_process *p, const bx_event *awaited) {
+  bx_call *c = p->call;
+  if (!p->done.set) {
+    if (!p->out.first) bx_event_reset(&p->out.readable);
+    if (!p->err.first) bx_event_reset(&p->err.readable);
+    if (!p->out.first && !p->err.first) bx_event_reset(&p->any);
+  }
+  if (c->receiving || c->finished.set || p->over) return;
+  if (may_receive(p, awaited)) bx_call_recv(c);
+}
+
+static grpc_byte_buffer *pack(exec_chunk *m) { return lbx_pack(&m->base); }
+
+void lbx_process_send(lbx_process *p, const char *data, size_t len) {
+  exec_chunk m = BOXD__API__V1__EXEC_CHUNK__INIT;
+  m.stdin = 1;
+  m.data = (ProtobufCBinaryData){len, (uint8_t *)data};
+  bx_call_send(p->call, pack(&m), false);
+}
+
+void lbx_process_resize(lbx_process *p, unsigned cols, unsigned rows) {
+  exec_chunk m = BOXD__API__V1__EXEC_CHUNK__INIT;
+  m.window_change = 1;
+  m.cols = cols;
+  m.rows = rows;
+  bx_call_send(p->call, pack(&m), false);
+}
+
+/* Sends the next part of the stdin that was given with the command. */
+static void on_send(bx_call *c) {
+  lbx_process *p = c->owner;
+  if (!p->feeding || c->finished.set) return;
+  size_t n = p->feed_len < LBX_SEND_MAX ? p->feed_len : LBX_SEND_MAX;
+  if (n == 0) {
+    p->feeding = false;
+    bx_call_send(c, NULL, true);
+    return;
+  }
+  const char *data = p->feed;
+  p->feed += n;
+  p->feed_len -= n;
+  lbx_process_send(p, data, n);
+}
+
+void lbx_process_own(lbx_process *p, bx_call *call) {
+  p->call = call;
+  call->owner = p;
+  call->on_receive = on_receive;
+  call->on_finish = on_finish;
+  call->on_send = on_send;
+}
+
+void lbx_process_start(lbx_process *p, grpc_byte_buffer *first,
+                       const char *feed, size_t len, bool half_close) {
+  p->feed = feed;
+  p->feed_len = len;
+  p->feeding = feed != NULL;
+  bx_call_start(p->call, first, half_close && !feed);
+  lbx_process_receive(p, NULL);
+}
+
+static void clear(lbx_queue *q) {
+  while (q->first) lbx_queue_pop(q);
+}
+
+void lbx_process_release(lbx_process *p) {
+  bx_call *c = p->call;
+  clear(&p->out);
+  clear(&p->err);
+  bx_buf_free(&p->line);
+  if (!c) return;
+  c->owner = NULL;
+  c->on_receive = c->on_finish = c->on_send = NULL;
+  bx_call_cancel(c, "nobody holds the process");
+  bx_call_unref(c);
+  p->call = NULL;
+}

@@ -1,0 +1,75 @@
+/*
+** exec_queue: the part of ExecProcess that knows no Lua: the call, the output
+** that has arrived and what is being sent. The userdata embeds the process; its
+** __gc releases it by lbx_process_release.
+*/
+#ifndef LBX_EXEC_QUEUE_H
+#define LBX_EXEC_QUEUE_H
+
+#include <stdint.h>
+
+#include "../core/buf.h"
+#include "../core/call.h"
+
+#define LBX_READ_AHEAD (256 << 10) /* bytes received that nobody waits for */
+#define LBX_KEEP_MAX (16 << 20)    /* bytes kept of a stream nobody reads */
+
+typedef struct lbx_chunk lbx_chunk;
+struct lbx_chunk {
+  lbx_chunk *next;
+  uint64_t number; /* of arrival, over both streams */
+  uint8_t *data;
+  size_t len;
+};
+
+typedef struct lbx_queue {
+  lbx_chunk *first, *last;
+  size_t bytes;
+  uint64_t dropped;  /* bytes let go */
+  bx_event readable; /* a chunk is there, or all has ended */
+} lbx_queue;
+
+typedef struct lbx_process {
+  bx_call *call;
+  lbx_queue out, err;
+  bx_event any;   /* either is readable */
+  bx_event done;  /* the call has ended and all it sent has arrived */
+  bool collect;   /* keep everything */
+  bool over;      /* no message follows */
+  uint64_t chunks;
+  int32_t exit_code; /* the last one that was set */
+  bx_error bad;      /* what the server sent was no output */
+
+  const char *feed; /* stdin still to be sent; kept by a user value */
+  size_t feed_len;
+  bool feeding;
+
+  bx_buf line; /* lines(): stdout not given out yet */
+  size_t line_at, line_scanned;
+} lbx_process;
+
+/* Takes the call's reference. */
+void lbx_process_own(lbx_process *p, bx_call *call);
+
+/* Takes `first`. feed: stdin, then EOF; NULL: none. */
+void lbx_process_start(lbx_process *p, grpc_byte_buffer *first,
+                       const char *feed, size_t len, bool half_close);
+
+/* Receives more if it may; `awaited` is what the caller is about to wait for,
+** or NULL. */
+void lbx_process_receive(lbx_process *p, const bx_event *awaited);
+
+/* The queue with the oldest chunk; stdout's when both are empty. */
+lbx_queue *lbx_process_oldest(lbx_process *p);
+
+void lbx_queue_pop(lbx_queue *q);
+
+/* Sends stdin bytes (at most LBX_SEND_MAX of them) or a new size. Nothing may
+** be being sent. */
+#define LBX_SEND_MAX (256 << 10)
+void lbx_process_send(lbx_process *p, const char *data, size_t len);
+void lbx_process_resize(lbx_process *p, unsigned cols, unsigned rows);
+
+void lbx_process_release(lbx_process *p);
+
+#endif

@@ -1,0 +1,86 @@
+#include "module.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "../core/version.h"
+#include "await.h"
+#include "client.h"
+#include "core_text.h"
+#include "digest.h"
+#include "error.h"
+#include "exec.h"
+#include "http.h"
+#include "json.h"
+#include "stream.h"
+#include "task.h"
+
+/* Names of the module that live in Lua files, loaded when first asked for. */
+static const char *const lazy[][2] = {
+    {"Compute", "boxd.compute"}, {"BoxConfig", "boxd.config"},
+    {"path", "boxd.path"},       {"gather", "boxd.tasks"},
+    {"map", "boxd.tasks"},
+};
+
+static int load_lazy(lua_State *L, size_t i) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, lazy[i][1]);
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, lazy[i][0]);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* boxd.Compute and its like, until they are there. */
+static int m__index(lua_State *L) {
+  const char *key = lua_tostring(L, 2);
+  for (size_t i = 0; key && i < sizeof lazy / sizeof *lazy; i++)
+    if (strcmp(key, lazy[i][0]) == 0) return load_lazy(L, i);
+  return 0;
+}
+
+/* So that `for k in pairs(boxd)` shows all of it. */
+static int m__pairs(lua_State *L) {
+  lua_settop(L, 1);
+  for (size_t i = 0; i < sizeof lazy / sizeof *lazy; i++) {
+    lua_getfield(L, 1, lazy[i][0]);
+    lua_pop(L, 1);
+  }
+  lua_getglobal(L, "next");
+  lua_pushvalue(L, 1);
+  return 2;
+}
+
+static int open_core(lua_State *L) {
+  lua_newtable(L);
+  lbx_open_client(L);
+  lbx_open_text(L);
+  return 1;
+}
+
+int luaopen_boxd(lua_State *L) {
+  static const luaL_Reg meta[] = {
+      {"__index", m__index}, {"__pairs", m__pairs}, {NULL, NULL}};
+  luaL_checkversion(L);
+  lbx_open_state(L);
+  luaL_requiref(L, "boxd.core", open_core, 0);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushliteral(L, "boxd " BX_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  lbx_open_error(L);
+  lbx_open_task(L);
+  lbx_open_stream(L);
+  lbx_open_exec(L);
+  lbx_open_json(L);
+  lua_setfield(L, -2, "json");
+  lua_pushcfunction(L, lbx_sha256);
+  lua_setfield(L, -2, "sha256");
+  lbx_open_http(L);
+  lua_setfield(L, -2, "http");
+  luaL_newlib(L, meta);
+  lua_setmetatable(L, -2);
+  return 1;
+}

@@ -1,0 +1,16 @@
+/*
+** module: `require "boxd"`. What users see is C for what waits or touches
+** bytes, and Lua (lua/boxd, found by require) for what composes that. The C
+** parts that only our Lua may call are in the module "boxd.core".
+*/
+#ifndef LBX_MODULE_H
+#define LBX_MODULE_H
+
+#include <lua.h>
+
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+int luaopen_boxd(lua_State *L);
+
+#endif
