@@ -6,7 +6,7 @@
 #include "../core/version.h"
 #include "await.h"
 #include "client.h"
-#include "core_text.h"
+#include "text.h"
 #include "digest.h"
 #include "error.h"
 #include "exec.h"
