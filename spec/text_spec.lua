@@ -1,6 +1,6 @@
 -- Sizes, endpoints, shell quoting (against a real sh), near names, UTF-8.
 
-local text = require "boxd.serve".text
+local text = require "boxd.core".text
 local boxd = require "boxd"
 
 local function refused(message, fn, ...)

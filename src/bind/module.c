@@ -7,11 +7,8 @@
 #include "await.h"
 #include "client.h"
 #include "text.h"
-#include "digest.h"
 #include "error.h"
 #include "exec.h"
-#include "http.h"
-#include "json.h"
 #include "stream.h"
 #include "task.h"
 
@@ -57,6 +54,7 @@ static int open_core(lua_State *L) {
   lua_newtable(L);
   lbx_open_client(L);
   lbx_open_text(L);
+  lua_setfield(L, -2, "text");
   return 1;
 }
 
@@ -74,12 +72,6 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_task(L);
   lbx_open_stream(L);
   lbx_open_exec(L);
-  lbx_open_json(L);
-  lua_setfield(L, -2, "json");
-  lua_pushcfunction(L, lbx_sha256);
-  lua_setfield(L, -2, "sha256");
-  lbx_open_http(L);
-  lua_setfield(L, -2, "http");
   luaL_newlib(L, meta);
   lua_setmetatable(L, -2);
   return 1;

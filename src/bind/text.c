@@ -1,165 +1,111 @@
 #include "text.h"
 
-#include <lauxlib.h>
-
 #include "../core/text.h"
+#include "arena.h"
+#include "command.h"
 #include "error.h"
 #include "type.h"
 
-#define BUF_TYPE "boxd.Buf"
-
-static bx_str to_str(lua_State *L, int idx) {
-  bx_str s;
-  s.s = lua_tolstring(L, idx, &s.len);
-  return s;
-}
-
-/* A buffer that is freed whatever is raised. */
-static bx_buf *new_buf(lua_State *L) {
-  return lbx_new(L, sizeof(bx_buf), 0, BUF_TYPE);
-}
-
-static int m__gc_buf(lua_State *L) {
-  bx_buf_free(lua_touserdata(L, 1));
-  return 0;
-}
-
-static int size(lua_State *L) {
-  bx_error e;
+/* size(s) -> bytes */
+static int text_size(lua_State *L) {
+  size_t len;
   uint64_t bytes;
-  if (lua_type(L, 1) == LUA_TNUMBER) {
-    lua_Integer n = luaL_checkinteger(L, 1);
-    if (n < 0) lbx_error_invalid(L, "a size can't be negative: %lld", (long long)n);
-    lua_pushinteger(L, n);
-    return 1;
-  }
-  luaL_checkstring(L, 1);
-  bx_str s = to_str(L, 1);
-  if (bx_text_size(s.s, s.len, &bytes, &e)) return lbx_throw(L, &e, NULL);
+  bx_error e;
+  const char *s = luaL_checklstring(L, 1, &len);
+  if (bx_text_size(s, len, &bytes, &e)) return lbx_throw(L, &e, NULL);
   lua_pushinteger(L, (lua_Integer)bytes);
   return 1;
 }
 
-static int endpoint(lua_State *L) {
+/* endpoint(s) -> { tls, host, port, target } */
+static int text_endpoint(lua_State *L) {
+  size_t len;
+  bx_endpoint p;
   bx_error e;
-  bx_endpoint ep;
-  luaL_checkstring(L, 1);
-  bx_str s = to_str(L, 1);
-  if (bx_text_endpoint(s.s, s.len, &ep, &e)) return lbx_throw(L, &e, NULL);
+  const char *s = luaL_checklstring(L, 1, &len);
+  if (bx_text_endpoint(s, len, &p, &e)) return lbx_throw(L, &e, NULL);
   lua_createtable(L, 0, 4);
-  lua_pushboolean(L, ep.tls);
+  lua_pushboolean(L, p.tls);
   lua_setfield(L, -2, "tls");
-  lua_pushstring(L, ep.host);
+  lua_pushstring(L, p.host);
   lua_setfield(L, -2, "host");
-  lua_pushinteger(L, ep.port);
+  lua_pushinteger(L, p.port);
   lua_setfield(L, -2, "port");
-  lua_pushstring(L, ep.target);
+  lua_pushstring(L, p.target);
   lua_setfield(L, -2, "target");
   return 1;
 }
 
-static int quote(lua_State *L) {
-  bx_error e;
-  luaL_checkstring(L, 1);
-  bx_buf *b = new_buf(L);
-  if (bx_text_quote(b, to_str(L, 1), &e)) return lbx_throw(L, &e, NULL);
-  lua_pushlstring(L, b->data, b->len);
-  return 1;
-}
-
-/* env at idx as an array in a userdata; its strings stay in the table. */
-static bx_env *read_env(lua_State *L, int idx, size_t *n) {
-  *n = 0;
-  if (lua_isnoneornil(L, idx)) return NULL;
-  luaL_checktype(L, idx, LUA_TTABLE);
-  size_t count = 0;
-  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) count++;
-  bx_env *env = lua_newuserdatauv(L, (count + 1) * sizeof *env, 0);
-  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING)
-      lbx_error_invalid(L, "env: names are strings, not %s", luaL_typename(L, -2));
-    if (lua_type(L, -1) != LUA_TSTRING)
-      lbx_error_invalid(L, "env.%s: string expected, got %s",
-                        lua_tostring(L, -2), luaL_typename(L, -1));
-    env[*n] = (bx_env){to_str(L, -2), to_str(L, -1)};
-    ++*n;
-  }
-  return env;
-}
-
-static void add_arguments(lua_State *L, int idx, bx_buf *b) {
-  bx_error e;
+/* Pushes the elements of the list at idx; returns their number. */
+static int spread(lua_State *L, int idx) {
   lua_Integer n = luaL_len(L, idx);
-  lbx_room(L, (int)n + 4);
-  bx_str *argv = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *argv, 0);
-  for (lua_Integer i = 1; i <= n; i++) {
-    if (lua_geti(L, idx, i) != LUA_TSTRING)
-      lbx_error_invalid(L, "argument %lld of the command: string expected, got %s",
-                        (long long)i, luaL_typename(L, -1));
-    argv[i - 1] = to_str(L, -1);
-  }
-  if (bx_text_command(b, argv, (size_t)n, &e)) lbx_throw(L, &e, NULL);
+  luaL_argcheck(L, n >= 0 && n < 1000000, idx, "too long a list");
+  lbx_room(L, (int)n);
+  for (lua_Integer i = 1; i <= n; i++) lua_geti(L, idx, i);
+  return (int)n;
 }
 
-static int command(lua_State *L) {
-  bx_error e;
-  size_t n;
-  lua_settop(L, 3);
-  bx_env *env = read_env(L, 2, &n);
-  bx_str cwd = {NULL, 0};
-  if (!lua_isnil(L, 3)) {
-    luaL_checkstring(L, 3);
-    cwd = to_str(L, 3);
-  }
-  bx_buf *b = new_buf(L);
-  if ((n > 0 || cwd.s) && bx_text_prelude(b, cwd, env, n, &e))
-    return lbx_throw(L, &e, NULL);
-  if (lua_istable(L, 1)) {
-    add_arguments(L, 1, b);
-  } else {
-    luaL_checkstring(L, 1);
-    if (bx_text_line(b, to_str(L, 1), &e)) return lbx_throw(L, &e, NULL);
-  }
-  lua_pushlstring(L, b->data ? b->data : "", b->len);
+/* command(list | line [, { env=, cwd= }]) -> string */
+static int text_command(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 2);
+  if (lua_istable(L, 1))
+    lbx_push_command(L, 3, 2 + spread(L, 1), 2);
+  else
+    lbx_push_line(L, 1, 2);
   return 1;
 }
 
-/* The list at idx as an array of C strings, NULL at the end; on the stack. */
-static const char **names(lua_State *L, int idx, size_t *n) {
-  luaL_checktype(L, idx, LUA_TTABLE);
-  *n = (size_t)luaL_len(L, idx);
-  const char **list = lua_newuserdatauv(L, (*n + 1) * sizeof *list, 0);
-  for (size_t i = 0; i < *n; i++) {
-    lua_geti(L, idx, (lua_Integer)i + 1);
-    list[i] = luaL_checkstring(L, -1);
-    lua_pop(L, 1); /* the table holds it */
-  }
-  list[*n] = NULL;
-  return list;
+/* quote(list) -> string: the arguments as one command line */
+static int text_quote(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lbx_push_command(L, 2, 1 + spread(L, 1), 0);
+  return 1;
 }
 
-static int nearest(lua_State *L) {
-  size_t n;
+/* nearest(word, list) -> name or nil */
+static int text_nearest(lua_State *L) {
   const char *word = luaL_checkstring(L, 1);
-  const char **list = names(L, 2, &n);
-  lua_pushstring(L, bx_text_nearest(word, list, n));
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  lbx_arena *a = lbx_arena_new(L);
+  int n = spread(L, 2);
+  const char **names = lbx_arena_alloc(a, (size_t)n * sizeof *names);
+  luaL_argcheck(L, names, 2, "too long a list");
+  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, 4 + i);
+  lua_pushstring(L, bx_text_nearest(word, names, (size_t)n));
   return 1;
 }
 
-static int options(lua_State *L) {
-  size_t n;
+/* options(t, what, list): refuses keys of t that the list does not have */
+static int text_options(lua_State *L) {
   const char *what = luaL_checkstring(L, 2);
-  const char **list = names(L, 3, &n);
-  lbx_options(L, 1, what, list);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  lbx_arena *a = lbx_arena_new(L);
+  int n = spread(L, 3);
+  const char **names = lbx_arena_alloc(a, ((size_t)n + 1) * sizeof *names);
+  luaL_argcheck(L, names, 3, "too long a list");
+  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, 5 + i);
+  lbx_options(L, 1, what, names);
   return 0;
 }
 
-void lbx_open_text(lua_State *L) {
+/* utf8(s) -> boolean */
+static int text_utf8(lua_State *L) {
+  size_t len;
+  const char *s = luaL_checklstring(L, 1, &len);
+  lua_pushboolean(L, bx_text_utf8(s, len));
+  return 1;
+}
+
+int lbx_open_text(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"size", size},       {"endpoint", endpoint}, {"quote", quote},
-      {"command", command}, {"nearest", nearest},   {"options", options},
-      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", m__gc_buf}, {NULL, NULL}};
-  lbx_newtype(L, BUF_TYPE, NULL, meta);
-  luaL_setfuncs(L, functions, 0);
+      {"size", text_size},       {"endpoint", text_endpoint},
+      {"command", text_command}, {"quote", text_quote},
+      {"nearest", text_nearest}, {"options", text_options},
+      {"utf8", text_utf8},       {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
 }
