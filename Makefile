@@ -91,6 +91,9 @@ check:
 asan:
 	sh scripts/asan
 
+bench: all
+	$(BUILD)/boxdlua --local scripts/bench.lua
+
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(BINDIR)/boxdlua
