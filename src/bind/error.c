@@ -10,17 +10,37 @@
 #define ERROR_TYPE "boxd.Error"
 #define CLASS_TYPE "boxd.ErrorClass"
 
-/* "script.lua:12:" of the nearest Lua function; "" when there is none. */
+static char sources_key; /* source -> true: our own Lua files */
+
+static bool is_ours(lua_State *L, const char *source) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sources_key);
+  bool ours = lua_getfield(L, -1, source) == LUA_TBOOLEAN;
+  lua_pop(L, 2);
+  return ours;
+}
+
+/* "script.lua:12:" of the nearest function of the script; "" if none. */
 static void push_where(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline > 0) {
+    if (ar.currentline > 0 && !is_ours(L, ar.source)) {
       lua_pushfstring(L, "%s:%d:", ar.short_src, ar.currentline);
       return;
     }
   }
   lua_pushliteral(L, "");
+}
+
+/* core.internal(): the calling file's lines are not the script's. */
+static int internal(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar)) return 0;
+  lua_getinfo(L, "S", &ar);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sources_key);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, ar.source);
+  return 0;
 }
 
 void lbx_push_error(lua_State *L, const bx_error *e, const char *method) {
@@ -111,6 +131,21 @@ static bool is_a(lua_State *L, bx_class c, int idx) {
   return c != BX_OK && (wanted == BX_BOXD || wanted == c);
 }
 
+/* core.is_internal(source) -> boolean */
+static int is_internal(lua_State *L) {
+  lua_pushboolean(L, is_ours(L, luaL_checkstring(L, 1)));
+  return 1;
+}
+
+/* core.raise(class name, message [, method]) */
+static int raise_(lua_State *L) {
+  bx_error e;
+  bx_class c = class_named(luaL_checkstring(L, 1));
+  luaL_argcheck(L, c != BX_OK, 1, "no error class");
+  bx_error_set(&e, c, "%s", luaL_checkstring(L, 2));
+  return lbx_throw(L, &e, luaL_optstring(L, 3, NULL));
+}
+
 /* err:is(class) */
 static int m_is(lua_State *L) {
   luaL_argexpected(L, has_metatable(L, 1, ERROR_TYPE), 1, "boxd error");
@@ -155,11 +190,20 @@ static int m__tostring_class(lua_State *L) {
   return 1;
 }
 
+void lbx_open_error_core(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"internal", internal}, {"is_internal", is_internal},
+      {"raise", raise_},      {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}
+
 void lbx_open_error(lua_State *L) {
   static const luaL_Reg methods[] = {{"is", m_is}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", m__tostring}, {NULL, NULL}};
   static const luaL_Reg class_meta[] = {{"__tostring", m__tostring_class},
                                         {NULL, NULL}};
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &sources_key);
   lbx_newtype(L, ERROR_TYPE, methods, meta);
   lbx_newtype(L, CLASS_TYPE, NULL, class_meta);
   lua_createtable(L, 0, BX_CLASS_COUNT);

@@ -27,6 +27,9 @@ int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...)
 /* The class of the error value at idx; BX_OK when it is none of ours. */
 bx_class lbx_error_test(lua_State *L, int idx);
 
+/* Adds raise and internal, for our Lua files, to the table on top. */
+void lbx_open_error_core(lua_State *L);
+
 /* Adds the classes, `errors` and `is_error` to the module table on top. */
 void lbx_open_error(lua_State *L);
 

@@ -50,9 +50,31 @@ static int m__pairs(lua_State *L) {
   return 2;
 }
 
+/* core.provided() -> { api_url=, exchange_url=, api_key= } of the service that
+** boxdlua --local started, or nil. */
+static int provided(lua_State *L) {
+  static const char *const fields[] = {"api_url", "exchange_url", "api_key"};
+  lua_createtable(L, 0, 3);
+  for (int i = 0; i < 3; i++) {
+    lua_pushfstring(L, "boxd.local.%s", fields[i]);
+    if (lua_rawget(L, LUA_REGISTRYINDEX) != LUA_TSTRING) return 0;
+    lua_setfield(L, -2, fields[i]);
+  }
+  return 1;
+}
+
+/* core.is_boxdlua() -> boolean */
+static int is_boxdlua(lua_State *L) {
+  lua_pushboolean(L, !lbx_state_get(L)->host);
+  return 1;
+}
+
 static int open_core(lua_State *L) {
-  lua_newtable(L);
+  static const luaL_Reg functions[] = {
+      {"provided", provided}, {"is_boxdlua", is_boxdlua}, {NULL, NULL}};
+  luaL_newlib(L, functions);
   lbx_open_client(L);
+  lbx_open_error_core(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");
   return 1;

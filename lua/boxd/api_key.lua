@@ -1,0 +1,32 @@
+-- c.api_key: keys that are exchanged for tokens, shown once when made.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+local resource = require "boxd.resource"
+core.internal()
+
+local call, compute_of = resource.call, resource.compute
+
+local service = {}
+
+-- c.api_key:create{ name=, expires_in= } -> { id, api_key, expires_at };
+-- seconds, 0 = never
+function service:create(opts)
+  opts = check.options(1, "create", opts, { "name", "expires_in", "timeout" })
+  check.field("create", opts, "expires_in", "number")
+  return call(compute_of(self), "CreateApiKey", {
+    name = check.field("create", opts, "name", "string"),
+    expires_in_secs = opts.expires_in,
+  }, opts)
+end
+
+service.list = resource.lister("ListApiKeys", "keys")
+
+-- c.api_key:delete(id)
+function service:delete(id, opts)
+  check.string(1, "delete", id)
+  opts = check.options(2, "delete", opts, { "timeout" })
+  call(compute_of(self), "DeleteApiKey", { id = id }, opts)
+end
+
+return { service = resource.service("ApiKeys", service) }

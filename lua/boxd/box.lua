@@ -1,0 +1,259 @@
+-- c.box, the service of boxes, and Box.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+local config = require "boxd.config"
+local exec = require "boxd.exec"
+local files = require "boxd.files"
+local resource = require "boxd.resource"
+core.internal()
+
+local call, compute_of = resource.call, resource.compute
+
+local methods = {}
+local Box = { __name = "boxd.Box", __index = methods }
+
+function Box:__tostring()
+  return ("Box(id=%q, name=%q, image=%q, public_ip=%q, status=%q)"):format(
+    self.id, self.name or "", self.image or "", self.public_ip or "",
+    self.status or "")
+end
+
+local NAMES = { vm_id = "id", image_ref = "image" }
+
+local function new(compute, message)
+  local box = resource.fields(message, NAMES, {})
+  return setmetatable(resource.own(box, compute), Box)
+end
+
+-- Rows of Box methods: the RPC, then the status that follows, or the field of
+-- the reply that is returned.
+for name, row in pairs {
+  start = { "StartVm", status = "running" },
+  stop = { "StopVm", status = "stopped" },
+  reboot = { "RebootVm", status = "running" },
+  destroy = { "DestroyVm", status = "destroyed" },
+  suspend = { "SuspendVm", status = "suspended", reply = true },
+  resume = { "ResumeVm", status = "running", reply = true },
+} do
+  methods[name] = function(self, opts)
+    opts = check.options(1, name, opts, { "timeout" })
+    local reply = call(compute_of(self), row[1], { vm_id = self.id }, opts)
+    self.status = row.status
+    if row.reply then return reply end
+  end
+end
+
+function methods:refresh(opts)
+  opts = check.options(1, "refresh", opts, { "timeout" })
+  local message = call(compute_of(self), "GetVm", { vm_id = self.id }, opts)
+  resource.fields(message, NAMES, self)
+  return self
+end
+
+-- Raises unless the state can still become a running one.
+local function check_state(box)
+  local status = box.status
+  if status == "failed" or status == "destroyed" or status == "stopped" then
+    core.raise("BoxdError", ("box %s is %s: it will not become ready"):format(
+      box.name or box.id, status))
+  end
+end
+
+local TRANSIENT = { ConnectionError = true, TimeoutError = true }
+
+-- One look. True: ready; else why not, which is an error for good when the
+-- second value says so.
+local function is_ready(box, left)
+  local ok, reason = pcall(methods.refresh, box, { timeout = left })
+  if not ok then return false, reason, not TRANSIENT[reason.class] end
+  check_state(box)
+  if box.status ~= "running" then return false, "it is " .. box.status end
+  local done, result = pcall(methods.exec, box, "true", { timeout = left })
+  if not done then
+    local final = reason.class == "AuthenticationError"
+      or result.class == "AuthenticationError"
+      or result.class == "NotFoundError"
+    return false, result, final
+  end
+  return result.exit_code == 0, "its shell answers with an error"
+end
+
+-- box:wait_until_ready{ timeout=90, poll_interval=0.5 }
+function methods:wait_until_ready(opts)
+  opts = check.options(1, "wait_until_ready", opts,
+    { "timeout", "poll_interval" })
+  local boxd = require "boxd"
+  local interval = opts.poll_interval == nil and 0.5
+    or check.seconds("wait_until_ready", "poll_interval", opts.poll_interval)
+  local limit = opts.timeout or 90
+  local ends, pause = boxd.now() + limit, 0.01
+  while true do
+    local ready, why, final = is_ready(self, math.max(ends - boxd.now(), 0.001))
+    if ready then return self end
+    if final then error(why, 0) end
+    local left = ends - boxd.now()
+    if left <= 0 then
+      core.raise("TimeoutError", ("box %s was not ready within %g s: %s")
+        :format(self.name or self.id, limit,
+          type(why) == "table" and why.message or tostring(why)))
+    end
+    boxd.sleep(math.min(pause, left))
+    pause = math.min(pause * 2, interval)
+  end
+end
+
+-- Exec and files.
+
+function methods:exec(...) return exec.exec(self, ...) end
+function methods:sh(...) return exec.sh(self, ...) end
+
+for name, method in pairs(files) do methods[name] = method end
+
+-- box:stream_logs{ follow=false }: for chunk in box:stream_logs() do
+function methods:stream_logs(opts)
+  opts = check.options(1, "stream_logs", opts, { "follow", "timeout" })
+  check.field("stream_logs", opts, "follow", "boolean")
+  local client = resource.client(compute_of(self))
+  local stream = client:stream("StreamLogs",
+    { vm_id = self.id, follow = opts.follow }, opts.timeout)
+  local function next_chunk()
+    local chunk
+    repeat chunk = stream:recv() until not chunk or chunk.data ~= ""
+    return chunk and chunk.data
+  end
+  return next_chunk, nil, nil, stream
+end
+
+-- Proxies.
+
+local function proxy(message)
+  local domain = message.domain
+  if domain then
+    local here = domain:find "^127%." or domain:find "^localhost"
+    message.url = (here and "http://" or "https://") .. domain
+  end
+  return message
+end
+
+function methods:proxies(opts)
+  opts = check.options(1, "proxies", opts, { "timeout" })
+  local list = call(compute_of(self), "ListProxies",
+    { vm_name = self.name }, opts).proxies
+  for i, message in ipairs(list) do list[i] = proxy(message) end
+  return list
+end
+
+local function check_port(index, method, port)
+  if math.type(port) ~= "integer" then
+    check.fail(index, method, "integer", port)
+  end
+  if port < 0 or port > 65535 then
+    check.invalid("%s: a port is 0 to 65535, not %d", method, port)
+  end
+  return port
+end
+
+function methods:create_proxy(name, port, opts)
+  check.string(1, "create_proxy", name)
+  port = port == nil and 0 or check_port(2, "create_proxy", port)
+  opts = check.options(3, "create_proxy", opts, { "timeout" })
+  local reply = call(compute_of(self), "CreateProxy",
+    { name = name, vm_name = self.name, port = port }, opts)
+  reply.is_default = false
+  return proxy(reply)
+end
+
+function methods:set_proxy_port(port, name, opts)
+  check_port(1, "set_proxy_port", port)
+  name = check.opt_string(2, "set_proxy_port", name, "")
+  opts = check.options(3, "set_proxy_port", opts, { "timeout" })
+  call(compute_of(self), "SetProxyPort",
+    { name = name, vm_name = self.name, port = tostring(port) }, opts)
+end
+
+function methods:delete_proxy(name, opts)
+  check.string(1, "delete_proxy", name)
+  opts = check.options(2, "delete_proxy", opts, { "timeout" })
+  call(compute_of(self), "DeleteProxy",
+    { name = name, vm_name = self.name }, opts)
+end
+
+-- The service.
+
+local service = {}
+
+-- The arguments of create and temporary: name and options, or options alone.
+local function create_options(method, name, opts)
+  local index = 2
+  if type(name) == "table" then
+    if opts ~= nil then check.fail(2, method, "no value", opts) end
+    name, opts, index = name.name, name, 1
+  end
+  opts = check.options(index, method, opts,
+    { "name", "image", "config", "timeout" })
+  if name ~= nil and type(name) ~= "string" then
+    check.fail(1, method, "string", name)
+  end
+  return name or check.field(method, opts, "name", "string"), opts
+end
+
+local function create(self, method, name, opts)
+  name, opts = create_options(method, name, opts)
+  local request = config.apply(opts.config, {
+    name = name,
+    image_ref = check.field(method, opts, "image", "string"),
+  })
+  local compute = compute_of(self)
+  local box = new(compute, call(compute, "CreateVm", request, opts))
+  box.restart_policy = request.restart_policy
+  return box
+end
+
+-- c.box:create(name?, { image=, config= }?) or c.box:create{ name=, ... }
+function service:create(name, opts) return create(self, "create", name, opts) end
+
+service.list = resource.lister("ListVms", "vms", new)
+
+local function get_by_name(self, name, opts)
+  for _, box in ipairs(service.list(self, { timeout = opts.timeout })) do
+    if box.name == name then return box end
+  end
+end
+
+-- c.box:get(id_or_name)
+function service:get(id, opts)
+  check.string(1, "get", id)
+  if id == "" then check.invalid("get: an id or a name expected") end
+  opts = check.options(2, "get", opts, { "timeout" })
+  local compute = compute_of(self)
+  local ok, reply = pcall(call, compute, "GetVm", { vm_id = id }, opts)
+  if ok then return new(compute, reply) end
+  if reply.class ~= "NotFoundError" then error(reply, 0) end
+  return get_by_name(self, id, opts) or error(reply, 0)
+end
+
+-- The id of a Box, an id or a name.
+function service:resolve(index, method, v, opts)
+  if type(v) ~= "string" then return resource.id(index, method, v, Box) end
+  return self:get(v, { timeout = opts.timeout }).id
+end
+
+-- c.box:fork(source, { name=, config= }): source is a Box, an id or a name.
+function service:fork(source, opts)
+  if getmetatable(source) ~= Box then check.string(1, "fork", source) end
+  opts = check.options(2, "fork", opts, { "name", "config", "timeout" })
+  local request = {
+    source_vm_id = self:resolve(1, "fork", source, opts),
+    name = check.field("fork", opts, "name", "string"),
+    config = config.vm_config(opts.config),
+  }
+  local compute = compute_of(self)
+  return new(compute, call(compute, "ForkVm", request, opts))
+end
+
+return {
+  service = resource.service("Boxes", service),
+  new = new,
+  Box = Box,
+}

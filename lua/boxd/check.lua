@@ -1,0 +1,96 @@
+-- Argument checks of our Lua files. A wrong type is an ordinary argument error
+-- at the script's line; a refused value is an InvalidArgumentError.
+
+local core = require "boxd.core"
+core.internal()
+
+local check = {}
+
+-- The level of the script for error(): the first function outside our files.
+local function script_level()
+  local level = 3
+  while true do
+    local info = debug.getinfo(level, "S")
+    if not info then return 0 end
+    if info.what ~= "C" and not core.is_internal(info.source) then
+      return level - 1
+    end
+    level = level + 1
+  end
+end
+
+local function typename(v)
+  local meta = getmetatable(v)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return name or (v == nil and "nil") or type(v)
+end
+
+function check.fail(index, method, expected, got)
+  error(("bad argument #%d to '%s' (%s expected, got %s)"):format(
+    index, method, expected, typename(got)), script_level())
+end
+
+function check.string(index, method, v)
+  if type(v) ~= "string" then check.fail(index, method, "string", v) end
+  return v
+end
+
+function check.opt_string(index, method, v, default)
+  if v == nil then return default end
+  return check.string(index, method, v)
+end
+
+function check.opt_table(index, method, v)
+  if v ~= nil and type(v) ~= "table" then
+    check.fail(index, method, "table", v)
+  end
+  return v or {}
+end
+
+function check.invalid(fmt, ...)
+  core.raise("InvalidArgumentError", fmt:format(...))
+end
+
+-- An options table: nil, or only the given names. `timeout` is always one.
+function check.options(index, method, opts, names)
+  opts = check.opt_table(index, method, opts)
+  core.text.options(opts, method, names)
+  if opts.timeout ~= nil then check.seconds(method, "timeout", opts.timeout) end
+  return opts
+end
+
+-- A field of an options table, of a type or absent.
+function check.field(method, opts, name, expected)
+  local v = opts[name]
+  if v ~= nil and type(v) ~= expected then
+    error(("bad option '%s' to '%s' (%s expected, got %s)"):format(
+      name, method, expected, typename(v)), script_level())
+  end
+  return v
+end
+
+function check.seconds(method, name, v)
+  if type(v) ~= "number" then
+    error(("bad option '%s' to '%s' (number of seconds expected, got %s)")
+      :format(name, method, typename(v)), script_level())
+  end
+  if not (v > 0) then
+    check.invalid("%s: %s must be a positive number of seconds", method, name)
+  end
+  return v
+end
+
+-- "4G" or an integer of bytes.
+function check.size(name, v)
+  if math.type(v) == "integer" then
+    if v < 0 then check.invalid("%s: a size can't be negative", name) end
+    return v
+  end
+  if type(v) ~= "string" then
+    check.invalid("%s: a size is text such as \"4G\" or an integer of bytes, "
+      .. "not a %s", name, typename(v))
+  end
+  return core.text.size(v)
+end
+
+return check

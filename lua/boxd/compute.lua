@@ -1,0 +1,162 @@
+-- boxd.Compute: credentials, endpoint, and the services made of them.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+local resource = require "boxd.resource"
+core.internal()
+
+local DEFAULT_API_URL = "https://boxd.sh:9443"
+local DEFAULT_EXCHANGE_URL = "https://boxd.sh/api/v1/auth/token"
+local OPTIONS = { "api_key", "token", "api_url", "exchange_url", "timeout",
+  "max_retries", "keepalive", "ca_file" }
+
+-- c.NAME is made by the function that this file returns, when first used.
+local SERVICES = {
+  box = "boxd.box", template = "boxd.template", disk = "boxd.disk",
+  domain = "boxd.domain", network = "boxd.network", token = "boxd.token",
+  api_key = "boxd.api_key",
+}
+
+local methods = {}
+local Compute = { __name = "boxd.Compute" }
+
+function Compute:__index(key)
+  local method = methods[key]
+  if method then return method end
+  local file = SERVICES[key]
+  if not file then return nil end
+  local service = require(file).service(self)
+  rawset(self, key, service)
+  return service
+end
+
+function Compute:__tostring()
+  return ("boxd.Compute (%s)"):format(self.api_url)
+end
+
+function methods:close() resource.client(self):close() end
+
+Compute.__close = methods.close
+
+-- c:call(rpc, request [, { timeout= }]): any unary RPC by its name.
+function methods:call(rpc, request, opts)
+  check.string(1, "call", rpc)
+  if request ~= nil and type(request) ~= "table" then
+    check.fail(2, "call", "table", request)
+  end
+  opts = check.options(3, "call", opts, { "timeout" })
+  return resource.call(self, rpc, request or {}, opts)
+end
+
+-- c:stream(rpc, request [, { timeout= }]): for message in c:stream(...) do.
+function methods:stream(rpc, request, opts)
+  check.string(1, "stream", rpc)
+  if request ~= nil and type(request) ~= "table" then
+    check.fail(2, "stream", "table", request)
+  end
+  opts = check.options(3, "stream", opts, { "timeout" })
+  local stream = resource.client(self):stream(rpc, request, opts.timeout)
+  return stream, nil, nil, stream
+end
+
+function methods:whoami(opts)
+  opts = check.options(1, "whoami", opts, { "timeout" })
+  local me = resource.call(self, "Whoami", {}, opts)
+  me.fingerprints = me.pubkey_fingerprints
+  me.pubkey_fingerprints = nil
+  return me
+end
+
+function methods:config(opts)
+  opts = check.options(1, "config", opts, { "timeout" })
+  return resource.call(self, "GetConfig", {}, opts)
+end
+
+-- Empty strings count as absent.
+local function present(s) return s ~= "" and s or nil end
+
+local function text_option(opts, name)
+  return present(check.field("Compute", opts, name, "string"))
+end
+
+local function env(name) return present(os.getenv(name)) end
+
+-- Where credentials come from, in API.md's order.
+local function credentials(opts, provided)
+  local token, key = text_option(opts, "token"), text_option(opts, "api_key")
+  if token then return { token = token } end
+  if key then return { api_key = key } end
+  if provided then return { api_key = provided.api_key } end
+  token, key = env "BOXD_TOKEN", env "BOXD_API_KEY"
+  if token then return { token = token } end
+  if key then return { api_key = key } end
+  core.raise("AuthenticationError", "no credentials: give Compute an api_key "
+    .. "or a token, or set BOXD_API_KEY or BOXD_TOKEN (boxdlua --local needs "
+    .. "none)")
+end
+
+-- The service that boxdlua --local has started, for a Compute without api_url.
+local function provided_service(opts)
+  if text_option(opts, "api_url") then return nil end
+  local provided = core.provided()
+  if not provided and env "BOXD_LOCAL" and os.getenv "BOXD_LOCAL" ~= "0"
+    and not core.is_boxdlua() then
+    check.invalid("BOXD_LOCAL is set, but only boxdlua can start the embedded "
+      .. "service: run the script with boxdlua, or unset BOXD_LOCAL to reach "
+      .. "the real one")
+  end
+  return provided
+end
+
+local function integer_option(opts, name, default, least, most)
+  local v = opts[name]
+  if v == nil then return default end
+  check.field("Compute", opts, name, "number")
+  if math.type(v) ~= "integer" or v < least or v > most then
+    check.invalid("Compute: %s is an integer from %d to %d", name, least, most)
+  end
+  return v
+end
+
+local function exchange_url(opts, provided)
+  local url = text_option(opts, "exchange_url")
+    or provided and provided.exchange_url
+    or env "BOXD_EXCHANGE_URL" or DEFAULT_EXCHANGE_URL
+  if not url:find "^https?://[^/]" then
+    check.invalid("exchange_url: an http:// or https:// URL expected")
+  end
+  return url
+end
+
+local function keepalive(opts)
+  local v = check.field("Compute", opts, "keepalive", "number")
+  if v == nil then return 330 end
+  if not (v >= 0) then
+    check.invalid("Compute: keepalive is a number of seconds, 0 for none")
+  end
+  return v
+end
+
+local module = {}
+
+-- Never touches the network. Raises AuthenticationError without credentials.
+function module.Compute(opts)
+  opts = check.options(1, "Compute", opts, OPTIONS)
+  local provided = provided_service(opts)
+  local url = text_option(opts, "api_url") or provided and provided.api_url
+    or env "BOXD_API_URL" or DEFAULT_API_URL
+  local endpoint = core.text.endpoint(url)
+  local client = credentials(opts, provided)
+  client.target, client.tls = endpoint.target, endpoint.tls
+  client.exchange_url = exchange_url(opts, provided)
+  client.ca_file = text_option(opts, "ca_file")
+  client.keepalive = keepalive(opts)
+  client.max_retries = integer_option(opts, "max_retries", 2, 0, 4)
+  local compute = {
+    timeout = opts.timeout or 60,
+    api_url = (endpoint.tls and "https://" or "http://") .. endpoint.target,
+  }
+  return setmetatable(resource.own(compute, core.client(client)), Compute)
+end
+
+return module

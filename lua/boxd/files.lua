@@ -1,0 +1,135 @@
+-- Box methods on files: whole ones in one message, large ones as streams.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+local path = require "boxd.path"
+local resource = require "boxd.resource"
+core.internal()
+
+local CHUNK = 1 << 20 -- bytes of a chunk that is sent
+
+local files = {}
+
+local function check_paths(method, first, second)
+  check.string(1, method, first)
+  check.string(2, method, second)
+end
+
+-- box:write_file(source, dest): source is bytes or boxd.path "local/file".
+function files:write_file(source, dest, opts)
+  local name = path.name(source)
+  if not name then check.string(1, "write_file", source) end
+  check.string(2, "write_file", dest)
+  opts = check.options(3, "write_file", opts, { "timeout" })
+  resource.call(resource.compute(self), "UploadFile", {
+    vm_id = self.id, path = dest, data = name and path.read(name) or source,
+  }, opts)
+end
+
+-- box:read_file(path) -> bytes
+function files:read_file(source, opts)
+  check.string(1, "read_file", source)
+  opts = check.options(2, "read_file", opts, { "timeout" })
+  return resource.call(resource.compute(self), "DownloadFile",
+    { vm_id = self.id, path = source }, opts).data
+end
+
+local function progress_option(method, opts)
+  return check.field(method, opts, "progress", "function") or function() end
+end
+
+-- Sends the file's chunks; the first one says where they go.
+local function send_chunks(stream, f, first, progress)
+  local total, done = first.total_size, 0
+  repeat
+    first.data = f:read(CHUNK) or ""
+    stream:send(first)
+    done = done + #first.data
+    progress(done, total)
+    first = {}
+  until done >= total
+end
+
+-- box:upload(local_path, dest, { progress=function(done, total) }) -> bytes
+function files:upload(source, dest, opts)
+  source = path.name(source) or source
+  check_paths("upload", source, dest)
+  opts = check.options(3, "upload", opts, { "timeout", "progress" })
+  local progress = progress_option("upload", opts)
+  local f <close> = path.open(source)
+  local size = f:seek "end"
+  if not size or size == math.maxinteger then
+    check.invalid("can't upload %s: it is no regular file", source)
+  end
+  f:seek "set"
+  local client = resource.client(resource.compute(self))
+  local stream <close> = client:stream("UploadFileStream", nil, opts.timeout)
+  send_chunks(stream, f,
+    { vm_id = self.id, path = dest, total_size = size }, progress)
+  stream:half_close()
+  return stream:recv().bytes_written
+end
+
+local function write(f, name, data)
+  local ok, message = f:write(data)
+  if not ok then check.invalid("can't write %s: %s", name, message) end
+end
+
+-- The chunks of a file; today's stream, or 0.1's single message.
+local function chunks(self, source, opts)
+  local request = { vm_id = self.id, path = source }
+  local client = resource.client(resource.compute(self))
+  local stream = client:stream("DownloadFileStream", request, opts.timeout)
+  local ok, first = pcall(stream.recv, stream)
+  if ok then
+    return function()
+      local chunk = first
+      first = chunk and stream:recv()
+      return chunk
+    end, stream
+  end
+  stream:close()
+  if first.code ~= "UNIMPLEMENTED" then error(first, 0) end
+  local data = files.read_file(self, source, { timeout = opts.timeout })
+  local whole = { data = data, total_size = #data }
+  return function()
+    local chunk = whole
+    whole = nil
+    return chunk
+  end
+end
+
+-- box:download(path, local_path, { progress= }) -> bytes. The file appears
+-- under its name only when it is whole.
+function files:download(source, dest, opts)
+  check_paths("download", source, dest)
+  opts = check.options(3, "download", opts, { "timeout", "progress" })
+  local progress = progress_option("download", opts)
+  local next_chunk, _stream <close> = chunks(self, source, opts)
+  local part = ("%s.%d-%d.part"):format(dest, os.time(),
+    math.random(1 << 30))
+  local f, message = io.open(part, "wb")
+  if not f then check.invalid("can't write %s", message) end
+  local done, total, whole = 0, 0, false
+  local _cleanup <close> = setmetatable({}, { __close = function()
+    if io.type(f) == "file" then f:close() end
+    if not whole then os.remove(part) end
+  end })
+  for chunk in next_chunk do
+    write(f, part, chunk.data)
+    done, total = done + #chunk.data, math.max(total, chunk.total_size)
+    progress(done, total)
+  end
+  if done < total then
+    core.raise("InternalError", ("the download of %s ended after %d of %d "
+      .. "bytes"):format(source, done, total))
+  end
+  local ok
+  ok, message = f:close()
+  if ok then ok, message = os.rename(part, dest) end
+  if not ok then check.invalid("can't write %s: %s", dest, message) end
+  whole = true
+  return done
+end
+
+return files
