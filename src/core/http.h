@@ -48,7 +48,8 @@ struct bx_http {
 
 /* NULL and e filled when it can't start (libcurl missing; a bad URL, method or
 ** header: BX_INVALID_ARGUMENT). on_done is never called from within. The caller
-** frees it with bx_http_free, at any time: that cancels it. */
+** frees it with bx_http_free, at any time: that cancels it, and takes off who waits
+** for done. */
 bx_http *bx_http_start(bx_loop *loop, const bx_http_request *request,
                        void (*on_done)(bx_http *h), void *owner, bx_error *e);
 void bx_http_free(bx_http *h);

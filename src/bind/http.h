@@ -1,0 +1,13 @@
+/*
+** http: boxd.http.request. The request under way is a userdata on the stack of
+** the one call that waits for it, and is freed as that ends.
+*/
+#ifndef LBX_HTTP_H
+#define LBX_HTTP_H
+
+#include <lua.h>
+
+/* Adds the table `http` to the module table on top. */
+void lbx_open_http(lua_State *L);
+
+#endif
