@@ -9,6 +9,7 @@
 #include "text.h"
 #include "error.h"
 #include "exec.h"
+#include "http.h"
 #include "stream.h"
 #include "task.h"
 
@@ -94,6 +95,7 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_task(L);
   lbx_open_stream(L);
   lbx_open_exec(L);
+  lbx_open_http(L);
   luaL_newlib(L, meta);
   lua_setmetatable(L, -2);
   return 1;

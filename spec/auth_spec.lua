@@ -1,0 +1,244 @@
+local boxd = require "boxd"
+local certs = require "spec.support.certs"
+local process = require "spec.support.process"
+
+local KEY = "bxk_good"
+
+describe("credentials", function()
+  local peer, service, authority, plain, good, expired, api_url
+
+  setup(function()
+    authority = certs.new()
+    service = process.start { "/usr/bin/python3", "spec/support/bearer.py" }
+    peer = process.start { "/usr/bin/python3", "spec/support/peer.py",
+      authority:leaf("good", "IP:127.0.0.1"),
+      authority:leaf("expired", "IP:127.0.0.1", -1) }
+    local ports = peer:line():gmatch("%d+")
+    plain = "http://127.0.0.1:" .. ports()
+    ports()
+    good = "https://127.0.0.1:" .. ports()
+    expired = "https://127.0.0.1:" .. ports()
+    api_url = "http://127.0.0.1:" .. service:line()
+  end)
+
+  teardown(function()
+    peer:stop()
+    service:stop()
+    authority:remove()
+  end)
+
+  local function client(url, options)
+    options = options or { api_key = KEY }
+    options.api_url, options.exchange_url = api_url, url
+    return boxd.Compute(options)
+  end
+
+  -- How a call ends: the service refuses it, naming the bearer it came with.
+  local function call(compute)
+    local ok, err = pcall(compute.whoami, compute)
+    assert.is_false(ok)
+    assert.is_true(boxd.is_error(err), tostring(err))
+    assert.falsy(tostring(err):find(KEY, 1, true), "the key is in an error")
+    return err
+  end
+
+  local function bearer(compute)
+    local err = call(compute)
+    assert.equal("FAILED_PRECONDITION", err.code, tostring(err))
+    return err.message
+  end
+
+  local function fails(class, pattern, compute)
+    local err = call(compute)
+    assert.is_true(err:is(boxd[class]), tostring(err))
+    assert.truthy(err.message:find(pattern), err.message)
+  end
+
+  local function hits(path)
+    return tonumber(boxd.http.request {
+      url = plain .. "/hits?" .. path }.body)
+  end
+
+  -- What a path of the peer has been asked since.
+  local function counting(path)
+    local before = hits(path)
+    return function() return hits(path) - before end
+  end
+
+  it("sends a given token as it is", function()
+    local compute = client("http://127.0.0.1:1", { token = "given.jwt" })
+    assert.equal("Bearer given.jwt", bearer(compute))
+  end)
+
+  it("refuses what can't be a token or a key", function()
+    for _, secret in ipairs { "a\nb", "two words", "caf\u{e9}", "a\r", "\0" } do
+      for _, name in ipairs { "token", "api_key" } do
+        local ok, err = pcall(function()
+          client(plain .. "/token", { [name] = secret }):whoami()
+        end)
+        assert.is_false(ok)
+        assert.is_true(boxd.is_error(err), tostring(err))
+        assert.is_true(err:is(boxd.AuthenticationError)
+          or err:is(boxd.InvalidArgumentError), tostring(err))
+        assert.falsy(tostring(err):find(secret, 1, true), tostring(err))
+      end
+    end
+  end)
+
+  it("exchanges a key for a token, and keeps that", function()
+    local compute, asked = client(plain .. "/token"), counting("/token")
+    local first = bearer(compute)
+    assert.truthy(first:find("^Bearer token%d+$"), first)
+    assert.equal(first, bearer(compute))
+    assert.equal(1, asked())
+  end)
+
+  it("does not touch the network before the first call", function()
+    local asked = counting("/token")
+    client(plain .. "/token")
+    assert.equal(0, asked())
+  end)
+
+  it("makes one exchange for all who wait", function()
+    local compute, asked = client(plain .. "/later"), counting("/later")
+    local found, tasks = {}, {}
+    for i = 1, 20 do
+      tasks[i] = boxd.spawn(function() found[i] = bearer(compute) end)
+    end
+    local leaves = boxd.spawn(compute.whoami, compute)
+    leaves:cancel()
+    for i = 1, 20 do tasks[i]:join() end
+    assert.is_false((pcall(leaves.join, leaves)))
+    for i = 2, 20 do assert.equal(found[1], found[i]) end
+    assert.equal(1, asked())
+  end)
+
+  it("goes on with the exchange when who began it leaves", function()
+    local compute, asked = client(plain .. "/later"), counting("/later")
+    local ok, err = pcall(boxd.with_timeout, 0.05, compute.whoami, compute)
+    assert.is_false(ok)
+    assert.is_true(boxd.is_error(err, boxd.TimeoutError), tostring(err))
+    bearer(compute)
+    assert.equal(1, asked())
+  end)
+
+  it("exchanges again before a token ends", function()
+    local compute, asked = client(plain .. "/life?3"), counting("/life")
+    local first = bearer(compute)
+    assert.equal(first, bearer(compute))
+    local limit = boxd.now() + 10
+    while bearer(compute) == first and boxd.now() < limit do
+      boxd.sleep(0.05)
+    end
+    assert.not_equal(first, bearer(compute))
+    assert.equal(2, asked())
+  end)
+
+  it("counts a token's time by the clock of who gave it", function()
+    for _, skew in ipairs { 3600, -3600, -90000 } do
+      local compute = client(plain .. "/skew?" .. skew)
+      local asked = counting("/skew")
+      assert.equal(bearer(compute), bearer(compute))
+      assert.equal(1, asked())
+    end
+  end)
+
+  it("does not ask on and on for a token that seems to have ended", function()
+    local compute, asked = client(plain .. "/ended"), counting("/ended")
+    assert.equal(bearer(compute), bearer(compute))
+    assert.equal(1, asked())
+  end)
+
+  it("says what to do about a key that is refused", function()
+    local compute, asked = client(plain .. "/status?401"), counting("/status")
+    fails("AuthenticationError", "BOXD_API_KEY", compute)
+    fails("AuthenticationError", "401", compute) -- and keeps no failure
+    assert.equal(2, asked())
+  end)
+
+  it("names any other status", function()
+    for _, status in ipairs { 204, 301, 400, 403, 404, 500, 503 } do
+      fails("AuthenticationError", tostring(status),
+        client(plain .. "/status?" .. status))
+    end
+  end)
+
+  it("takes no other answer for a token", function()
+    local far = "9999999999"
+    for _, body in ipairs { "", "{", "[]", "null", "\0", '"token"', "{}",
+      '{"token":"t"}', '{"token":"","expires_at":' .. far .. "}",
+      '{"token":1,"expires_at":' .. far .. "}",
+      '{"token":"a\\r\\nb","expires_at":' .. far .. "}",
+      '{"token":"a b","expires_at":' .. far .. "}",
+      '{"token":"\xc3\xa9","expires_at":' .. far .. "}",
+      '{"token":"t","expires_at":"x"}', '{"token":"t","expires_at":1e999}',
+      '{"token":"t","expires_at":' .. far .. "}x",
+      '{"token":"t","expires_at":' .. far .. "}\0" } do
+      local quoted = body:gsub("[^%w]", function(c)
+        return ("%%%02x"):format(c:byte())
+      end)
+      fails("AuthenticationError", "200", client(plain .. "/body?" .. quoted))
+    end
+    fails("AuthenticationError", "longer than 65536",
+      client(plain .. "/endless"))
+    fails("AuthenticationError", "not HTTP", client(plain .. "/garbage"))
+  end)
+
+  it("waits once as long as the service asks", function()
+    for _, path in ipairs { "/limited", "/limited-until" } do
+      local compute, asked = client(plain .. path), counting(path)
+      local start = boxd.now()
+      bearer(compute)
+      local took = boxd.now() - start
+      assert.truthy(took >= 1 and took < 4, "took " .. took)
+      assert.equal(2, asked())
+    end
+    local asked = counting("/limited-always")
+    fails("QuotaExceededError", "try again", client(plain .. "/limited-always"))
+    assert.equal(2, asked())
+  end)
+
+  it("does not take the key along a redirect", function()
+    local asked = counting("/token")
+    for _, status in ipairs { 301, 302, 303, 307, 308 } do
+      fails("AuthenticationError", "redirect",
+        client(plain .. "/redirect?" .. status .. "&/token"))
+    end
+    assert.equal(0, asked())
+  end)
+
+  it("says that the exchange can't be reached", function()
+    fails("ConnectionError", "exchange", client("http://127.0.0.1:1/"))
+    fails("ConnectionError", "exchange", client(plain .. "/cut"))
+  end)
+
+  it("ends with its call's time when the exchange is silent", function()
+    local compute = client(plain .. "/silent")
+    local ok, err = pcall(compute.call, compute, "Whoami", {},
+      { timeout = 0.2 })
+    assert.is_false(ok)
+    assert.is_true(boxd.is_error(err, boxd.TimeoutError), tostring(err))
+  end)
+
+  it("verifies who it gives the key to", function()
+    local function with(url, ca_file)
+      return client(url .. "/token", { api_key = KEY, ca_file = ca_file })
+    end
+    local ca_file = authority:path("ca.pem")
+    assert.truthy(bearer(with(good, ca_file)):find("^Bearer token"))
+    fails("ConnectionError", "certificate", with(good))
+    fails("ConnectionError", "expired", with(expired, ca_file))
+  end)
+
+  it("asks no proxy of the environment", function()
+    local program = require "spec.support.program"
+    local result = program.lua { "-e", ([[
+      local ok, err = pcall(function()
+        boxd.Compute{ api_key = %q, api_url = %q, exchange_url = %q }:whoami()
+      end)
+      print(err.code)]]):format(KEY, api_url, plain .. "/token"),
+      env = { http_proxy = "http://127.0.0.1:1", grpc_proxy = "" } }
+    assert.equal("", result.err)
+    assert.equal("FAILED_PRECONDITION\n", result.out)
+  end)
+end)
