@@ -149,12 +149,10 @@ static void on_request(bx_tag *tag, bool ok) {
 bx_server_call *bx_server_take(bx_server *s) {
   bx_server_call *c = s->first;
   request(s);
-  if (!c) {
-    if (!s->stopping) bx_event_reset(&s->accepted);
-    return NULL;
-  }
+  if (!c) return NULL;
   s->first = c->next;
   if (!s->first) s->last = NULL;
+  if (!s->first && !s->stopping) bx_event_reset(&s->accepted);
   c->next = NULL;
   s->waiting--;
   return c;

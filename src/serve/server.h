@@ -57,7 +57,8 @@ struct bx_server_call {
   int client_gone;       /* gRPC writes it */
 
   bx_event received;
-  grpc_byte_buffer *message; /* NULL after `received`: half-closed or ended */
+  grpc_byte_buffer *message; /* NULL after `received`: there are no more, */
+  bool torn;                 /* for the call was cancelled, not half-closed */
   bx_event sent;             /* nothing is being sent: the next may go */
   bool send_ok;              /* the last message went out */
   grpc_byte_buffer *reply;   /* being sent */
@@ -97,7 +98,7 @@ void bx_server_start(bx_server *s);
 bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e);
 
 /* The next call, of which the caller becomes the owner; NULL when there is
-** none (`accepted` is then reset, unless the server has stopped). */
+** none. Resets `accepted` with the last, unless the server has stopped. */
 bx_server_call *bx_server_take(bx_server *s);
 
 /* Cancels every call, closes every connection and waits for it, pumping the
@@ -107,7 +108,8 @@ void bx_server_stop(bx_server *s);
 /* Stops it first if need be. */
 void bx_server_unref(bx_server *s);
 
-/* The first value of that request header (lower case). Valid as long as c. */
+/* The first value of that request header (lower case). Valid until the call
+** has ended and was finished; there is none then. */
 bool bx_server_call_metadata(const bx_server_call *c, const char *name,
                              const char **value, size_t *len);
 
@@ -127,7 +129,10 @@ void bx_server_call_finish(bx_server_call *c, grpc_status_code status,
 ** False: not a connection that was adopted. */
 bool bx_server_call_abort(bx_server_call *c);
 
-/* The owner's goodbye: an unfinished call ends with INTERNAL. */
+/* An unfinished call ends with INTERNAL. Idempotent. */
+void bx_server_call_close(bx_server_call *c);
+
+/* The owner's goodbye, closing it first. */
 void bx_server_call_release(bx_server_call *c);
 
 #endif

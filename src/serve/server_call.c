@@ -41,32 +41,44 @@ static void free_trailing(bx_server_call *c) {
     grpc_slice_unref(c->trailing[i].value);
   }
   free(c->trailing);
+  c->trailing = NULL;
+  c->trailing_count = 0;
+}
+
+/* What gRPC has of the call, most of its memory. */
+static void free_grpc_part(bx_server_call *c) {
+  grpc_metadata_array_destroy(&c->metadata); /* its slices are the call's */
+  grpc_metadata_array_init(&c->metadata);
+  free_trailing(c);
+  if (c->call) grpc_call_unref(c->call);
+  c->call = NULL;
 }
 
 void bx_server_call_unref(bx_server_call *c) {
   bx_error e;
   if (--c->refs > 0) return;
   if (bx_runtime_check(&e) != BX_OK) return; /* a fork: gRPC's memory stays */
-  grpc_metadata_array_destroy(&c->metadata); /* its slices are the call's */
+  free_grpc_part(c);
   if (c->message) grpc_byte_buffer_destroy(c->message);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);
   grpc_slice_unref(c->details);
-  free_trailing(c);
-  if (c->call) grpc_call_unref(c->call);
   free(c->method);
   bx_server_drop(c->server);
   free(c);
 }
 
+/* A call that is over keeps little of itself for its owner. */
 static void batch_done(bx_server_call *c) {
   c->server->batches--;
+  if (c->refs == 2 && c->ended.set && c->finishing) free_grpc_part(c);
   bx_server_call_unref(c);
 }
 
 /* False: gRPC refused it, and the batch never completes. */
 static bool batch(bx_server_call *c, const grpc_op *ops, size_t n,
                   bx_tag *tag) {
-  if (c->server->down || grpc_call_start_batch(c->call, ops, n, tag, NULL))
+  if (!c->call || c->server->down ||
+      grpc_call_start_batch(c->call, ops, n, tag, NULL))
     return false;
   c->refs++;
   c->server->batches++;
@@ -149,8 +161,9 @@ void bx_server_call_recv(bx_server_call *c) {
 
 static void on_received(bx_tag *tag, bool ok) {
   bx_server_call *c = OWNER(bx_server_call, recv_tag, tag);
-  (void)ok; /* the message is NULL then */
+  (void)ok; /* tells nothing: a half-close and an end are alike to it */
   c->receiving = false;
+  c->torn = !c->message && grpc_call_failed_before_recv_message(c->call);
   bx_event_set(c->server->loop, &c->received);
   batch_done(c);
 }
@@ -188,7 +201,7 @@ static void start_status(bx_server_call *c) {
   ops[n++].data.send_status_from_server.trailing_metadata_count =
       c->trailing_count;
   /* Refused: a trailing name that can't be sent, or a server that is down. */
-  if (!batch(c, ops, n, &c->status_tag))
+  if (!batch(c, ops, n, &c->status_tag) && c->call)
     grpc_call_cancel_with_status(c->call, GRPC_STATUS_INTERNAL,
                                  "gRPC refused the status", NULL);
 }
@@ -245,16 +258,20 @@ static void on_closed(bx_tag *tag, bool ok) {
 
 bool bx_server_call_abort(bx_server_call *c) {
   /* While c holds its gRPC call the descriptor is not closed. */
-  return c->fd >= 0 && shutdown(c->fd, SHUT_RDWR) == 0;
+  return c->call && c->fd >= 0 && shutdown(c->fd, SHUT_RDWR) == 0;
 }
 
-void bx_server_call_release(bx_server_call *c) {
+void bx_server_call_close(bx_server_call *c) {
   static const char why[] = "the handler ended without an answer";
   bx_error e;
-  c->on_cancel = NULL;
-  c->owner = NULL;
   if (!c->finishing && bx_runtime_check(&e) == BX_OK)
     bx_server_call_finish(c, GRPC_STATUS_INTERNAL, why, sizeof why - 1, NULL,
                           0);
+}
+
+void bx_server_call_release(bx_server_call *c) {
+  c->on_cancel = NULL;
+  c->owner = NULL;
+  bx_server_call_close(c);
   bx_server_call_unref(c);
 }

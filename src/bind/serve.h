@@ -1,0 +1,29 @@
+/*
+** serve: "boxd.serve", the machinery of the embedded service for Lua: a server
+** whose calls are taken and answered one by one. Only boxdlua has it, for
+** lua/boxd/local and for specs that script a server.
+**
+** A Server owns its port and its gRPC server, a ServerCall its call, an
+** HttpRequest its request, until __gc. Closing ends what they are to others,
+** not their memory: somebody may still wait for their events.
+*/
+#ifndef LBX_SERVE_H
+#define LBX_SERVE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#define LBX_SERVER "boxd.Server"
+#define LBX_SERVER_CALL "boxd.ServerCall"
+#define LBX_HTTP_REQUEST "boxd.HttpRequest"
+
+/* listen, encode, decode, reflect. */
+int luaopen_boxd_serve(lua_State *L);
+
+/* Gives the type an __index that finds the methods, then what `field` pushes:
+** (L: the userdata at 1, the name) -> is there such a field? */
+typedef int (*lbx_field)(lua_State *L, const char *name);
+void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
+                      lbx_field field);
+
+#endif
