@@ -123,10 +123,9 @@ def serve(conn):
     elif path == "/later":
         time.sleep(0.2)
         token(conn, count)
-    elif path == "/life":  # ?SECONDS
-        token(conn, count, float(rest))
-    elif path == "/skew":  # ?SECONDS
-        token(conn, count, skew=float(rest))
+    elif path == "/life":  # ?SECONDS&SKEW
+        life, skew = rest.split("&")
+        token(conn, count, float(life), float(skew))
     elif path == "/ended":  # by every clock
         token(conn, count, -5.0, say_date=False)
     elif path == "/limited":
