@@ -133,9 +133,10 @@ static bx_class open_grpc(lbx_server *s, const char *address, const char *cert,
 }
 
 static bx_class open_port(lbx_server *s, bx_loop *loop, const char *address,
-                          bx_error *e) {
+                          double seconds, bx_error *e) {
   s->port = bx_port_open(loop, s->server, address, e);
   if (!s->port) return e->class_;
+  bx_port_set_seconds(s->port, seconds);
   snprintf(s->address, sizeof s->address, "%s", bx_port_address(s->port));
   s->number = bx_port_number(s->port);
   return BX_OK;
@@ -157,9 +158,11 @@ static int check_tls(lua_State *L) {
 }
 
 /* serve.listen{address = "127.0.0.1:0", http = true, tls = {cert =, key =}}
-** -> Server. With tls, or http = false, it speaks gRPC only. */
+** -> Server. With tls, or http = false, it speaks gRPC only. http_seconds: what
+** an HTTP client has to send a request, and again to take the answer. */
 static int f_listen(lua_State *L) {
-  static const char *const names[] = {"address", "http", "tls", NULL};
+  static const char *const names[] = {"address", "http", "http_seconds", "tls",
+                                      NULL};
   bx_error e;
   bx_class failed;
   lua_settop(L, 1);
@@ -171,11 +174,12 @@ static int f_listen(lua_State *L) {
     return lbx_error_invalid(L, "HTTP is not served over TLS: http = false");
   const char *cert = tls ? lbx_opt_string(L, tls, "cert", NULL, NULL) : NULL;
   const char *key = tls ? lbx_opt_string(L, tls, "key", NULL, NULL) : NULL;
+  double seconds = lbx_opt_seconds(L, 1, "http_seconds", BX_PORT_SECONDS);
   bx_loop *loop = lbx_state_get(L)->loop;
   lbx_server *s = lbx_new(L, sizeof *s, 0, LBX_SERVER);
   s->server = bx_server_new(loop, &e);
   if (!s->server) return lbx_throw(L, &e, NULL);
-  failed = http ? open_port(s, loop, address, &e)
+  failed = http ? open_port(s, loop, address, seconds, &e)
                 : open_grpc(s, address, cert, key, &e);
   if (failed) return lbx_throw(L, &e, NULL);
   return 1;

@@ -98,6 +98,7 @@ bx_port *bx_port_open(bx_loop *loop, bx_server *server, const char *address,
   }
   p->loop = loop;
   p->server = server;
+  p->seconds = BX_PORT_SECONDS;
   p->watch.fire = on_connection;
   p->retry.fire = on_retry;
   p->watch.fd = open_listener(address, e);
@@ -131,6 +132,8 @@ void bx_port_free(bx_port *p) {
   bx_port_close(p);
   free(p);
 }
+
+void bx_port_set_seconds(bx_port *p, double seconds) { p->seconds = seconds; }
 
 const char *bx_port_address(const bx_port *p) { return p->address; }
 

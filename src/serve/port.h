@@ -17,7 +17,7 @@
 #include "server.h"
 
 #define BX_PORT_CONNECTIONS_MAX 256 /* not given to gRPC; the oldest idle goes */
-#define BX_PORT_SECONDS 10.0        /* to send a request, and to take an answer */
+#define BX_PORT_SECONDS 10.0 /* to send a request, and again for an answer */
 
 typedef struct bx_port bx_port;
 typedef struct bx_port_connection bx_port_connection;
@@ -35,6 +35,9 @@ struct bx_request {
 ** server. NULL and e filled on failure (a bad address, one in use). */
 bx_port *bx_port_open(bx_loop *loop, bx_server *server, const char *address,
                       bx_error *e);
+
+/* Other than BX_PORT_SECONDS, for connections from now on. */
+void bx_port_set_seconds(bx_port *p, double seconds);
 
 /* Closes the listener and every connection that gRPC does not have. Must be
 ** called before the server is stopped. Idempotent. */

@@ -94,7 +94,7 @@ void bx_port_connect(bx_port *p, int fd, const char *peer) {
   link_last(p, c);
   /* Else a first byte that stays alone would wake us again and again. */
   if (!set_option(fd, SOL_SOCKET, SO_RCVLOWAT, (int)PREFACE_LEN) ||
-      !bx_timer_start(p->loop, &c->timer, bx_now() + BX_PORT_SECONDS))
+      !bx_timer_start(p->loop, &c->timer, bx_now() + p->seconds))
     bx_port_disconnect(c);
   else
     wait_for(c, EPOLLIN);
@@ -161,7 +161,7 @@ static void answer(bx_port_connection *c, int status, const char *type,
   c->step = BX_PORT_WRITE;
   c->done = 0;
   if (compose(&c->buf, status, type, headers, body, len) &&
-      bx_timer_start(c->port->loop, &c->timer, bx_now() + BX_PORT_SECONDS))
+      bx_timer_start(c->port->loop, &c->timer, bx_now() + c->port->seconds))
     write_some(c);
   else
     bx_port_disconnect(c);

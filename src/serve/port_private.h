@@ -36,6 +36,7 @@ struct bx_port {
   bx_server *server;
   bx_watch watch;
   bool closed;
+  double seconds; /* a connection has */
   bx_timer retry; /* when accepting failed for want of descriptors */
   char address[BX_PEER_MAX];
   int number;

@@ -56,7 +56,8 @@ static bool take_name(bx_wire_bytes *symbol, bx_wire_bytes name) {
       (name.len && memcmp(symbol->data, name.data, name.len) != 0))
     return false;
   bool whole = symbol->len == name.len;
-  if (!whole && symbol->data[name.len] != '.') return false;
+  if (!whole && (symbol->data[name.len] != '.' || symbol->len == name.len + 1))
+    return false;
   size_t n = name.len + !whole;
   symbol->data += n;
   symbol->len -= n;
