@@ -284,7 +284,8 @@ describe("text.command", function()
 
   it("runs nothing when the folder cannot be entered", function()
     for _, cwd in ipairs { folder .. "/none", "none at all", "-", "/etc/passwd" } do
-      for _, line in ipairs { "echo ran", "echo ran; echo ran\necho ran", "echo ran || echo ran" } do
+      for _, line in ipairs { "echo ran", "echo ran; echo ran\necho ran",
+        "echo ran || echo ran" } do
         for _, shell in ipairs { "sh", "bash" } do
           local result = run(text.command(line, { cwd = cwd, env = { A = "b" } }), shell)
           assert.equal("", result.stdout)

@@ -148,31 +148,9 @@ static void encode_value(encoder *c, const Field *f, void *to,
   }
 }
 
-/* The length of the sequence on the top; any other table is refused. */
-static size_t sequence_length(encoder *c, const lbx_path *at) {
-  lua_State *L = c->L;
-  size_t count = 0;
-  if (!lua_istable(L, -1)) wrong_type(c, at, "a table (a list)");
-  lua_Unsigned n = lua_rawlen(L, -1);
-  lua_pushnil(L);
-  while (lua_next(L, -2)) {
-    lua_pop(L, 1);
-    count++;
-    if (!lua_isinteger(L, -1))
-      lbx_path_error(L, at, "expected a list, but it has the key '%s'",
-                     luaL_tolstring(L, -1, NULL));
-    lua_Integer i = lua_tointeger(L, -1);
-    if (i < 1 || (lua_Unsigned)i > n)
-      lbx_path_error(L, at, "expected a list, but [%lld] is beyond a hole",
-                     (long long)i);
-  }
-  if (count != n) lbx_path_error(L, at, "expected a list, but it has holes");
-  return count;
-}
-
 static void encode_repeated(encoder *c, const Field *f, void *m,
                             const lbx_path *at) {
-  size_t n = sequence_length(c, at), size = value_size(f);
+  size_t n = lbx_path_list(c->L, at), size = value_size(f);
   char *values = allocate(c, n * size, at);
   for (size_t i = 0; i < n; i++) {
     lbx_path step = LBX_PATH_INDEX(at, (lua_Integer)i + 1);

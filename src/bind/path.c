@@ -1,5 +1,6 @@
 #include "path.h"
 
+#include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,4 +52,23 @@ int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...) {
   va_end(ap);
   render(&w, at);
   return lbx_error_invalid(L, "%s: %s", w.text, message);
+}
+
+size_t lbx_path_list(lua_State *L, const lbx_path *at) {
+  lua_Unsigned count = 0, n = lua_rawlen(L, -1);
+  if (!lua_istable(L, -1))
+    lbx_path_error(L, at, "expected a table (a list), got %s",
+                   luaL_typename(L, -1));
+  for (lua_pushnil(L); lua_next(L, -2); count++) {
+    lua_pop(L, 1);
+    if (!lua_isinteger(L, -1))
+      lbx_path_error(L, at, "expected a list, but it has the key '%s'",
+                     luaL_tolstring(L, -1, NULL));
+    lua_Integer i = lua_tointeger(L, -1);
+    if (i < 1 || (lua_Unsigned)i > n)
+      lbx_path_error(L, at, "expected a list, but [%lld] is beyond a hole",
+                     (long long)i);
+  }
+  if (count != n) lbx_path_error(L, at, "expected a list, but it has holes");
+  return n;
 }

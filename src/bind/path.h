@@ -7,6 +7,7 @@
 #define LBX_PATH_H
 
 #include <lua.h>
+#include <stddef.h>
 
 typedef struct lbx_path {
   const struct lbx_path *up; /* NULL at the root */
@@ -28,5 +29,9 @@ typedef struct lbx_path {
 /* Raises an InvalidArgumentError "PATH: message". Never returns. */
 int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The length of the list on the top of the stack, read raw. Anything but a
+   table with the keys 1 to n is an InvalidArgumentError at the path. */
+size_t lbx_path_list(lua_State *L, const lbx_path *at);
 
 #endif

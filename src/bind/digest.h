@@ -1,0 +1,12 @@
+/*
+** digest: boxd.sha256, on OpenSSL.
+*/
+#ifndef LBX_DIGEST_H
+#define LBX_DIGEST_H
+
+#include <lua.h>
+
+/* sha256(bytes) -> 64 lower-case hex digits */
+int lbx_sha256(lua_State *L);
+
+#endif
