@@ -6,10 +6,12 @@
 #include "../core/version.h"
 #include "await.h"
 #include "client.h"
+#include "digest.h"
 #include "text.h"
 #include "error.h"
 #include "exec.h"
 #include "http.h"
+#include "json.h"
 #include "stream.h"
 #include "task.h"
 
@@ -96,6 +98,10 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_stream(L);
   lbx_open_exec(L);
   lbx_open_http(L);
+  lbx_open_json(L);
+  lua_setfield(L, -2, "json");
+  lua_pushcfunction(L, lbx_sha256);
+  lua_setfield(L, -2, "sha256");
   luaL_newlib(L, meta);
   lua_setmetatable(L, -2);
   return 1;
