@@ -2,6 +2,7 @@
 -- process: each server has a task that answers by the table of handlers.
 
 local boxd = require "boxd"
+local certs = require "spec.support.certs"
 local core = require "boxd.core"
 local serve = require "boxd.serve"
 
@@ -21,7 +22,7 @@ local function start(handlers, options)
   return server, client
 end
 
-local function finally(server, client)
+local function cleanup(server, client)
   return setmetatable({}, {__close = function()
     client:close()
     server:close()
@@ -105,7 +106,7 @@ describe("a call", function()
         call:send{vm_id = request.vm_id, labels = {a = "b"}}
         call:finish()
       end}, options)
-      local _ <close> = finally(server, client)
+      local _ <close> = cleanup(server, client)
       local now = boxd.now()
       local reply = client:call("GetVm", {vm_id = "v1"}, 30)
       assert.equal("v1", reply.vm_id)
@@ -123,12 +124,32 @@ describe("a call", function()
     end)
   end
 
+  it("is answered over TLS", function()
+    local authority = certs.new()
+    finally(function() authority:remove() end)
+    local path = authority:leaf("leaf", "IP:127.0.0.1")
+    local function read(name)
+      local file <close> = assert(io.open(name))
+      return file:read("a")
+    end
+    local server, client = start({GetVm = function(call)
+      call:send{vm_id = call.peer}
+      call:finish()
+    end}, {tls = {cert = read(path .. ".pem"), key = read(path .. ".key")}})
+    client:close()
+    client = core.client{target = server.address, token = "t", tls = true,
+                         ca_file = authority:path("ca.pem"), max_retries = 0}
+    local _ <close> = cleanup(server, client)
+    assert.matches("^127%.0%.0%.1:%d+$", client:call("GetVm", {}, 10).vm_id)
+    failure(server.request, server)
+  end)
+
   it("ends with the status given", function()
     local server, client = start{GetVm = function(call)
       call:finish(call:recv().vm_id == "5" and 5 or "RESOURCE_EXHAUSTED",
                   "no such thing: ü 100%")
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local e = failure(client.call, client, "GetVm", {vm_id = "5"})
     assert.equal("NOT_FOUND", e.code)
     assert.equal("no such thing: ü 100%", e.message)
@@ -138,7 +159,7 @@ describe("a call", function()
 
   it("nobody finishes ends with INTERNAL", function()
     local server, client = start{GetVm = function() end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local e = failure(client.call, client, "GetVm", {})
     assert.equal("INTERNAL", e.code)
     assert.matches("without an answer", e.message)
@@ -148,7 +169,7 @@ describe("a call", function()
     local server = serve.listen()
     local client = core.client{target = server.address, token = "t",
                                max_retries = 0}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     boxd.spawn(function()
       server:accept()
       collectgarbage()
@@ -170,7 +191,7 @@ describe("a call", function()
     end}
     client:close()
     client = core.client{target = server.address, token = "t", max_retries = 2}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     assert.equal("here", client:call("GetVm", {}).vm_id)
     assert.equal(2, tries)
   end)
@@ -187,7 +208,7 @@ describe("a call", function()
       errors.twice = select(2, pcall(call.finish, call))
       errors.after = select(2, pcall(call.send, call, {}))
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     client:call("GetVm", {})
     assert.matches("no gRPC status", errors[1])
     assert.matches("no gRPC status", errors[2])
@@ -206,7 +227,7 @@ describe("a call", function()
       e = failure(call.send, call, {vm_idd = "x"})
       call:finish("OK")
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     failure(client.call, client, "GetVm", {})
     assert.matches("did you mean 'vm_id'", e.message)
   end)
@@ -216,7 +237,7 @@ describe("a call", function()
       call:send_bytes(call:recv_bytes())
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     assert.equal("same", client:call("GetVm", {vm_id = "same"}).vm_id)
   end)
 
@@ -232,13 +253,33 @@ describe("a call", function()
         local e = failure(call.send_bytes, call, most .. ("x"):rep(17))
         call:finish("OUT_OF_RANGE", e.message)
       end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("UploadFileStream")
     stream:send{data = most}
     stream:half_close()
     assert.equal(#most, stream:recv().bytes_written)
     local e = failure(client.call, client, "GetVm", {})
     assert.matches("64 MiB", e.message)
+  end)
+end)
+
+describe("calls that nobody accepts", function()
+  it("are refused beyond a number", function()
+    local server = serve.listen()
+    local client = core.client{target = server.address, token = "t",
+                               max_retries = 0}
+    local _ <close> = cleanup(server, client)
+    local codes, tasks = {}, {}
+    for i = 1, 4096 + 50 do
+      tasks[i] = boxd.spawn(function()
+        local _, e = pcall(client.call, client, "GetVm", {})
+        codes[e.code] = (codes[e.code] or 0) + 1
+      end)
+    end
+    repeat boxd.sleep(0.001) until codes.RESOURCE_EXHAUSTED == 50
+    server:close()
+    for _, task in ipairs(tasks) do task:join() end
+    assert.same({RESOURCE_EXHAUSTED = 50, UNAVAILABLE = 4096}, codes)
   end)
 end)
 
@@ -251,7 +292,7 @@ describe("a stream", function()
       call:send{exit_code = 3}
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec")
     for i = 1, 300 do
       stream:send{data = tostring(i)}
@@ -272,7 +313,7 @@ describe("a stream", function()
       assert.equal("x", other:join().data)
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec")
     stream:recv()
     stream:send{data = "x"}
@@ -291,7 +332,7 @@ describe("a stream", function()
       got = call:recv().data
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec")
     stream:recv()
     stream:send{data = "kept"}
@@ -309,7 +350,7 @@ describe("a stream", function()
         end
       end)
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("StreamLogs", {vm_id = "v"})
     stream:recv()
     local before
@@ -338,7 +379,7 @@ describe("a client's end", function()
       result.send = failure(call.send, call, {})
       result.done = true
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec", nil, give_up == "deadline" and 0.2 or nil)
     stream:send{command = "x"}
     repeat boxd.sleep(0.001) until started
@@ -369,7 +410,7 @@ describe("a client's end", function()
       assert.is_false(call:cancelled())
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec")
     stream:send{data = "x"}
     stream:half_close()
@@ -388,7 +429,7 @@ describe("closing a server", function()
       started = true
       error_ = failure(call.recv, call)
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local stream = client:stream("Exec")
     stream:send{}
     repeat boxd.sleep(0.001) until started
@@ -398,9 +439,26 @@ describe("closing a server", function()
     assert.equal("CancelledError", error_.class)
   end)
 
+  it("does not wait for a client that has stopped reading", function()
+    local error_
+    local server, client = start{StreamLogs = function(call)
+      error_ = failure(function()
+        while true do call:send{data = ("x"):rep(1 << 20)} end
+      end)
+    end}
+    local _ <close> = cleanup(server, client)
+    local stream = client:stream("StreamLogs", {})
+    stream:recv()
+    local began = boxd.now()
+    server:close()
+    assert.is_true(boxd.now() - began < 2)
+    boxd.sleep(0)
+    assert.equal("CancelledError", error_.class)
+  end)
+
   it("by a broken connection shows as UNAVAILABLE", function()
     local server, client = start{GetVm = function(call) call:abort() end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local e = failure(client.call, client, "GetVm", {})
     assert.equal("UNAVAILABLE", e.code)
   end)
@@ -410,7 +468,7 @@ describe("closing a server", function()
       call:send{vm_id = call:recv().vm_id}
       call:finish()
     end}
-    local _ <close> = finally(server, client)
+    local _ <close> = cleanup(server, client)
     local tasks = {}
     for i = 1, 1000 do
       tasks[i] = boxd.spawn(function()
