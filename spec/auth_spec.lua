@@ -1,6 +1,7 @@
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 
 local KEY = "bxk_good"
 
@@ -233,7 +234,6 @@ describe("credentials", function()
   end)
 
   it("asks no proxy of the environment", function()
-    local program = require "spec.support.program"
     local result = program.lua { "-e", ([[
       local ok, err = pcall(function()
         boxd.Compute{ api_key = %q, api_url = %q, exchange_url = %q }:whoami()
@@ -242,5 +242,85 @@ describe("credentials", function()
       env = { http_proxy = "http://127.0.0.1:1", grpc_proxy = "" } }
     assert.equal("", result.err)
     assert.equal("FAILED_PRECONDITION\n", result.out)
+  end)
+end)
+
+-- A boxd machine is played by a network namespace of its own, whose default
+-- gateway is an address of this machine.
+describe("credentials inside a boxd machine", function()
+  local MACHINE = [[
+    set -e
+    ip link set lo up
+    ip addr add 10.9.0.2/24 dev lo
+    ip route add default via 10.9.0.1 dev lo
+    ip addr add 10.9.0.1/32 dev lo
+    exec "$@"
+  ]]
+  local SCRIPT = [[
+    local process = require "spec.support.process"
+    local service <close> = setmetatable({
+      process.start { "/usr/bin/python3", "spec/support/bearer.py" },
+    }, { __close = function(s) s[1]:stop() end })
+    local api_url = "http://127.0.0.1:" .. service[1]:line()
+    local gateway
+    if arg[1] then
+      gateway = process.start { "/usr/bin/python3", "-c", [=[if True:
+        import http.server, os, socketserver, sys
+        os.chdir(sys.argv[1])
+        server = socketserver.TCPServer(("10.9.0.1", 9002),
+                                        http.server.SimpleHTTPRequestHandler)
+        print("listening", flush=True)
+        server.serve_forever()]=], arg[1] }
+      gateway:line()
+    end
+    local compute = boxd.Compute { api_url = api_url }
+    for _ = 1, 2 do
+      local ok, err = pcall(compute.whoami, compute)
+      print(ok, err.class, err.message)
+    end
+    if gateway then gateway:stop() end
+  ]]
+
+  -- What the script prints in a machine whose gateway serves a folder, if any.
+  local function run(folder, env)
+    local script = program.file(SCRIPT)
+    finally(function() os.remove(script) end)
+    local result = program.run { "unshare", "-rn", "sh", "-c", MACHINE, "sh",
+      program.boxdlua, script, folder, env = env }
+    assert.equal(0, result.status, result.err)
+    return result.out
+  end
+
+  local function folder_with(answer)
+    local scratch = certs.new()
+    finally(function() scratch:remove() end)
+    assert(os.execute(("mkdir -p '%s/v1/auth'"):format(scratch.folder)))
+    local file = assert(io.open(scratch:path("v1/auth/token"), "w"))
+    file:write(answer)
+    file:close()
+    return scratch.folder
+  end
+
+  it("come from its gateway", function()
+    local folder = folder_with('{"token":"machine.jwt","expires_at":'
+      .. os.time() + 900 .. ',"api_url":"x"}')
+    local line = "false\tBoxdError\tBearer machine.jwt\n"
+    assert.equal(line:rep(2), run(folder, { BOXD_VM_ID = "vm-1" }))
+  end)
+
+  it("come last", function()
+    local folder = folder_with("{}")
+    local line = "false\tBoxdError\tBearer of.env\n"
+    assert.equal(line:rep(2), run(folder,
+      { BOXD_VM_NAME = "box", BOXD_TOKEN = "of.env" }))
+  end)
+
+  it("are missing when no gateway gives them", function()
+    for _, folder in ipairs { folder_with("{}"), "" } do
+      local out = run(folder ~= "" and folder or nil, { BOXD_VM_ID = "vm-1" })
+      assert.truthy(out:find("AuthenticationError\tno credentials: ", 1, true),
+        out)
+      assert.truthy(out:find("boxd machine", 1, true), out)
+    end
   end)
 end)

@@ -90,6 +90,9 @@ local function credentials(opts, provided)
   token, key = env "BOXD_TOKEN", env "BOXD_API_KEY"
   if token then return { token = token } end
   if key then return { api_key = key } end
+  if env "BOXD_VM_ID" or env "BOXD_VM_NAME" or env "BOXD_PROXY_ENDPOINT" then
+    return { machine = true } -- perhaps: its gateway is asked at the first call
+  end
   core.raise("AuthenticationError", "no credentials: give Compute an api_key "
     .. "or a token, or set BOXD_API_KEY or BOXD_TOKEN (boxdlua --local needs "
     .. "none)")

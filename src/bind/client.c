@@ -60,6 +60,9 @@ static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
                        .api_key = option(L, o, "api_key"),
                        .exchange_url = option(L, o, "exchange_url"),
                        .ca_file = option(L, o, "ca_file")};
+  lua_getfield(L, o, "machine");
+  ac.machine = lua_toboolean(L, -1);
+  lua_settop(L, o);
   c->auth = bx_auth_new(c->loop, &ac, e);
   return c->auth ? BX_OK : e->class_;
 }
@@ -207,7 +210,7 @@ static int m__gc(lua_State *L) {
 }
 
 /* client{ target=, tls=, ca_file=, keepalive=, max_retries=, token=, api_key=,
-** exchange_url= }: checked by its callers in lua/boxd. */
+** exchange_url=, machine= }: checked by its callers in lua/boxd. */
 static int client(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lbx_client *c = lbx_new(L, sizeof *c, 1, TYPE);

@@ -9,10 +9,13 @@
 #include <time.h>
 
 #include "http.h"
+#include "machine.h"
 
 #define EXCHANGE_SECONDS 10.0
 #define ANSWER_BYTES_MAX (64 << 10)
+#define GATEWAY_SECONDS 0.5    /* for a machine's gateway to show itself */
 #define REFRESH_SECONDS 300.0  /* before a token ends, */
+#define REFRESH_MACHINE 60.0   /* ... a machine's, */
 #define REFRESH_SHARE 0.1      /* ... or this share of its life, if shorter */
 #define UNKNOWN_LIFE 60.0      /* of a token that seems to have ended: clocks
                                   differ, and the service will say */
@@ -20,13 +23,15 @@
 #define RETRY_SECONDS 5        /* of a Retry-After that is not there */
 #define RETRY_SECONDS_MAX 60
 #define BEARER "Bearer "
+#define NO_CREDENTIALS \
+  "no credentials: give token or api_key, or set BOXD_TOKEN or BOXD_API_KEY"
 
 struct bx_auth {
   bx_loop *loop;
   bx_auth_wait waiting; /* a ring's head; who comes last is waiting.prev */
   char *bearer;         /* NULL: none yet */
   double refresh_at, ends_at; /* of token_clock */
-  char *request;        /* the exchange's body, with the key; NULL: a token */
+  char *request;        /* the exchange's body, with the key; NULL: no key */
   char *url, *ca_file;
   bx_http *http;        /* the exchange under way */
   bx_timer retry;       /* until it is repeated */
@@ -72,12 +77,19 @@ static void tell(bx_auth *a, const char *bearer, const bx_error *e) {
 static void fail(bx_auth *a, const bx_error *e) {
   double now = token_clock();
   bool passing = e->class_ == BX_CONNECTION || e->class_ == BX_QUOTA_EXCEEDED;
+  bx_error none;
   if (passing && a->bearer && now < a->ends_at) {
     a->refresh_at = fmin(now + UNREACHABLE_PAUSE, a->ends_at);
     tell(a, a->bearer, NULL);
-  } else {
-    tell(a, NULL, e);
+    return;
   }
+  if (!a->request) {
+    bx_error_set(&none, BX_AUTHENTICATION, NO_CREDENTIALS
+                 "; the environment hints at a boxd machine, but its gateway "
+                 "gave no token: %s", e->message);
+    e = &none;
+  }
+  tell(a, NULL, e);
 }
 
 /* The answer. */
@@ -103,29 +115,36 @@ static double lifetime(const bx_http *h, double expires_at) {
   return life > 0 ? life : UNKNOWN_LIFE;
 }
 
-static bx_class malformed(bx_error *e, const char *why) {
+static bx_class malformed(const bx_auth *a, bx_error *e, const char *why) {
   return bx_error_set(e, BX_AUTHENTICATION,
                       "the token exchange answered with HTTP status 200, but "
-                      "%s: check exchange_url (BOXD_EXCHANGE_URL)", why);
+                      "%s%s", why,
+                      a->request ? ": check exchange_url (BOXD_EXCHANGE_URL)"
+                                 : "");
+}
+
+static double refresh_margin(const bx_auth *a, double life) {
+  return fmin(a->request ? REFRESH_SECONDS : REFRESH_MACHINE,
+              REFRESH_SHARE * life);
 }
 
 static bx_class take_token(bx_auth *a, const bx_http *h, const cJSON *answer,
                            bx_error *e) {
   const cJSON *token = cJSON_GetObjectItemCaseSensitive(answer, "token");
   const cJSON *expires = cJSON_GetObjectItemCaseSensitive(answer, "expires_at");
-  if (!cJSON_IsObject(answer)) return malformed(e, "not with a JSON object");
-  if (!cJSON_IsString(token)) return malformed(e, "without a \"token\"");
+  if (!cJSON_IsObject(answer)) return malformed(a, e, "not with a JSON object");
+  if (!cJSON_IsString(token)) return malformed(a, e, "without a \"token\"");
   if (!cJSON_IsNumber(expires) || !isfinite(expires->valuedouble))
-    return malformed(e, "without a time in \"expires_at\"");
+    return malformed(a, e, "without a time in \"expires_at\"");
   if (!plausible(token->valuestring))
-    return malformed(e, "with a token that has characters in it that none has");
+    return malformed(a, e, "with characters in the token that none has");
   char *bearer = make_bearer(token->valuestring);
   if (!bearer) return bx_error_set(e, BX_BOXD, "not enough memory");
   wipe(a->bearer);
   a->bearer = bearer;
   double now = token_clock(), life = lifetime(h, expires->valuedouble);
   a->ends_at = now + life;
-  a->refresh_at = a->ends_at - fmin(REFRESH_SECONDS, REFRESH_SHARE * life);
+  a->refresh_at = a->ends_at - refresh_margin(a, life);
   return BX_OK;
 }
 
@@ -140,7 +159,7 @@ static bx_class read_answer(bx_auth *a, bx_http *h, bx_error *e) {
   if (!bx_buf_terminate(&h->body))
     return bx_error_set(e, BX_BOXD, "not enough memory");
   if (strlen(h->body.data) != h->body.len)
-    return malformed(e, "with a NUL in it");
+    return malformed(a, e, "with a NUL in it");
   cJSON *answer = cJSON_ParseWithOpts(h->body.data, NULL, true);
   bx_class c = take_token(a, h, answer, e);
   wipe_json(answer);
@@ -163,7 +182,9 @@ static int retry_after(const bx_http *h) {
   return (int)fmax(0, fmin(seconds, RETRY_SECONDS_MAX));
 }
 
-static bx_class refused(long status, bx_error *e) {
+static bx_class refused(const bx_auth *a, long status, bx_error *e) {
+  if (!a->request)
+    return bx_error_set(e, BX_AUTHENTICATION, "HTTP status %ld", status);
   if (status == 401)
     return bx_error_set(e, BX_AUTHENTICATION,
                         "the service refuses this API key (HTTP status 401): "
@@ -181,23 +202,29 @@ static bx_class refused(long status, bx_error *e) {
                       status);
 }
 
-/* What kept the answer from coming. */
-static bx_class unreachable(const bx_error *why, bx_error *e) {
+/* What kept the answer from coming, as an error of class c. */
+static bx_class no_answer(const bx_auth *a, bx_class c, const char *why,
+                          bx_error *e) {
+  return bx_error_set(e, c, "%s%s",
+                      a->request ? "can't exchange the API key for a token: "
+                                 : "", why);
+}
+
+static bx_class unreachable(const bx_auth *a, const bx_error *why,
+                            bx_error *e) {
   bx_class c = why->class_;
   if (c == BX_TIMEOUT) c = BX_CONNECTION;
   if (c == BX_BOXD) c = BX_AUTHENTICATION; /* an answer, but no such one */
-  return bx_error_set(e, c, "can't exchange the API key for a token: %s",
-                      why->message);
+  return no_answer(a, c, why->message, e);
 }
 
 /* The exchange. */
 
 static void exchanged(bx_http *h);
 
-static void exchange(bx_auth *a) {
+static void ask_service(bx_auth *a, bx_error *e) {
   static const char *const headers[] = {"Content-Type: application/json",
                                         "Accept: application/json", NULL};
-  bx_error why, e;
   bx_http_request q = {.method = "POST",
                        .url = a->url,
                        .headers = headers,
@@ -207,10 +234,30 @@ static void exchange(bx_auth *a) {
                        .ca_file = a->ca_file,
                        .max_bytes = ANSWER_BYTES_MAX,
                        .proxy = false}; /* a proxy could read the key */
-  a->http = bx_http_start(a->loop, &q, exchanged, a, &why);
+  a->http = bx_http_start(a->loop, &q, exchanged, a, e);
+}
+
+static void ask_gateway(bx_auth *a, bx_error *e) {
+  char url[BX_MACHINE_URL_MAX];
+  bx_http_request q = {.method = "GET",
+                       .url = url,
+                       .timeout = EXCHANGE_SECONDS,
+                       .connect_timeout = GATEWAY_SECONDS,
+                       .max_bytes = ANSWER_BYTES_MAX};
+  if (bx_machine_url(url))
+    a->http = bx_http_start(a->loop, &q, exchanged, a, e);
+  else
+    bx_error_set(e, BX_CONNECTION, "there is no default gateway");
+}
+
+static void exchange(bx_auth *a) {
+  bx_error why, e;
+  if (a->request)
+    ask_service(a, &why);
+  else
+    ask_gateway(a, &why);
   if (a->http) return;
-  bx_error_set(&e, why.class_, "can't exchange the API key for a token: %s",
-               why.message);
+  no_answer(a, why.class_, why.message, &e);
   fail(a, &e);
 }
 
@@ -233,11 +280,11 @@ static void exchanged(bx_http *h) {
   bx_error_clear(&e);
   int seconds = h->status == 429 ? retry_after(h) : 0;
   if (h->error.class_)
-    unreachable(&h->error, &e);
+    unreachable(a, &h->error, &e);
   else if (h->status == 200)
     read_answer(a, h, &e);
-  else if (h->status != 429)
-    refused(h->status, &e);
+  else if (h->status != 429 || !a->request)
+    refused(a, h->status, &e);
   else if (!wait_out(a, seconds, &e))
     bx_error_set(&e, BX_QUOTA_EXCEEDED,
                  "the service limits how often API keys are exchanged: try "
@@ -273,6 +320,7 @@ static bool fill(bx_auth *a, const bx_auth_config *config) {
     a->refresh_at = a->ends_at = BX_FOREVER;
     return a->bearer != NULL;
   }
+  if (!config->api_key) return true; /* the machine's */
   a->request = make_request(config->api_key);
   a->url = strdup(config->exchange_url);
   if (config->ca_file) a->ca_file = strdup(config->ca_file);
@@ -282,13 +330,11 @@ static bool fill(bx_auth *a, const bx_auth_config *config) {
 bx_auth *bx_auth_new(bx_loop *loop, const bx_auth_config *config, bx_error *e) {
   const char *secret = config->token ? config->token : config->api_key;
   const char *what = config->token ? "token" : "API key";
-  if (!secret) {
-    bx_error_set(e, BX_AUTHENTICATION,
-                 "no credentials: give token or api_key, or set BOXD_TOKEN or "
-                 "BOXD_API_KEY");
+  if (!secret && !config->machine) {
+    bx_error_set(e, BX_AUTHENTICATION, NO_CREDENTIALS);
     return NULL;
   }
-  if (!plausible(secret)) {
+  if (secret && !plausible(secret)) {
     bx_error_set(e, BX_AUTHENTICATION,
                  "the %s is empty or has blanks, line breaks or other "
                  "characters in it that none has: was it read from a file "

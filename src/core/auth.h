@@ -1,8 +1,9 @@
 /*
-** auth: where a call's bearer comes from: a token given as such, or an API key
-** that is exchanged for one over HTTP. The exchange runs in the background of
-** the loop, one at a time whoever waits, and again 300 s before a token ends
-** (sooner for one that lives less than 50 minutes: in its last tenth).
+** auth: where a call's bearer comes from: a token given as such, an API key
+** that is exchanged for one over HTTP, or the gateway of the boxd machine we
+** run in. The exchange runs in the background of the loop, one at a time
+** whoever waits, and again 300 s before a token ends (60 s for a machine's;
+** in its last tenth for one that lives less than ten times that).
 ** The Compute owns it, and ends its calls, which may wait, before it frees it.
 **
 ** Errors that a wait ends with: BX_AUTHENTICATION (the key is refused, or the
@@ -24,6 +25,7 @@ typedef struct bx_auth_config {
   const char *api_key;      /* exchanged; or NULL */
   const char *exchange_url; /* for api_key */
   const char *ca_file;      /* for api_key over https, or NULL */
+  bool machine;             /* without the two: ask the machine's gateway */
 } bx_auth_config;
 
 /* One who waits for the bearer; embedded in the waiting call, zeroed before. */
@@ -37,8 +39,8 @@ struct bx_auth_wait {
   void (*ready)(bx_auth_wait *w, const char *bearer, const bx_error *e);
 };
 
-/* Never touches the network. NULL and e filled: neither token nor key is given,
-** or it has characters in it that none has. Copies all it is given. */
+/* Never touches the network. NULL and e filled: there is no credential, or it
+** has characters in it that none has. Copies all it is given. */
 bx_auth *bx_auth_new(bx_loop *loop, const bx_auth_config *config, bx_error *e);
 
 /* Nobody may be waiting; may be called from the last one's ready. Wipes what it

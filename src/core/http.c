@@ -305,6 +305,8 @@ static CURLcode set_options(request *r, const bx_http_request *q) {
   SET(CURLOPT_HTTPHEADER, r->headers);
   if (ms < TIMEOUT_MS_MAX)
     SET(CURLOPT_TIMEOUT_MS, ms >= 1 ? (long)ms : 1L);
+  if (q->connect_timeout > 0)
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(q->connect_timeout * 1e3));
   if (!rc) rc = set_security(r, q);
   if (!rc) rc = set_proxy(r, q);
   if (!rc) rc = set_method(r, q);

@@ -22,6 +22,7 @@ typedef struct bx_http_request {
   const void *body;           /* sent when not NULL */
   size_t body_len;
   double timeout;             /* seconds for all of it */
+  double connect_timeout;     /* ... of which for connecting; 0: any */
   const char *ca_file;        /* PEM roots instead of the system's, or NULL */
   size_t max_bytes;           /* a longer response body is an error */
   int max_redirects;          /* 0: a redirect is the response. Followed for
@@ -48,8 +49,8 @@ struct bx_http {
 
 /* NULL and e filled when it can't start (libcurl missing; a bad URL, method or
 ** header: BX_INVALID_ARGUMENT). on_done is never called from within. The caller
-** frees it with bx_http_free, at any time: that cancels it, and takes off who waits
-** for done. */
+** frees it with bx_http_free, at any time: that cancels it, and takes off who
+** waits for done. */
 bx_http *bx_http_start(bx_loop *loop, const bx_http_request *request,
                        void (*on_done)(bx_http *h), void *owner, bx_error *e);
 void bx_http_free(bx_http *h);
