@@ -73,7 +73,9 @@ static lbx_arena *get_arena(lua_State *L) {
 
 /* Receiving. */
 
-static void stop_reading(void *arg) { ((lbx_server_call *)arg)->reading = false; }
+static void stop_reading(void *arg) {
+  ((lbx_server_call *)arg)->reading = false;
+}
 
 static void push_bytes(lua_State *L, grpc_byte_buffer *message) {
   grpc_byte_buffer_reader reader;
@@ -166,7 +168,8 @@ static int send_k(lua_State *L, int status, lua_KContext raw) {
   lbx_server_call *x = check_call(L);
   bx_server_call *c = x->call;
   (void)status;
-  while (!c->sent.set) lbx_await(L, &(lbx_wait){.event = &c->sent}, raw, send_k);
+  while (!c->sent.set)
+    lbx_await(L, &(lbx_wait){.event = &c->sent}, raw, send_k);
   if (c->cancelled.set || !c->send_ok) raise_cancelled(L, x);
   if (c->finishing) return lbx_error_invalid(L, "the call is finished");
   grpc_byte_buffer *message = raw ? copy_bytes(L) : encode(L, x);
@@ -232,7 +235,7 @@ static size_t read_trailing(lua_State *L, int idx, bx_server_pair *pairs) {
   return n;
 }
 
-/* call:finish([code [, message [, trailing]]]): code "OK", "NOT_FOUND", 5 ... */
+/* call:finish([code [, message [, trailing]]]): "OK", "NOT_FOUND", 5, ... */
 static int m_finish(lua_State *L) {
   lbx_server_call *x = check_call(L);
   bx_server_pair pairs[TRAILING_MAX];

@@ -16,7 +16,8 @@
 #include "http1.h"
 #include "server.h"
 
-#define BX_PORT_CONNECTIONS_MAX 256 /* not given to gRPC; the oldest idle goes */
+/* That gRPC does not have; for one more the oldest idle one goes. */
+#define BX_PORT_CONNECTIONS_MAX 256
 #define BX_PORT_SECONDS 10.0 /* to send a request, and again for an answer */
 
 typedef struct bx_port bx_port;
@@ -36,7 +37,7 @@ struct bx_request {
 bx_port *bx_port_open(bx_loop *loop, bx_server *server, const char *address,
                       bx_error *e);
 
-/* Other than BX_PORT_SECONDS, for connections from now on. */
+/* Instead of BX_PORT_SECONDS, for connections from now on. */
 void bx_port_set_seconds(bx_port *p, double seconds);
 
 /* Closes the listener and every connection that gRPC does not have. Must be
@@ -57,8 +58,9 @@ bx_event *bx_port_requested(bx_port *p);
 bx_request *bx_port_take(bx_port *p);
 
 /* Answers and frees the request; it goes out in the background (without the
-** body to a HEAD). type: the Content-Type, or NULL. headers: "Name: value" texts, NULL at the end, or
-** NULL; values must hold no line ends (bx_http1_is_value). */
+** body to a HEAD). type: the Content-Type, or NULL. headers: "Name: value"
+** texts, NULL at the end, or NULL; values must hold no line ends
+** (bx_http1_is_value). */
 void bx_port_answer(bx_request *r, int status, const char *type,
                     const char *const *headers, const void *body, size_t len);
 

@@ -62,7 +62,6 @@ struct bx_server_call {
   bx_event sent;             /* nothing is being sent: the next may go */
   bool send_ok;              /* the last message went out */
   grpc_byte_buffer *reply;   /* being sent */
-  unsigned write_flags;      /* GRPC_WRITE_NO_COMPRESS, ..._BUFFER_HINT */
 
   bx_event cancelled; /* by the client, its death or the deadline */
   bx_event ended;     /* nothing more will come or go, whyever */

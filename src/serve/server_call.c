@@ -179,7 +179,7 @@ void bx_server_call_send(bx_server_call *c, grpc_byte_buffer *message) {
   assert(!c->sending && !c->finishing);
   grpc_op ops[2];
   size_t n = add_headers(c, ops);
-  ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .flags = c->write_flags};
+  ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
   ops[n++].data.send_message.send_message = message;
   c->sending = batch(c, ops, n, &c->send_tag);
   if (c->sending) {
