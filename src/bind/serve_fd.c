@@ -1,0 +1,138 @@
+#include "serve_fd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../core/io.h"
+#include "await.h"
+#include "error.h"
+#include "type.h"
+
+#define TYPE "boxd.Fd"
+#define READ_MAX (64 << 10)
+
+typedef struct fd_ud {
+  int fd;
+  bx_loop *loop;
+  bx_watch watch;
+  bx_event ready;
+  bool last; /* what is there is all there will be */
+} fd_ud;
+
+static void on_ready(bx_watch *w, uint32_t events) {
+  (void)events; /* the next read or write tells */
+  fd_ud *f = (fd_ud *)((char *)w - offsetof(fd_ud, watch));
+  bx_event_set(f->loop, &f->ready);
+}
+
+int *lbx_new_fd(lua_State *L) {
+  fd_ud *f = lbx_new(L, sizeof *f, 0, TYPE);
+  f->fd = -1;
+  f->loop = lbx_state_get(L)->loop;
+  f->watch.fire = on_ready;
+  return &f->fd;
+}
+
+int lbx_check_fd(lua_State *L, int idx) {
+  fd_ud *f = luaL_checkudata(L, idx, TYPE);
+  return f->fd;
+}
+
+static int failed(lua_State *L, int errnum, const char *what) {
+  bx_error e;
+  bx_error_errno(&e, BX_INTERNAL, errnum, what);
+  return lbx_throw(L, &e, NULL);
+}
+
+static void await_fd(lua_State *L, fd_ud *f, uint32_t events, lua_KContext ctx,
+                     lua_KFunction k) {
+  bx_error e;
+  bx_event_reset(&f->ready);
+  f->watch.fd = f->fd;
+  if (bx_io_arm(f->loop, &f->watch, events, &e)) lbx_throw(L, &e, NULL);
+  lbx_await(L, &(lbx_wait){.event = &f->ready}, ctx, k);
+}
+
+static int read_k(lua_State *L, int status, lua_KContext max) {
+  char buffer[READ_MAX];
+  (void)status;
+  fd_ud *f = lua_touserdata(L, 1);
+  for (;;) {
+    if (f->fd < 0) return 0;
+    ssize_t n = read(f->fd, buffer, (size_t)max);
+    if (n > 0) {
+      lua_pushlstring(L, buffer, (size_t)n);
+      return 1;
+    }
+    if (n == 0 || errno == EIO) return 0; /* EIO: a terminal nobody holds */
+    if (errno == EAGAIN && f->last) return 0;
+    if (errno == EAGAIN)
+      await_fd(L, f, EPOLLIN, max, read_k);
+    else if (errno != EINTR)
+      return failed(L, errno, "can't read from a command");
+  }
+}
+
+/* fd:read() -> bytes, or nil at the end */
+static int m_read(lua_State *L) {
+  luaL_checkudata(L, 1, TYPE);
+  lua_settop(L, 1);
+  return read_k(L, LUA_OK, READ_MAX);
+}
+
+static int write_k(lua_State *L, int status, lua_KContext done) {
+  size_t len;
+  (void)status;
+  fd_ud *f = lua_touserdata(L, 1);
+  const char *data = lua_tolstring(L, 2, &len);
+  while ((size_t)done < len) {
+    ssize_t n = f->fd < 0 ? -1 : write(f->fd, data + done, len - (size_t)done);
+    if (n >= 0)
+      done += n;
+    else if (f->fd < 0 || errno == EPIPE || errno == EIO)
+      return 0; /* nobody reads any more */
+    else if (errno == EAGAIN)
+      await_fd(L, f, EPOLLOUT, done, write_k);
+    else if (errno != EINTR)
+      return failed(L, errno, "can't write to a command");
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* fd:write(data) -> true; nil when the other end is gone */
+static int m_write(lua_State *L) {
+  luaL_checkudata(L, 1, TYPE);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  return write_k(L, LUA_OK, 0);
+}
+
+/* fd:finish(): reading ends once all that is there now has been read. */
+static int m_finish(lua_State *L) {
+  fd_ud *f = luaL_checkudata(L, 1, TYPE);
+  f->last = true;
+  bx_event_set(f->loop, &f->ready);
+  return 0;
+}
+
+/* fd:close(): idempotent; whoever waits for it sees the end. */
+static int m_close(lua_State *L) {
+  fd_ud *f = luaL_checkudata(L, 1, TYPE);
+  if (f->fd < 0) return 0;
+  bx_io_forget(f->loop, &f->watch);
+  close(f->fd);
+  f->fd = -1;
+  bx_event_set(f->loop, &f->ready);
+  return 0;
+}
+
+void lbx_open_fd(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"read", m_read},     {"write", m_write}, {"finish", m_finish},
+      {"close", m_close},   {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", m_close}, {"__close", m_close}, {NULL, NULL}};
+  lbx_newtype(L, TYPE, methods, meta);
+}

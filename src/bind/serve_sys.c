@@ -1,0 +1,159 @@
+#include "serve_sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "type.h"
+
+#define LOCK_TYPE "boxd.Lock"
+#define DIR_TYPE "boxd.Dir"
+
+static int result(lua_State *L, bool ok, const char *path) {
+  return luaL_fileresult(L, ok, path);
+}
+
+static int sys_mkdir(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  mode_t mode = (mode_t)luaL_checkinteger(L, 2);
+  return result(L, mkdir(path, mode) == 0 || errno == EEXIST, path);
+}
+
+/* Makes the folder's entries durable: that of the file just renamed. */
+static bool sync_folder(const char *path) {
+  char folder[PATH_MAX];
+  const char *slash = strrchr(path, '/');
+  int n = slash ? (int)(slash - path) : 1;
+  snprintf(folder, sizeof folder, "%.*s", n, slash ? path : ".");
+  int fd = open(n == 0 ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool ok = fsync(fd) == 0;
+  int err = errno;
+  close(fd);
+  errno = err;
+  return ok;
+}
+
+static bool write_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = write(fd, data, len);
+    if (n < 0 && errno != EINTR) return false;
+    if (n > 0) {
+      data += n;
+      len -= (size_t)n;
+    }
+  }
+  return fsync(fd) == 0;
+}
+
+static int sys_write(lua_State *L) {
+  size_t len;
+  char temporary[PATH_MAX];
+  const char *path = luaL_checkstring(L, 1);
+  const char *data = luaL_checklstring(L, 2, &len);
+  int n = snprintf(temporary, sizeof temporary, "%s.new", path);
+  luaL_argcheck(L, n < (int)sizeof temporary, 1, "too long");
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return result(L, false, temporary);
+  bool ok = write_all(fd, data, len);
+  int err = errno;
+  if (close(fd) < 0 && ok) {
+    ok = false;
+    err = errno;
+  }
+  errno = err;
+  ok = ok && rename(temporary, path) == 0 && sync_folder(path);
+  if (!ok) {
+    err = errno;
+    unlink(temporary);
+    errno = err;
+  }
+  return result(L, ok, path);
+}
+
+static int sys_unlink(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  bool gone = unlink(path) == 0 || errno == ENOENT;
+  return result(L, gone && sync_folder(path), path);
+}
+
+static int m__gc_dir(lua_State *L) {
+  DIR **dir = lua_touserdata(L, 1);
+  if (*dir) closedir(*dir);
+  *dir = NULL;
+  return 0;
+}
+
+static int sys_list(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct dirent *entry;
+  lua_Integer n = 0;
+  DIR **dir = lbx_new(L, sizeof *dir, 0, DIR_TYPE);
+  *dir = opendir(path);
+  if (!*dir) return result(L, false, path);
+  lua_newtable(L);
+  while ((entry = readdir(*dir))) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_getglobal(L, "table");
+  lua_getfield(L, -1, "sort");
+  lua_pushvalue(L, -3);
+  lua_call(L, 1, 0);
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int m_close_lock(lua_State *L) {
+  int *fd = luaL_checkudata(L, 1, LOCK_TYPE);
+  if (*fd > 0) close(*fd - 1);
+  *fd = 0;
+  return 0;
+}
+
+/* The userdata holds the descriptor plus one, so that zeroed is none. */
+static int sys_lock(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  int *lock = lbx_new(L, sizeof *lock, 0, LOCK_TYPE);
+  *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) + 1;
+  if (*lock == 0) return result(L, false, path);
+  if (flock(*lock - 1, LOCK_EX | LOCK_NB) == 0) return 1;
+  return result(L, false, path);
+}
+
+static int sys_private(lua_State *L) {
+  struct stat st;
+  const char *path = luaL_checkstring(L, 1);
+  if (stat(path, &st) < 0) return result(L, false, path);
+  lua_pushboolean(L, (st.st_mode & 077) == 0 && st.st_uid == geteuid());
+  return 1;
+}
+
+static int sys_getuid(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)getuid());
+  return 1;
+}
+
+int lbx_open_sys(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"mkdir", sys_mkdir},     {"write", sys_write}, {"unlink", sys_unlink},
+      {"list", sys_list},       {"lock", sys_lock},   {"private", sys_private},
+      {"getuid", sys_getuid},   {NULL, NULL}};
+  static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
+  static const luaL_Reg lock_methods[] = {{"close", m_close_lock},
+                                          {NULL, NULL}};
+  static const luaL_Reg lock_meta[] = {{"__gc", m_close_lock}, {NULL, NULL}};
+  lbx_newtype(L, DIR_TYPE, NULL, dir_meta);
+  lbx_newtype(L, LOCK_TYPE, lock_methods, lock_meta);
+  luaL_newlib(L, functions);
+  return 1;
+}
