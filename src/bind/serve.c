@@ -9,7 +9,11 @@
 #include "codec.h"
 #include "error.h"
 #include "serve_call.h"
+#include "serve_crypto.h"
+#include "serve_fd.h"
 #include "serve_request.h"
+#include "serve_spawn.h"
+#include "serve_sys.h"
 #include "type.h"
 
 typedef struct lbx_server {
@@ -226,6 +230,13 @@ int luaopen_boxd_serve(lua_State *L) {
   open_type(L);
   lbx_open_server_call(L);
   lbx_open_http_request(L);
+  lbx_open_fd(L);
   luaL_newlib(L, functions);
+  lbx_open_spawn(L);
+  lua_setfield(L, -2, "spawner");
+  lbx_open_crypto(L);
+  lua_setfield(L, -2, "crypto");
+  lbx_open_sys(L);
+  lua_setfield(L, -2, "sys");
   return 1;
 }
