@@ -39,12 +39,6 @@ int lbx_check_fd(lua_State *L, int idx) {
   return f->fd;
 }
 
-static int failed(lua_State *L, int errnum, const char *what) {
-  bx_error e;
-  bx_error_errno(&e, BX_INTERNAL, errnum, what);
-  return lbx_throw(L, &e, NULL);
-}
-
 static void await_fd(lua_State *L, fd_ud *f, uint32_t events, lua_KContext ctx,
                      lua_KFunction k) {
   bx_error e;
@@ -70,15 +64,17 @@ static int read_k(lua_State *L, int status, lua_KContext max) {
     if (errno == EAGAIN)
       await_fd(L, f, EPOLLIN, max, read_k);
     else if (errno != EINTR)
-      return failed(L, errno, "can't read from a command");
+      return luaL_fileresult(L, 0, NULL);
   }
 }
 
-/* fd:read() -> bytes, or nil at the end */
+/* fd:read([max]) -> bytes, at most 64 KiB; nil at the end; or nil, message and
+** errno */
 static int m_read(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
+  lua_Integer max = luaL_optinteger(L, 2, READ_MAX);
   lua_settop(L, 1);
-  return read_k(L, LUA_OK, READ_MAX);
+  return read_k(L, LUA_OK, max < 0 ? 0 : max > READ_MAX ? READ_MAX : max);
 }
 
 static int write_k(lua_State *L, int status, lua_KContext done) {
@@ -88,20 +84,19 @@ static int write_k(lua_State *L, int status, lua_KContext done) {
   const char *data = lua_tolstring(L, 2, &len);
   while ((size_t)done < len) {
     ssize_t n = f->fd < 0 ? -1 : write(f->fd, data + done, len - (size_t)done);
+    if (f->fd < 0) errno = EBADF;
     if (n >= 0)
       done += n;
-    else if (f->fd < 0 || errno == EPIPE || errno == EIO)
-      return 0; /* nobody reads any more */
     else if (errno == EAGAIN)
       await_fd(L, f, EPOLLOUT, done, write_k);
     else if (errno != EINTR)
-      return failed(L, errno, "can't write to a command");
+      return luaL_fileresult(L, 0, NULL);
   }
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* fd:write(data) -> true; nil when the other end is gone */
+/* fd:write(data) -> true; or nil, message and errno */
 static int m_write(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
   luaL_checkstring(L, 2);

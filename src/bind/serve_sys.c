@@ -143,11 +143,18 @@ static int sys_getuid(lua_State *L) {
   return 1;
 }
 
+static int sys_getcwd(lua_State *L) {
+  char path[PATH_MAX];
+  if (!getcwd(path, sizeof path)) return result(L, false, ".");
+  lua_pushstring(L, path);
+  return 1;
+}
+
 int lbx_open_sys(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"mkdir", sys_mkdir},     {"write", sys_write}, {"unlink", sys_unlink},
       {"list", sys_list},       {"lock", sys_lock},   {"private", sys_private},
-      {"getuid", sys_getuid},   {NULL, NULL}};
+      {"getuid", sys_getuid},   {"getcwd", sys_getcwd}, {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {{"close", m_close_lock},
                                           {NULL, NULL}};

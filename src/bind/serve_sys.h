@@ -16,7 +16,8 @@
 **   lock(path)        -> a lock held until it is closed or the process ends;
 **                        nil when another process holds it
 **   private(path)     -> true when only its owner can read it
-**   getuid()          -> the user's number */
+**   getuid()          -> the user's number
+**   getcwd()          -> the working folder */
 int lbx_open_sys(lua_State *L);
 
 #endif

@@ -1,0 +1,80 @@
+-- boxdlua --serve: runs the embedded service in the foreground.
+
+local service = require "boxd.local.service"
+local sys = require "boxd.serve".sys
+
+local DEFAULT_LISTEN = "127.0.0.1:9443"
+local MAX_BOXES = 100
+
+local function default_state()
+  local home = os.getenv "XDG_STATE_HOME"
+  if not home or home == "" then
+    local user = os.getenv "HOME"
+    if not user or user == "" then
+      error("neither XDG_STATE_HOME nor HOME is set: give --state DIR", 0)
+    end
+    home = user .. "/.local/state"
+  end
+  return home .. "/boxd"
+end
+
+-- Makes the folder and those above it.
+local function make_folder(path)
+  local at = path:sub(1, 1) == "/" and "" or "."
+  for part in path:gmatch "[^/]+" do
+    at = at .. "/" .. part
+    local ok, message = sys.mkdir(at, 448)
+    if not ok then error("the state folder can't be made: " .. message, 0) end
+  end
+  return path
+end
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return sys.getcwd() .. "/" .. path
+end
+
+local function urls(opened)
+  local address = opened.server.address
+  return "http://" .. address, "http://" .. address .. "/api/v1/auth/token"
+end
+
+-- For the parent of --local: on a descriptor, ended by an empty line.
+local function announce(fd, opened)
+  local api, exchange = urls(opened)
+  local f <close> = assert(io.open("/dev/fd/" .. fd, "w"))
+  assert(f:write("api_url=", api, "\nexchange_url=", exchange, "\napi_key=",
+    opened.account.default_key, "\n\n"))
+end
+
+-- For a shell: lines to export.
+local function print_exports(opened)
+  local api, exchange = urls(opened)
+  io.write("export BOXD_API_URL=", api, "\n",
+    "export BOXD_EXCHANGE_URL=", exchange, "\n",
+    "export BOXD_API_KEY=", opened.account.default_key, "\n")
+  io.flush()
+end
+
+local function warn_of_openness(opened)
+  local host = opened.server.address:match "^%[?(.-)%]?:%d+$"
+  if host:find "^127%." or host == "::1" or host == "localhost" then return end
+  io.stderr:write("boxdlua --serve: listening on ", opened.server.address,
+    " without TLS: keys and tokens travel in the clear\n")
+end
+
+return function(options)
+  options.listen = options.listen or DEFAULT_LISTEN
+  options.max_boxes = options.max_boxes or MAX_BOXES
+  options.state = make_folder(absolute(options.state or default_state()))
+  local opened = service.open(options)
+  if options.announce then
+    announce(options.announce, opened)
+  else
+    warn_of_openness(opened)
+    print_exports(opened)
+    io.stderr:write(opened.limits, "\n")
+  end
+  opened:run()
+  opened:close()
+end

@@ -1,0 +1,118 @@
+-- The RPCs of the embedded service, a row each: how a request is answered.
+-- unary[name](service, request) returns the reply; stream[name](service, call)
+-- receives and sends by itself.
+
+local account = require "boxd.local.account"
+local boxes = require "boxd.local.boxes"
+local disks = require "boxd.local.disks"
+local exec = require "boxd.local.exec"
+local files = require "boxd.local.files"
+local proxies = require "boxd.local.proxies"
+local records = require "boxd.local.records"
+local status = require "boxd.local.status"
+
+local fail = status.fail
+
+-- A handler that finds the box of a request and passes its record on.
+local function on_box(fn)
+  return function(service, request)
+    if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
+    local record = service.boxes:find(request.vm_id)
+    return fn(service.boxes, record, service, request) or {}
+  end
+end
+
+local function list(field, items) return { [field] = items } end
+
+local function created(record)
+  return { vm_id = record.id, name = record.name, image = record.image,
+    public_ip = record.public_ip, url = "http://" .. record.public_ip,
+    status = record.status, boot_time_ms = record.boot_time_ms,
+    forked_from = record.forked_from }
+end
+
+local function without(message, ...)
+  for _, key in ipairs { ... } do message[key] = nil end
+  return message
+end
+
+local unary = {
+  -- Account
+  Whoami = function(service)
+    return { user_id = account.USER, display_name = "local user",
+      default_network_id = service.records.default_network }
+  end,
+  GetConfig = function()
+    return { default_image = boxes.DEFAULT_IMAGE, zone = "local" }
+  end,
+  CreateToken = function(service, request)
+    return service.account:create_token(request.expires_in_secs)
+  end,
+  ListTokens = function(service)
+    return list("tokens", service.account:list_tokens())
+  end,
+  RevokeToken = function(service, request)
+    service.account:revoke_token(request.jti or "")
+    return {}
+  end,
+  CreateApiKey = function(service, request)
+    return service.account:create_key(request.name, request.expires_in_secs)
+  end,
+  ListApiKeys = function(service)
+    return list("keys", service.account:list_keys())
+  end,
+  DeleteApiKey = function(service, request)
+    service.account:delete_key(request.id or "")
+    return {}
+  end,
+
+  -- Boxes
+  CreateVm = function(service, request)
+    local record = service.boxes:create(request)
+    return without(created(record), "forked_from")
+  end,
+  ForkVm = function(service, request)
+    if not request.source_vm_id then
+      fail("INVALID_ARGUMENT", "source_vm_id is missing")
+    end
+    local source = service.boxes:find(request.source_vm_id)
+    return created(service.boxes:fork(source, request))
+  end,
+  GetVm = on_box(function(_, record) return boxes.info(record) end),
+  ListVms = function(service)
+    local vms = {}
+    for i, record in ipairs(service.boxes:list()) do
+      vms[i] = boxes.info(record)
+    end
+    return list("vms", vms)
+  end,
+  StartVm = on_box(function(all, record) all:start(record) end),
+  StopVm = on_box(function(all, record) all:stop(record) end),
+  RebootVm = on_box(function(all, record) all:reboot(record) end),
+  DestroyVm = on_box(function(all, record, service)
+    disks.release(service, record)
+    all:destroy(record)
+  end),
+  SuspendVm = on_box(function(all, record)
+    return { suspend_us = all:suspend(record) }
+  end),
+  ResumeVm = on_box(function(all, record)
+    return { resume_us = all:resume(record) }
+  end),
+
+  -- Files
+  UploadFile = files.upload,
+  DownloadFile = files.download,
+}
+
+for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs } do
+  for name, handler in pairs(part) do unary[name] = handler end
+end
+
+local stream = {
+  Exec = exec,
+  UploadFileStream = files.upload_stream,
+  DownloadFileStream = files.download_stream,
+}
+
+return { unary = unary, stream = stream }
