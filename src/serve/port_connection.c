@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../core/runtime.h"
 #include "port_private.h"
 
 #define OWNER(type, member, pointer) \
@@ -290,7 +291,10 @@ void bx_port_answer(bx_request *r, int status, const char *type,
 }
 
 void bx_request_free(bx_request *r) {
+  bx_error e;
   bx_port_connection *c = r->connection;
   free_request(r);
-  if (c) answer_error(c, 500, "the handler ended without an answer");
+  /* A forked child shares the socket; the answer is its parent's. */
+  if (c && bx_runtime_check(&e) == BX_OK)
+    answer_error(c, 500, "the handler ended without an answer");
 }
