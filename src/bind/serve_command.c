@@ -11,7 +11,7 @@
 /* User values of a Command: stdin, stdout, stderr, the spawner. */
 #define UV_SPAWNER 4
 
-int lbx_push_command(lua_State *L, request *r) {
+int lbx_push_exec_command(lua_State *L, request *r) {
   lbx_spawner *s = r->owner;
   command *c = lbx_new(L, sizeof *c, UV_SPAWNER, COMMAND_TYPE);
   c->n.id = r->n.id;

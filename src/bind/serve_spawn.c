@@ -164,7 +164,7 @@ static int push_answer(lua_State *L, request *r) {
       return 3;
     case AS_VALUE: lua_pushinteger(L, (lua_Integer)r->ev.value); return 1;
     case AS_ENTRIES: return lbx_push_entries(L, r);
-    case AS_COMMAND: return lbx_push_command(L, r);
+    case AS_COMMAND: return lbx_push_exec_command(L, r);
     case AS_TRUE: break;
   }
   lua_pushboolean(L, 1);

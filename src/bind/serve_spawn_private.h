@@ -81,7 +81,7 @@ void lbx_push_answer_fd(lua_State *L, request *r, int i);
 void lbx_unlink_number(numbered **list, numbered *n);
 
 /* Pushes the Command that the answer of an exec is. 1: the spawner. */
-int lbx_push_command(lua_State *L, request *r);
+int lbx_push_exec_command(lua_State *L, request *r);
 void lbx_open_command(lua_State *L);
 
 /* Pushes the list that the answer of a look at files is. */
