@@ -141,7 +141,8 @@ uint64_t bx_box_resume(bx_spawner *sp, uint64_t box, bx_error *e);
 
 /* Mounts a folder into the running box, or takes it away. A busy one is taken
 ** away all the same, and stays usable by whoever has it open. The folder is
-** given to the box's root user if it is empty. Errors: ENOENT (source),
+** given to the box's root user if it is empty. Only after the reply to
+** bx_box_start. Errors: EAGAIN (box not started yet), ENOENT (source),
 ** EBUSY (something is mounted at the target), EINVAL (target not allowed, or
 ** on detach nothing of ours is there). */
 uint64_t bx_disk_attach(bx_spawner *sp, uint64_t box, const bx_mount *m,
@@ -184,9 +185,9 @@ typedef enum bx_scope {
                       of an interactive shell too */
 } bx_scope;
 
-/* Sends signal `signo` to a command. Group and session are reached even when
-** the command itself has exited, as long as any of them lives. ESRCH: nobody
-** left. */
+/* Sends signal `signo` to a command. The group, and with a PTY the session, is
+** reached even when the command itself has exited, as long as anything of it
+** lives. ESRCH: nobody left. */
 uint64_t bx_exec_signal(bx_spawner *sp, uint64_t exec, int signo,
                         bx_scope scope, bx_error *e);
 

@@ -1,0 +1,179 @@
+#include "host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int bx_path(char *buf, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  int n = vsnprintf(buf, BX_PATH_MAX, fmt, ap);
+  va_end(ap);
+  return n < 0 || n >= BX_PATH_MAX ? ENAMETOOLONG : 0;
+}
+
+/* Top-level folders that hold the system itself. What else is at the top is
+   somebody's data. */
+static bool of_the_system(const char *name) {
+  static const char *const names[] = {"usr",   "etc",   "var",    "opt",
+                                      "bin",   "sbin",  "lib",    "lib32",
+                                      "lib64", "libx32", "libo32", "nix",
+                                      "gnu"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+static void add_entry(bx_host *h, const char *name) {
+  char path[64];
+  struct stat st;
+  snprintf(path, sizeof path, "/%.40s", name);
+  if (!of_the_system(name) || lstat(path, &st) < 0) return;
+  if (S_ISDIR(st.st_mode) && h->nfolders < BX_FOLDERS_MAX) {
+    bx_folder *f = &h->folders[h->nfolders++];
+    snprintf(f->name, sizeof f->name, "%.31s", name);
+  } else if (S_ISLNK(st.st_mode) && h->nlinks < BX_FOLDERS_MAX) {
+    bx_symlink *l = &h->links[h->nlinks];
+    ssize_t n = readlink(path, l->target, sizeof l->target - 1);
+    if (n <= 0) return;
+    l->target[n] = '\0';
+    snprintf(l->name, sizeof l->name, "%.31s", name);
+    h->nlinks++;
+  }
+}
+
+static int read_top(bx_host *h, bx_error *e) {
+  DIR *d = opendir("/");
+  if (!d) {
+    bx_error_errno(e, BX_BOXD, errno, "cannot read /");
+    return errno;
+  }
+  for (struct dirent *n; (n = readdir(d));) add_entry(h, n->d_name);
+  closedir(d);
+  return 0;
+}
+
+/* This machine's root: its file system as boxes' ids see it. EINVAL where the
+   file system cannot be shown with other ids. */
+static int idmap_lower(const bx_host *h, int ns, const char *name) {
+  char from[64], to[BX_PATH_MAX];
+  int err = bx_path(to, "%s/lower/%s", h->base, name);
+  if (err) return err;
+  snprintf(from, sizeof from, "/%s", name);
+  struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY |
+                                        MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID,
+                            .userns_fd = (uint64_t)ns};
+  int fd = open_tree(AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (fd < 0) return errno;
+  if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ||
+      (mkdir(to, 0755) < 0 && errno != EEXIST) ||
+      move_mount(fd, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    err = errno;
+  close(fd);
+  return err;
+}
+
+/* Without idmapped mounts (older than Linux 5.19, or a file system that has
+   none) boxes see the machine's files as an ordinary user's boxes do: owned
+   by nobody. */
+static int idmap_lowers(bx_host *h, bx_error *e) {
+  int ns = bx_userns_for_idmap(h), err = 0;
+  if (ns < 0) {
+    err = errno ? errno : EPERM;
+    bx_error_errno(e, BX_BOXD, err, "cannot make a user namespace");
+    return err;
+  }
+  for (unsigned i = 0; i < h->nfolders && !err; i++)
+    err = idmap_lower(h, ns, h->folders[i].name);
+  h->idmapped = err == 0;
+  close(ns);
+  return 0;
+}
+
+static int make_base(bx_host *h, bx_error *e) {
+  static const char *const dirs[] = {"lower", "root"};
+  char path[BX_PATH_MAX];
+  if (mkdir(h->state, 0700) < 0 && errno != EEXIST) goto failed;
+  if (mkdir(h->base, 0700) < 0 && errno != EEXIST) goto failed;
+  if (mount("tmpfs", h->base, "tmpfs", MS_NOSUID | MS_NODEV, "mode=711") < 0)
+    goto failed;
+  for (unsigned i = 0; i < 2; i++)
+    if (bx_path(path, "%s/%s", h->base, dirs[i]) != 0 || mkdir(path, 0755) < 0)
+      goto failed;
+  return 0;
+failed:;
+  int err = errno;
+  bx_error_set(e, BX_BOXD, "cannot prepare %s for boxes: %s", h->base,
+               strerror(err));
+  return err;
+}
+
+int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
+                    const char *work, const char *at) {
+  char lower[BX_PATH_MAX], layer[BX_PATH_MAX] = "", data[4096];
+  int err = h->idmapped ? bx_path(lower, "%s/lower/%s", h->base, f->name)
+                        : bx_path(lower, "/%s", f->name);
+  if (!err && f->layered) err = bx_path(layer, "%s/%s:", h->layer, f->name);
+  if (err) return err;
+  int n = snprintf(data, sizeof data, "lowerdir=%s%s,upperdir=%s,workdir=%s%s",
+                   layer, lower, upper, work,
+                   h->privileged ? "" : ",userxattr");
+  if (n < 0 || (size_t)n >= sizeof data) return ENAMETOOLONG;
+  unsigned long flags = MS_NODEV | MS_NOSUID;
+  return mount("overlay", at, "overlay", flags, data) < 0 ? errno : 0;
+}
+
+/* Mounts one overlay as a box would, so that a machine which cannot is found
+   out now. */
+static int try_overlay(const bx_host *h, bx_error *e) {
+  char up[BX_PATH_MAX], work[BX_PATH_MAX], at[BX_PATH_MAX];
+  int err = bx_path(up, "%s/try", h->layer);
+  if (!err) err = bx_path(work, "%s/try-work", h->layer);
+  if (!err) err = bx_path(at, "%s/root", h->base);
+  if (err) return err;
+  mkdir(up, 0755);
+  mkdir(work, 0755);
+  err = bx_host_overlay(h, &h->folders[0], up, work, at);
+  if (!err) return umount(at), 0;
+  bx_error_set(e, BX_BOXD,
+               "local boxes need overlay file systems, which fail here%s: %s "
+               "(Linux 5.11 or later for ordinary users, and a state folder "
+               "on ext4, xfs or btrfs, not on an overlay or a network: %s)",
+               h->privileged ? "" : " for this user", strerror(err), h->state);
+  return err;
+}
+
+int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e) {
+  int err = 0;
+  *h = (bx_host){.box_id = o->id_base ? o->id_base : 100000,
+                 .id_count = 65536};
+  getrlimit(RLIMIT_NOFILE, &h->nofile);
+  if (strpbrk(o->state_dir, ",:\\\"")) {
+    bx_error_set(e, BX_INVALID_ARGUMENT,
+                 "the state folder's path cannot have any of , : \\ \" in it");
+    return EINVAL;
+  }
+  err = bx_path(h->state, "%s", o->state_dir);
+  if (!err) err = bx_path(h->base, "%s/run", h->state);
+  if (!err) err = bx_path(h->layer, "%s/layer", h->state);
+  if (err) return bx_error_errno(e, BX_INVALID_ARGUMENT, err, "state"), err;
+  h->privileged = geteuid() == 0 && unshare(CLONE_NEWNS) == 0;
+  if (!h->privileged && (err = bx_userns_enter(h, e)) != 0) return err;
+  if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+    bx_error_errno(e, BX_BOXD, errno, "cannot make mounts private");
+    return errno;
+  }
+  umask(022);
+  if (!err) err = read_top(h, e);
+  if (!err) err = make_base(h, e);
+  if (!err && h->privileged) err = idmap_lowers(h, e);
+  if (!err) err = bx_layer_build(h, o->hidden, e);
+  return err ? err : try_overlay(h, e);
+}

@@ -1,0 +1,75 @@
+/*
+** host: what the spawner prepares of this machine once, for all boxes: its own
+** mount namespace, as an ordinary user a user namespace in which it is root,
+** the folders of the system that boxes see, and the layer that hides in them
+** what is nobody else's business. One bx_host, in the spawner only; children
+** of the spawner inherit it.
+**
+** Numbers of users: the spawner acts as root, "its" root being this machine's
+** or that of its user namespace. box_id is the spawner's number for the root
+** of a box, and id_count how many ids a box has from there.
+*/
+#ifndef BX_HOST_H
+#define BX_HOST_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "spawn.h"
+
+#define BX_FOLDERS_MAX 16
+#define BX_PATH_MAX PATH_MAX
+
+typedef struct bx_folder {
+  char name[32]; /* "usr": a top-level folder, shown copy-on-write */
+  bool layered;  /* the layer has something for it */
+} bx_folder;
+
+typedef struct bx_symlink {
+  char name[32]; /* "bin" */
+  char target[64];
+} bx_symlink;
+
+typedef struct bx_host {
+  bool privileged; /* this machine's root */
+  bool idmapped;   /* boxes see the machine's files under their own ids */
+  uint32_t box_id, id_count;
+  char state[BX_PATH_MAX]; /* the service's folder */
+  char base[BX_PATH_MAX];  /* STATE/run: our tmpfs: lower/NAME, root */
+  char layer[BX_PATH_MAX]; /* STATE/layer/NAME */
+  bx_folder folders[BX_FOLDERS_MAX];
+  unsigned nfolders;
+  bx_symlink links[BX_FOLDERS_MAX];
+  unsigned nlinks;
+  struct rlimit nofile; /* as the service had it: what boxes get */
+} bx_host;
+
+/* Prepares all of it; 0, or an errno with `e` saying what is missing. */
+int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e);
+
+/* Mounts one folder of a box: 0 or an errno. */
+int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
+                    const char *work, const char *at);
+
+/* Builds STATE/layer afresh: what boxes see in place of this machine's own
+** secrets and records. `hidden`: further absolute paths, NULL-terminated. */
+int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
+
+/* Writes the id maps of a child that has just made its user namespace: boxes'
+** root is the spawner's box_id. 0 or an errno. */
+int bx_host_map_ids(const bx_host *h, pid_t pid);
+
+/* The part of user namespaces; see userns.c. */
+int bx_userns_enter(bx_host *h, bx_error *e);
+int bx_userns_write(pid_t pid, const char *file, const char *text);
+/* A descriptor of a user namespace with boxes' ids, or -1. */
+int bx_userns_for_idmap(const bx_host *h);
+
+/* Joins paths into buf of BX_PATH_MAX: 0 or ENAMETOOLONG. */
+int bx_path(char *buf, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

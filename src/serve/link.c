@@ -1,0 +1,258 @@
+#include "link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Well under the default socket buffer, so that a packet always fits. */
+#define PACKET_MAX (64 * 1024)
+#define BODY_MAX ((uint64_t)256 << 20)
+
+typedef struct header {
+  uint32_t type;
+  uint32_t in_memfd; /* the body is in the last descriptor */
+  uint64_t id, box;
+  int64_t n[BX_MSG_NUMS];
+  uint64_t len[BX_MSG_STRS];
+} header;
+
+struct bx_queued {
+  bx_queued *next;
+  unsigned nfd;
+  int fd[BX_MSG_FDS + 1];
+  size_t len;
+  char data[];
+};
+
+bx_bytes bx_bytes_str(const char *s) {
+  return s ? (bx_bytes){s, strlen(s) + 1} : (bx_bytes){NULL, 0};
+}
+
+static void close_fds(const int *fd, unsigned n) {
+  for (unsigned i = 0; i < n; i++)
+    if (fd[i] >= 0) close(fd[i]);
+}
+
+void bx_msg_clear(bx_msg *m) {
+  close_fds(m->fd, m->nfd);
+  free(m->body);
+  *m = (bx_msg){0};
+}
+
+int bx_msg_take(bx_msg *m, unsigned i) {
+  if (i >= m->nfd) return -1;
+  int fd = m->fd[i];
+  m->fd[i] = -1;
+  return fd;
+}
+
+void bx_link_open(bx_link *l, int fd) {
+  l->fd = fd;
+  l->first = NULL;
+  l->last = &l->first;
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static void drop_first(bx_link *l) {
+  bx_queued *q = l->first;
+  l->first = q->next;
+  if (!l->first) l->last = &l->first;
+  close_fds(q->fd, q->nfd);
+  free(q);
+}
+
+void bx_link_close(bx_link *l) {
+  while (l->first) drop_first(l);
+  if (l->fd >= 0) close(l->fd);
+  l->fd = -1;
+}
+
+bool bx_link_pending(const bx_link *l) { return l->first != NULL; }
+
+static int write_all(int fd, const char *p, size_t n) {
+  while (n > 0) {
+    ssize_t w = write(fd, p, n);
+    if (w < 0 && errno == EINTR) continue;
+    if (w < 0) return errno;
+    p += w;
+    n -= (size_t)w;
+  }
+  return 0;
+}
+
+/* The strings of a message as a file, for those beyond a packet. */
+static int body_memfd(const bx_msg *m) {
+  int fd = memfd_create("boxd-message", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  for (int i = 0; i < BX_MSG_STRS; i++) {
+    int err = write_all(fd, m->s[i].p, m->s[i].n);
+    if (err) {
+      close(fd);
+      errno = err;
+      return -1;
+    }
+  }
+  return fd;
+}
+
+static bx_queued *pack(const bx_msg *m) {
+  header h = {.type = m->type, .id = m->id, .box = m->box};
+  size_t body = 0;
+  memcpy(h.n, m->n, sizeof h.n);
+  for (int i = 0; i < BX_MSG_STRS; i++) body += h.len[i] = m->s[i].n;
+  int extra = -1;
+  if (sizeof h + body > PACKET_MAX) {
+    if ((extra = body_memfd(m)) < 0) return NULL;
+    h.in_memfd = 1;
+    body = 0;
+  }
+  bx_queued *q = malloc(sizeof *q + sizeof h + body);
+  if (!q) {
+    close_fds(&extra, 1);
+    return NULL;
+  }
+  q->next = NULL;
+  q->len = sizeof h + body;
+  q->nfd = m->nfd;
+  if (m->nfd) memcpy(q->fd, m->fd, m->nfd * sizeof(int));
+  if (extra >= 0) q->fd[q->nfd++] = extra;
+  memcpy(q->data, &h, sizeof h);
+  char *at = q->data + sizeof h;
+  for (int i = 0; i < BX_MSG_STRS && !h.in_memfd; i++) {
+    if (m->s[i].n) memcpy(at, m->s[i].p, m->s[i].n);
+    at += m->s[i].n;
+  }
+  return q;
+}
+
+static int send_one(int sock, const bx_queued *q) {
+  union {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE((BX_MSG_FDS + 1) * sizeof(int))];
+  } control;
+  struct iovec iov = {(void *)(uintptr_t)q->data, q->len};
+  struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (q->nfd) {
+    memset(&control, 0, sizeof control);
+    mh.msg_control = control.buf;
+    mh.msg_controllen = CMSG_SPACE(q->nfd * sizeof(int));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(q->nfd * sizeof(int));
+    memcpy(CMSG_DATA(c), q->fd, q->nfd * sizeof(int));
+  }
+  while (sendmsg(sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+int bx_link_flush(bx_link *l) {
+  while (l->first) {
+    int err = send_one(l->fd, l->first);
+    /* ETOOMANYREFS: too many descriptors under way; the reader takes some */
+    if (err == EAGAIN || err == ENOBUFS || err == ETOOMANYREFS) return 0;
+    if (err) return err;
+    drop_first(l);
+  }
+  return 0;
+}
+
+int bx_link_send(bx_link *l, const bx_msg *m) {
+  if (l->fd < 0) {
+    close_fds(m->fd, m->nfd);
+    return EPIPE;
+  }
+  bx_queued *q = pack(m);
+  if (!q) {
+    int err = errno ? errno : ENOMEM;
+    close_fds(m->fd, m->nfd);
+    return err;
+  }
+  *l->last = q;
+  l->last = &q->next;
+  return bx_link_flush(l);
+}
+
+/* Reads the strings of a packet, or of the memfd it came with. */
+static int load_body(bx_msg *m, const header *h, const char *p, size_t n) {
+  uint64_t total = 0;
+  for (int i = 0; i < BX_MSG_STRS; i++) {
+    if (h->len[i] > BODY_MAX) return -1;
+    total += h->len[i];
+  }
+  if (total > BODY_MAX || !(m->body = malloc(total + BX_MSG_STRS))) return -1;
+  int fd = h->in_memfd && m->nfd ? m->fd[--m->nfd] : -1;
+  bool ok = h->in_memfd ? fd >= 0 : total == n;
+  char *at = m->body;
+  off_t offset = 0;
+  for (int i = 0; i < BX_MSG_STRS && ok; i++) {
+    size_t len = h->len[i];
+    m->s[i] = (bx_bytes){at, len};
+    if (fd < 0 && len) memcpy(at, p + offset, len);
+    for (size_t got = 0; fd >= 0 && got < len && ok;) {
+      ssize_t r = pread(fd, at + got, len - got, offset + (off_t)got);
+      if (r <= 0) ok = r < 0 && errno == EINTR;
+      if (r > 0) got += (size_t)r;
+    }
+    offset += (off_t)len;
+    at += len;
+    *at++ = '\0';
+  }
+  close_fds(&fd, 1);
+  return ok ? 0 : -1;
+}
+
+static void take_fds(bx_msg *m, struct msghdr *mh) {
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    unsigned n = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    const char *data = (const char *)CMSG_DATA(c);
+    for (unsigned i = 0; i < n; i++) {
+      int fd;
+      memcpy(&fd, data + i * sizeof fd, sizeof fd);
+      if (m->nfd < BX_MSG_FDS)
+        m->fd[m->nfd++] = fd;
+      else
+        close(fd);
+    }
+  }
+}
+
+int bx_link_recv(bx_link *l, bx_msg *m) {
+  static char packet[PACKET_MAX]; /* each process has one thread that reads */
+  union {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE((BX_MSG_FDS + 1) * sizeof(int))];
+  } control;
+  struct iovec iov = {packet, sizeof packet};
+  struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+  mh.msg_control = control.buf;
+  mh.msg_controllen = sizeof control.buf;
+  ssize_t n;
+  header h;
+  *m = (bx_msg){0};
+  if (l->fd < 0) return -1;
+  do n = recvmsg(l->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return errno == EAGAIN ? 0 : -1;
+  if (n == 0) return -1;
+  take_fds(m, &mh);
+  if ((size_t)n < sizeof h || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+    bx_msg_clear(m);
+    return -1;
+  }
+  memcpy(&h, packet, sizeof h);
+  m->type = h.type;
+  m->id = h.id;
+  m->box = h.box;
+  memcpy(m->n, h.n, sizeof h.n);
+  if (load_body(m, &h, packet + sizeof h, (size_t)n - sizeof h) == 0) return 1;
+  bx_msg_clear(m);
+  return -1;
+}

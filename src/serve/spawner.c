@@ -1,0 +1,217 @@
+#include "spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LINK_FD 3
+#define ENDING_SECONDS 5
+
+void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e) {
+  m->n[0] = err;
+  m->n[1] = e->class_;
+  m->s[0] = bx_bytes_str(e->message);
+}
+
+void bx_msg_fail(bx_msg *m, int err, const char *what) {
+  static bx_error e; /* the message's strings point here until it is sent */
+  bx_class c = err == ENOENT                      ? BX_NOT_FOUND
+               : err == EINVAL || err == E2BIG    ? BX_INVALID_ARGUMENT
+               : err == ECONNREFUSED              ? BX_CONNECTION
+               : err == EAGAIN || err == ENOSPC   ? BX_QUOTA_EXCEEDED
+                                                  : BX_INTERNAL;
+  bx_error_errno(&e, c, err, what);
+  bx_msg_fail_with(m, err, &e);
+}
+
+void bx_hub_say(bx_hub *hub, bx_msg *m) {
+  bx_link_send(&hub->service, m);
+  m->nfd = 0;
+}
+
+void bx_hub_refuse(bx_hub *hub, uint64_t id, int err, const char *what) {
+  bx_msg reply = {.type = BX_M_REPLY, .id = id};
+  bx_msg_fail(&reply, err, what);
+  bx_hub_say(hub, &reply);
+}
+
+/* Environment and arguments of the service stay out of reach of boxes' first
+   processes, whose memory is a copy of this one's. */
+static void forget_service(void) {
+  unsigned long start[2], end[2];
+  char text[2048];
+  int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (n <= 0) return;
+  text[n] = '\0';
+  const char *p = strrchr(text, ')');
+  /* fields 48 to 51: arg_start arg_end env_start env_end; ')' ends field 2 */
+  for (int field = 2; p && field < 48; field++) p = strchr(p + 1, ' ');
+  if (!p || sscanf(p, "%lu %lu %lu %lu", &start[0], &end[0], &start[1],
+                   &end[1]) != 4)
+    return;
+  for (int i = 0; i < 2; i++)
+    if (start[i] && end[i] > start[i])
+      memset((void *)(uintptr_t)start[i], 0, end[i] - start[i]);
+}
+
+static void raise_files(void) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) < 0) return;
+  r.rlim_cur = r.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &r);
+}
+
+/* Alone with its link: no descriptor, terminal or signal of the service. */
+static void settle(bx_hub *hub, int sock, pid_t service) {
+  sigset_t mask;
+  prctl(PR_SET_NAME, "boxd-spawner");
+  int high = fcntl(sock, F_DUPFD_CLOEXEC, 16);
+  int null = open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+  dup3(high, LINK_FD, O_CLOEXEC);
+  close_range(LINK_FD + 1, ~0u, 0);
+  bx_link_open(&hub->service, LINK_FD);
+  setsid();
+  struct sigaction normal = {.sa_handler = SIG_DFL};
+  for (int s = 1; s < 65; s++)
+    if (s != SIGKILL && s != SIGSTOP) sigaction(s, &normal, NULL);
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGCHLD);
+  sigaddset(&mask, SIGTERM);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
+  hub->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (hub->signals < 0 || getppid() != service || chdir("/") < 0) _exit(1);
+}
+
+/* ---- the loop ------------------------------------------------------------ */
+
+static void handle(bx_hub *hub, bx_msg *m) {
+  if (hub->setup_err) {
+    bx_msg reply = {.type = BX_M_REPLY, .id = m->id};
+    bx_msg_fail_with(&reply, hub->setup_err, &hub->setup);
+    bx_hub_say(hub, &reply);
+    return;
+  }
+  switch (m->type) {
+    case BX_M_START: bx_hub_start(hub, m); break;
+    case BX_M_KILL: bx_hub_kill(hub, m); break;
+    case BX_M_COPY:
+    case BX_M_REMOVE: bx_hub_job(hub, m, NULL); break;
+    default: bx_hub_forward(hub, m);
+  }
+}
+
+static void reap(bx_hub *hub) {
+  pid_t pid;
+  while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+    bx_job *job = hub->jobs;
+    while (job && job->pid != pid) job = job->next;
+    if (job) {
+      bx_hub_job_end(hub, job);
+      continue;
+    }
+    for (bx_box *b = hub->boxes; b; b = b->next)
+      if (b->init == pid) {
+        bx_hub_bury(hub, b);
+        break;
+      }
+  }
+}
+
+/* A box may die, and be freed, while another is heard: begin again then. */
+static void hear_all(bx_hub *hub) {
+  for (bx_job *j = hub->jobs; j; j = j->next) bx_hub_job_hear(hub, j);
+  for (bx_box *b = hub->boxes; b; b = b->next) {
+    if (b->link.fd < 0) continue;
+    if (bx_hub_hear(hub, b) < 0 || bx_link_flush(&b->link) != 0)
+      bx_link_close(&b->link);
+  }
+}
+
+static _Noreturn void end(bx_hub *hub) {
+  alarm(ENDING_SECONDS); /* whatever hangs: by then this process is gone, and
+                            with it, by its death signal, all it started */
+  for (bx_box *b = hub->boxes; b; b = b->next)
+    if (b->init) kill(b->init, SIGKILL);
+  for (bx_job *j = hub->jobs; j; j = j->next) kill(j->pid, SIGKILL);
+  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
+  _exit(0);
+}
+
+/* The descriptors to wait on, in an array that grows with the boxes. */
+static struct pollfd *watch(bx_hub *hub, struct pollfd *p, nfds_t *n) {
+  nfds_t max = 2;
+  for (bx_box *b = hub->boxes; b; b = b->next) max++;
+  for (bx_job *j = hub->jobs; j; j = j->next) max++;
+  struct pollfd *grown = realloc(p, max * sizeof *p);
+  if (!grown) end(hub);
+  p = grown;
+  *n = 2;
+  p[0] = (struct pollfd){hub->service.fd, POLLIN, 0};
+  p[1] = (struct pollfd){hub->signals, POLLIN, 0};
+  if (bx_link_pending(&hub->service)) p[0].events |= POLLOUT;
+  for (bx_box *b = hub->boxes; b; b = b->next) {
+    p[*n] = (struct pollfd){b->link.fd, POLLIN, 0};
+    if (bx_link_pending(&b->link)) p[*n].events |= POLLOUT;
+    ++*n;
+  }
+  for (bx_job *j = hub->jobs; j; j = j->next)
+    p[(*n)++] = (struct pollfd){j->link.fd, POLLIN, 0};
+  return p;
+}
+
+static void take_signals(bx_hub *hub) {
+  struct signalfd_siginfo info;
+  while (read(hub->signals, &info, sizeof info) == (ssize_t)sizeof info)
+    if (info.ssi_signo == SIGTERM) end(hub);
+  reap(hub);
+}
+
+static void loop(bx_hub *hub) {
+  struct pollfd *p = NULL;
+  for (;;) {
+    nfds_t n;
+    bx_msg m;
+    int got;
+    p = watch(hub, p, &n);
+    if (poll(p, n, -1) < 0 && errno != EINTR) end(hub);
+    hear_all(hub);
+    if (p[1].revents) take_signals(hub);
+    while ((got = bx_link_recv(&hub->service, &m)) > 0) {
+      handle(hub, &m);
+      bx_msg_clear(&m);
+    }
+    if (got < 0 || bx_link_flush(&hub->service) != 0) end(hub);
+  }
+}
+
+_Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o) {
+  static bx_hub hub;
+  pid_t service = getppid();
+  struct rlimit nofile;
+  getrlimit(RLIMIT_NOFILE, &nofile);
+  settle(&hub, sock, service);
+  bx_msg ready = {.type = BX_M_READY};
+  hub.setup_err = bx_host_setup(&hub.host, o, &hub.setup);
+  hub.host.nofile = nofile;
+  prctl(PR_SET_PDEATHSIG, SIGTERM); /* new credentials cleared it */
+  if (getppid() != service) end(&hub);
+  raise_files();
+  forget_service();
+  if (hub.setup_err) bx_msg_fail_with(&ready, hub.setup_err, &hub.setup);
+  bx_hub_say(&hub, &ready);
+  loop(&hub);
+  _exit(0);
+}

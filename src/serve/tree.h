@@ -1,0 +1,21 @@
+/*
+** tree: copying and removing folders by descriptors, never through a link and
+** never across a mount: what is in them belongs to somebody not trusted, who
+** may be changing it meanwhile.
+*/
+#ifndef BX_TREE_H
+#define BX_TREE_H
+
+#include <stdint.h>
+
+/* Copies a folder or file with all that it is: kinds, modes, owners, times,
+** hard links, extended attributes, holes. `to` must not exist; on failure
+** nothing of it is left. `skip`, or NULL, names an entry at the top that stays
+** behind. 0 or an errno. */
+int bx_tree_copy(const char *from, const char *to, const char *skip,
+                 uint64_t *bytes);
+
+/* 0 or an errno; ENOENT when there is nothing. */
+int bx_tree_remove(const char *path);
+
+#endif
