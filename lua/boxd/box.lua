@@ -60,23 +60,31 @@ local function check_state(box)
   end
 end
 
-local TRANSIENT = { ConnectionError = true, TimeoutError = true }
+-- Errors of a look that a later one may not have. A box that starts may refuse
+-- an exec in more ways than it refuses to be looked at.
+local PASSING = { ConnectionError = true, TimeoutError = true }
+local PASSING_EXEC = { ConnectionError = true, TimeoutError = true,
+  InternalError = true, BoxdError = true }
 
--- One look. True: ready; else why not, which is an error for good when the
--- second value says so.
+-- One look: true, or false and why not yet. Raises what is for good.
 local function is_ready(box, left)
-  local ok, reason = pcall(methods.refresh, box, { timeout = left })
-  if not ok then return false, reason, not TRANSIENT[reason.class] end
-  check_state(box)
-  if box.status ~= "running" then return false, "it is " .. box.status end
-  local done, result = pcall(methods.exec, box, "true", { timeout = left })
-  if not done then
-    local final = reason.class == "AuthenticationError"
-      or result.class == "AuthenticationError"
-      or result.class == "NotFoundError"
-    return false, result, final
+  local ok, e = pcall(methods.refresh, box, { timeout = left })
+  if ok then
+    check_state(box)
+    if box.status ~= "running" then
+      return false, "it is " .. tostring(box.status)
+    end
+    local result
+    ok, result = pcall(methods.exec, box, "true", { timeout = left })
+    if ok then
+      return result.success,
+        ("its shell answers %q with exit code %d"):format("true", result.exit_code)
+    end
+    e = result
+    if PASSING_EXEC[e.class] then return false, e end
   end
-  return result.exit_code == 0, "its shell answers with an error"
+  if PASSING[e.class] then return false, e end
+  error(e, 0)
 end
 
 -- box:wait_until_ready{ timeout=90, poll_interval=0.5 }
@@ -89,9 +97,8 @@ function methods:wait_until_ready(opts)
   local limit = opts.timeout or 90
   local ends, pause = boxd.now() + limit, 0.01
   while true do
-    local ready, why, final = is_ready(self, math.max(ends - boxd.now(), 0.001))
+    local ready, why = is_ready(self, math.max(ends - boxd.now(), 0.001))
     if ready then return self end
-    if final then error(why, 0) end
     local left = ends - boxd.now()
     if left <= 0 then
       core.raise("TimeoutError", ("box %s was not ready within %g s: %s")
