@@ -18,39 +18,66 @@ local function check_limit(method, opts)
 end
 
 -- Cancels what is left and waits for its end.
-local function end_all(workers)
-  for _, worker in ipairs(workers) do worker:cancel() end
-  for _, worker in ipairs(workers) do pcall(worker.join, worker) end
+local function end_all(list)
+  for _, task in ipairs(list) do task:cancel() end
+  for _, task in ipairs(list) do pcall(task.join, task) end
 end
 
--- Runs body(i) for i in 1..n in at most `limit` tasks. on_error(i, e): true to
--- go on. The first other error ends the rest and is raised.
-local function each(n, limit, body, on_error)
-  local next_index, failed, failure = 1, false, nil
-  local workers = {}
-  local function work()
-    while next_index <= n and not failed do
-      local i = next_index
-      next_index = i + 1
-      local ok, e = pcall(body, i)
-      if not ok and not on_error(i, e) and not failed then
-        failed, failure = true, e
-        for _, worker in ipairs(workers) do worker:cancel() end
-      end
+-- A crew runs bodies in tasks of its own. The first error that `on_error` does
+-- not take (it returns true) ends the rest, and is what crew:wait raises.
+local crew = {}
+crew.__index = crew
+
+local function new_crew(on_error)
+  return setmetatable({ on_error = on_error, tasks = {} }, crew)
+end
+
+function crew:stop()
+  self.stopped = true
+  for _, task in ipairs(self.tasks) do task:cancel() end
+end
+
+crew.__close = function(self)
+  self.stopped = true
+  end_all(self.tasks)
+end
+
+-- body(i) for what next_index() gives, until it gives nil.
+function crew:work(next_index, body)
+  for i in next_index do
+    local ok, e = pcall(body, i)
+    if self.stopped then return end
+    if not ok and not self.on_error(i, e) then
+      self.failed, self.failure = true, e
+      return self:stop()
     end
   end
-  local _all <close> = setmetatable(workers, { __close = end_all })
-  for i = 1, math.min(n, limit) do
-    if failed then break end
-    workers[i] = boxd.spawn(work)
+end
+
+function crew:spawn(next_index, body)
+  if self.stopped then return end
+  self.tasks[#self.tasks + 1] = boxd.spawn(crew.work, self, next_index, body)
+  if self.stopped then self:stop() end -- by the task just now
+end
+
+-- What ends the wait itself, such as a cancellation, is raised as it is.
+function crew:wait()
+  for _, task in ipairs(self.tasks) do
+    local ok, e = pcall(task.join, task)
+    if self.failed then
+      end_all(self.tasks)
+      error(self.failure, 0)
+    end
+    if not ok then error(e, 0) end
   end
-  for _, worker in ipairs(workers) do
-    pcall(worker.join, worker)
-    if failed then break end
-  end
-  if failed then
-    end_all(workers)
-    error(failure, 0)
+end
+
+-- An iterator of 1..n that many may share.
+local function counter(n)
+  local i = 0
+  return function()
+    i = i + 1
+    return i <= n and i or nil
   end
 end
 
@@ -66,43 +93,61 @@ function tasks.map(list, fn, opts)
   end
   local n = list.n or #list
   local results, errors = { n = n }, {}
-  each(n, limit, function(i) results[i] = (fn(list[i], i)) end, function(i, e)
+  local workers <close> = new_crew(function(i, e)
     if mode == "raise" then return false end
     errors[i] = e
     return true
   end)
+  local next_index = counter(n)
+  for _ = 1, math.min(n, limit) do
+    workers:spawn(next_index, function(i) results[i] = (fn(list[i], i)) end)
+  end
+  workers:wait()
   if mode == "collect" then return results, errors end
   return results
 end
 
--- boxd.gather{ f1, task, ... [, limit=n] } -> list of first results
+-- What gather was given: the indices of its functions and of its Tasks.
+local function sort_out(list, n)
+  local functions, given = {}, {}
+  for i = 1, n do
+    local v = list[i]
+    if type(v) == "function" then
+      functions[#functions + 1] = i
+    elseif tostring(v):find "^boxd%.Task " and type(v) == "userdata" then
+      given[#given + 1] = i
+    elseif v ~= nil then
+      check.fail(i, "gather", "function or Task", v)
+    end
+  end
+  return functions, given
+end
+
+-- boxd.gather{ f1, task, ... [, limit=n] } -> list of first results. The limit
+-- is for the functions: the Tasks run already.
 function tasks.gather(list)
   if type(list) ~= "table" then check.fail(1, "gather", "table", list) end
   local limit = check_limit("gather", list)
   local n = list.n or #list
-  local results, given = { n = n }, {}
-  for i = 1, n do
-    local v = list[i]
-    if type(v) == "userdata" then
-      given[#given + 1] = v
-    elseif type(v) ~= "function" and v ~= nil then
-      check.fail(i, "gather", "function or Task", v)
-    end
+  local results = { n = n }
+  local functions, given = sort_out(list, n)
+  -- Whatever ends this early cancels the tasks that were given, too.
+  local rest = {}
+  for k, i in ipairs(given) do rest[k] = list[i] end
+  local _rest <close> = setmetatable(rest, { __close = end_all })
+  local workers <close> = new_crew(function() return false end)
+  for _, i in ipairs(given) do
+    local once = counter(1)
+    workers:spawn(once, function() results[i] = (list[i]:join()) end)
   end
-  -- The first error cancels the tasks that were given, too.
-  local done = false
-  local _rest <close> = setmetatable({}, { __close = function()
-    if not done then end_all(given) end
-  end })
-  each(n, limit, function(i)
-    local v = list[i]
-    if type(v) == "userdata" then
-      results[i] = (v:join())
-    elseif v then
-      results[i] = (v())
-    end
-  end, function() return false end)
-  done = true
+  local next_index = counter(#functions)
+  for _ = 1, math.min(#functions, limit) do
+    workers:spawn(next_index, function(k)
+      local i = functions[k]
+      results[i] = (list[i]())
+    end)
+  end
+  workers:wait()
   return results
 end
 

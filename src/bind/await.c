@@ -9,7 +9,9 @@
 #define HOST_SLICE 0.1  /* seconds between a host's chances to interrupt us */
 #define POLL_EVERY 64   /* task switches between looks at the network */
 
-static char sentinel; /* what our own yields carry */
+/* What our own yields carry. It stays on the stack of a coroutine that waits,
+** so that nobody but who passed the wait on resumes it. */
+static char sentinel;
 static char state_key, tick_key;
 
 lbx_state *lbx_state_get(lua_State *L) {
@@ -32,6 +34,12 @@ static void on_wait_over(bx_timer *t) {
   bx_waiter_wake(c->state->loop, &c->waiter);
 }
 
+static void on_interrupt_again(bx_timer *t) {
+  lbx_state *S =
+      (lbx_state *)((char *)t - offsetof(lbx_state, interrupt_again));
+  S->interrupt_raised = false;
+}
+
 void lbx_open_state(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", m__gc}, {NULL, NULL}};
   if (lbx_state_get(L)) return;
@@ -44,26 +52,49 @@ void lbx_open_state(lua_State *L) {
   lua_pop(L, 1);
   S->root.state = S;
   S->current = &S->root;
+  S->running = S->main;
   S->host = true;
+  S->interrupt_again.fire = on_interrupt_again;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   if (luaL_loadstring(L, "") != LUA_OK) lua_error(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tick_key);
 }
 
 /* What the context was told, outermost first; NULL: nothing new. */
-static lbx_scope *fired_scope(lbx_context *c) {
+static lbx_scope *due_scope(lbx_context *c) {
   lbx_scope *found = NULL;
   for (lbx_scope *s = c->scope; s; s = s->outer)
-    if (s->fired && !s->raised) found = s;
+    if (s->due) found = s;
   return found;
+}
+
+static bool is_signalled(const lbx_state *S) {
+  return S->interrupt && !S->interrupt_raised;
 }
 
 static bool is_interrupted(lbx_context *c) {
   lbx_state *S = c->state;
   return (c->cancel && !c->cancelled) ||
-         (c == &S->root && S->interrupt && !S->interrupt_raised) ||
-         (c == &S->root && S->leave) ||
-         fired_scope(c);
+         (c == &S->root && (S->leave || is_signalled(S))) || due_scope(c);
+}
+
+/* The next raise comes when the handlers took too long. */
+static void raise_signal(lua_State *L, lbx_state *S) {
+  S->interrupt_raised = true;
+  if (!bx_timer_start(S->loop, &S->interrupt_again,
+                      bx_now() + LBX_CLEANUP_SECONDS))
+    luaL_error(L, "not enough memory");
+  lbx_error_class(L, BX_CANCELLED, "interrupted (%s)", S->interrupt);
+}
+
+/* The raise ends all that is inside the scope: an inner one has no say. */
+static void raise_scope(lua_State *L, lbx_context *c) {
+  lbx_scope *s = due_scope(c);
+  for (lbx_scope *in = c->scope; in != s; in = in->outer) in->due = false;
+  s->due = false;
+  s->raised = true;
+  lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",
+                  s->seconds);
 }
 
 static void raise_interruption(lua_State *L, lbx_context *c,
@@ -75,15 +106,19 @@ static void raise_interruption(lua_State *L, lbx_context *c,
     c->cancelled = true;
     lbx_error_class(L, BX_CANCELLED, "the task was cancelled");
   }
-  if (c == &S->root && S->interrupt && !S->interrupt_raised) {
-    S->interrupt_raised = true;
-    lbx_error_class(L, BX_CANCELLED, "interrupted (%s)", S->interrupt);
-  }
-  lbx_scope *s = fired_scope(c);
-  s->raised = true;
-  lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",
-                  s->seconds);
+  if (c == &S->root && is_signalled(S)) raise_signal(L, S);
+  raise_scope(L, c);
 }
+
+void lbx_stop(lua_State *L) {
+  lbx_state *S = lbx_state_get(L);
+  lbx_context *c = S->current;
+  if (!is_signalled(S)) return;
+  if (c->co) lbx_task_cancel(L, c);
+  if (is_interrupted(c)) raise_interruption(L, c, &(lbx_wait){0});
+}
+
+bool lbx_is_deep(const lbx_state *S) { return S->depth >= LBX_DEPTH_MAX; }
 
 void lbx_interrupt(lbx_context *c) {
   if (c->waiter.in) bx_waiter_wake(c->state->loop, &c->waiter);
@@ -115,12 +150,28 @@ static bool pump_once(lua_State *L, lbx_state *S, double until, bool look) {
   return !S->host || look || host_turn(L);
 }
 
+/* A task that waits inside a callback holds up the main context, which a
+** signal is for. */
+static bool must_end(lua_State *L, lbx_context *c) {
+  if (c->co && is_signalled(c->state)) lbx_task_cancel(L, c);
+  return is_interrupted(c);
+}
+
+/* A turn for whoever is ready. False: an error is on the stack. */
+static bool pump_turn(lua_State *L, lbx_state *S) {
+  if (!pump_once(L, S, 0, true)) return false;
+  for (int i = 0; i < POLL_EVERY && bx_loop_has_ready(S->loop); i++)
+    run_ready(L, S);
+  return true;
+}
+
 /* False: an error is on the stack. */
 static bool pump(lua_State *L, lbx_state *S, const lbx_wait *w) {
   lbx_context *c = S->current;
   double until = w->until > 0 ? w->until : BX_FOREVER;
   unsigned switches = 0;
-  while (!w->event->set && !is_interrupted(c)) {
+  if (w->turn) return pump_turn(L, S);
+  while (!w->event->set && !must_end(L, c)) {
     bool ready = bx_loop_has_ready(S->loop);
     if (ready) run_ready(L, S);
     if (until < BX_FOREVER && bx_now() >= until) break;
@@ -147,6 +198,19 @@ static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
   lua_yieldk(L, 1, ctx, k);
 }
 
+/* Waits in place; the deepest lets no other task begin. */
+static bool block(lua_State *L, lbx_state *S, const lbx_wait *w) {
+  bool hold = lbx_is_deep(S);
+  lbx_room(L, 8);
+  if (S->watch) S->watch(L);
+  w->event->blocked++;
+  if (hold) bx_loop_hold(S->loop, true);
+  bool ok = pump(L, S, w);
+  if (hold) bx_loop_hold(S->loop, false);
+  w->event->blocked--;
+  return ok;
+}
+
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k) {
   lbx_state *S = lbx_state_get(L);
@@ -154,35 +218,40 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
   if (is_interrupted(c)) raise_interruption(L, c, w);
   if (w->event->set) return;
   if (c->co && L == c->top && lua_isyieldable(L)) yield(L, c, w, ctx, k);
-  lbx_room(L, 8);
-  w->event->blocked++;
-  bool ok = pump(L, S, w);
-  w->event->blocked--;
-  if (!ok) lua_error(L);
+  if (!block(L, S, w)) lua_error(L);
   if (is_interrupted(c)) raise_interruption(L, c, w);
 }
 
-/* Takes our own mark off a coroutine that has yielded; false: it is not ours. */
-static bool took_sentinel(lua_State *co, int n) {
-  if (n != 1 || lua_touserdata(co, -1) != &sentinel) return false;
-  lua_pop(co, 1);
-  return true;
+static bool is_waiting(lua_State *co) {
+  return lua_status(co) == LUA_YIELD && lua_touserdata(co, -1) == &sentinel;
+}
+
+/* lua_resume, for a coroutine that a signal may have to stop. */
+static int resume(lua_State *L, lua_State *co, int nargs, int *n) {
+  lbx_state *S = lbx_state_get(L);
+  lua_State *outer = S->running;
+  if (S->stop && is_signalled(S)) lua_sethook(co, S->stop, LUA_MASKCOUNT, 1);
+  S->running = co;
+  int status = lua_resume(co, L, nargs, n);
+  S->running = outer;
+  return status;
 }
 
 bool lbx_run(lua_State *L, lbx_context *c, int nargs) {
   lbx_state *S = c->state;
   lbx_context *outer = S->current;
   int n;
+  if (is_waiting(c->co)) lua_pop(c->co, 1);
   S->current = c;
   S->depth++;
   c->top = c->co;
   c->running = true;
-  int status = lua_resume(c->co, L, nargs, &n);
+  int status = resume(L, c->co, nargs, &n);
   c->running = false;
   S->depth--;
   S->current = outer;
   if (status != LUA_YIELD) return true;
-  if (!took_sentinel(c->co, n)) {
+  if (!is_waiting(c->co)) {
     /* coroutine.yield in a task: the others get a turn. */
     lua_pop(c->co, n);
     bx_waiter_wake(S->loop, &c->waiter);
@@ -192,24 +261,25 @@ bool lbx_run(lua_State *L, lbx_context *c, int nargs) {
 
 /* Coroutines of the user's own. */
 
-static int resume_k(lua_State *L, int status, lua_KContext nargs);
+#define AGAIN (-1) /* instead of a number of arguments: its wait is over */
 
 /* Resumes co; the count of values it left on L, or -1 with an error there. */
-static int resume_once(lua_State *L, lua_State *co, int nargs,
+static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
                        lua_KFunction k) {
   lbx_context *c = lbx_state_get(L)->current;
   bool pass = c->co && L == c->top && lua_isyieldable(L);
   int n;
+  if (is_waiting(co) && nargs == AGAIN) lua_pop(co, 1);
   if (pass) c->top = co;
-  int status = lua_resume(co, L, nargs, &n);
+  int status = resume(L, co, nargs == AGAIN ? 0 : (int)nargs, &n);
   if (pass) c->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
     return -1;
   }
-  if (status == LUA_YIELD && pass && took_sentinel(co, n)) {
+  if (status == LUA_YIELD && is_waiting(co)) {
     lua_pushlightuserdata(L, &sentinel);
-    return lua_yieldk(L, 1, 0, k);
+    return lua_yieldk(L, 1, AGAIN, k);
   }
   if (!lua_checkstack(L, n + 1)) {
     lua_pop(co, n);
@@ -220,6 +290,13 @@ static int resume_once(lua_State *L, lua_State *co, int nargs,
   return n;
 }
 
+/* False: the coroutine waits in another task; that is as if it ran. */
+static bool may_resume(lua_State *L, lua_State *co) {
+  if (!is_waiting(co)) return true;
+  lua_pushliteral(L, "cannot resume non-suspended coroutine");
+  return false;
+}
+
 static int give_arguments(lua_State *L, lua_State *co, int nargs) {
   if (!lua_checkstack(co, nargs)) luaL_error(L, "too many arguments to resume");
   lua_xmove(L, co, nargs);
@@ -228,7 +305,7 @@ static int give_arguments(lua_State *L, lua_State *co, int nargs) {
 
 static int resume_k(lua_State *L, int status, lua_KContext nargs) {
   (void)status;
-  int n = resume_once(L, lua_tothread(L, 1), (int)nargs, resume_k);
+  int n = resume_once(L, lua_tothread(L, 1), nargs, resume_k);
   lua_pushboolean(L, n >= 0);
   if (n < 0) n = 1;
   lua_insert(L, -(n + 1));
@@ -238,22 +315,17 @@ static int resume_k(lua_State *L, int status, lua_KContext nargs) {
 /* boxd.resume(co, ...) */
 int lbx_resume(lua_State *L) {
   luaL_argexpected(L, lua_isthread(L, 1), 1, "coroutine");
-  int nargs = give_arguments(L, lua_tothread(L, 1), lua_gettop(L) - 1);
-  return resume_k(L, LUA_OK, nargs);
+  lua_State *co = lua_tothread(L, 1);
+  if (!may_resume(L, co)) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  return resume_k(L, LUA_OK, give_arguments(L, co, lua_gettop(L) - 1));
 }
 
-static int wrapped_k(lua_State *L, int status, lua_KContext nargs) {
-  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-  (void)status;
-  int n = resume_once(L, co, (int)nargs, wrapped_k);
-  if (n >= 0) return n;
-  status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    /* Close its variables; the error may become another one. */
-    lua_xmove(L, co, 1);
-    lua_resetthread(co);
-    lua_xmove(co, L, 1);
-  }
+/* Raises what is on top, a text with its place, as coroutine.wrap does. */
+static int raise_wrapped(lua_State *L) {
   if (lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
@@ -262,8 +334,24 @@ static int wrapped_k(lua_State *L, int status, lua_KContext nargs) {
   return lua_error(L);
 }
 
+static int wrapped_k(lua_State *L, int status, lua_KContext nargs) {
+  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  (void)status;
+  int n = resume_once(L, co, nargs, wrapped_k);
+  if (n >= 0) return n;
+  status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    /* Close its variables; the error may become another one. */
+    lua_xmove(L, co, 1);
+    lua_resetthread(co);
+    lua_xmove(co, L, 1);
+  }
+  return raise_wrapped(L);
+}
+
 static int wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  if (!may_resume(L, co)) return raise_wrapped(L);
   return wrapped_k(L, LUA_OK, give_arguments(L, co, lua_gettop(L)));
 }
 

@@ -28,6 +28,14 @@ typedef struct lbx_scope lbx_scope;
 typedef struct lbx_context lbx_context;
 typedef struct lbx_state lbx_state;
 
+/* What an interrupted context has for its handlers. Past it a task is
+** abandoned; a with_timeout and a signal raise once more. */
+#define LBX_CLEANUP_SECONDS 10.0
+
+/* Contexts that wait inside one another, in callbacks, before a further one
+** keeps the loop to itself: the C stack has an end. */
+#define LBX_DEPTH_MAX 32
+
 /* A with_timeout under way: a deadline for whatever its context waits for. */
 struct lbx_scope {
   bx_timer timer;
@@ -35,7 +43,8 @@ struct lbx_scope {
   lbx_context *context;
   lbx_scope *outer;
   double seconds;
-  bool fired, raised;
+  bool due;    /* its wait is to be ended; */
+  bool raised; /* that was done at least once */
 };
 
 struct lbx_context {
@@ -45,6 +54,7 @@ struct lbx_context {
   lua_State *co;    /* the task's coroutine; NULL: the main context */
   lua_State *top;   /* the innermost coroutine that passes our yields on */
   lbx_scope *scope; /* innermost */
+  lua_Integer run;  /* the boxd.run that it is part of; 0: none */
   bool cancel;      /* asked for, */
   bool cancelled;   /* and raised */
   bool running;     /* on the C stack now */
@@ -60,9 +70,16 @@ struct lbx_state {
   unsigned depth;   /* contexts on the C stack */
   unsigned tasks;   /* that have not ended */
   bool host;        /* another program's interpreter: its hooks get a turn */
-  const char *interrupt; /* a signal's name: cancels the main context, once */
-  bool interrupt_raised;
+  lua_State *volatile running; /* the coroutine that runs now */
   void (*leave)(lua_State *L); /* the main context calls it: no return */
+
+  /* Set by boxdlua's signals, from a handler: the signal's name, for the main
+  ** context. `raised` is reset for a second raise. */
+  const char *volatile interrupt;
+  volatile bool interrupt_raised;
+  bx_timer interrupt_again;
+  lua_Hook stop; /* has lbx_stop called in a coroutine that computes */
+  void (*watch)(lua_State *L); /* called before the first wait; may raise */
 };
 
 typedef struct lbx_wait {
@@ -87,15 +104,24 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
 ** or ends. True: it has ended, with its results on its stack. */
 bool lbx_run(lua_State *L, lbx_context *c, int nargs);
 
-/* Makes the context end at its wait, now or the next one. */
+/* Makes the context look at its wait again. */
 void lbx_interrupt(lbx_context *c);
+
+/* Raises what the signal asks for in the context that runs, from a hook:
+** CancelledError; a task is cancelled, so that the main context gets a turn.
+** Returns when there is nothing to raise (any more). */
+void lbx_stop(lua_State *L);
+
+/* Is the context on the C stack so deep that other tasks get no turn? */
+bool lbx_is_deep(const lbx_state *S);
 
 /* boxd.resume and boxd.wrap: coroutine's, but a wait of the coroutine in a
 ** task is a wait of the task. */
 int lbx_resume(lua_State *L);
 int lbx_wrap(lua_State *L);
 
-/* What a ready context does: run the task. Set by task.c. */
+/* What a ready context does: run the task. In task.c, as is its cancelling. */
 void lbx_task_step(lua_State *L, lbx_context *c);
+void lbx_task_cancel(lua_State *L, lbx_context *c);
 
 #endif

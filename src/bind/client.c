@@ -148,10 +148,10 @@ static void cancel_unary(void *arg) {
   bx_call_cancel(arg, "the caller was cancelled");
 }
 
-/* 1: the client; top: the unary call. */
+/* 1: the client; 4: the unary call. */
 static int call_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  unary *u = lua_touserdata(L, -1);
+  unary *u = lua_touserdata(L, 4);
   bx_call *c = u->call;
   while (!c->finished.set)
     lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,

@@ -14,6 +14,7 @@
 #include "serve_request.h"
 #include "serve_spawn.h"
 #include "serve_sys.h"
+#include "task.h"
 #include "type.h"
 
 typedef struct lbx_server {
@@ -209,6 +210,12 @@ static int f_reflect(lua_State *L) {
   return 1;
 }
 
+/* serve.pending() -> how many tasks have not ended: for specs. */
+static int f_pending(lua_State *L) {
+  lua_pushinteger(L, lbx_count_tasks(L));
+  return 1;
+}
+
 static void open_type(lua_State *L) {
   static const luaL_Reg methods[] = {{"accept", m_accept},
                                      {"request", m_request},
@@ -223,6 +230,7 @@ static void open_type(lua_State *L) {
 int luaopen_boxd_serve(lua_State *L) {
   static const luaL_Reg functions[] = {{"listen", f_listen},
                                        {"reflect", f_reflect},
+                                       {"pending", f_pending},
                                        {"encode", lbx_codec_encode},
                                        {"decode", lbx_codec_decode},
                                        {NULL, NULL}};

@@ -7,8 +7,7 @@
 #include "type.h"
 
 #define TYPE "boxd.Task"
-#define CLEANUP_SECONDS 10.0 /* that a cancelled task has for its handlers */
-#define DEPTH_MAX 16 /* contexts on the C stack before a spawn is put off */
+#define SPAWN_DEPTH_MAX 16 /* contexts on the C stack before a spawn is put off */
 
 typedef struct lbx_task lbx_task;
 struct lbx_task {
@@ -19,6 +18,7 @@ struct lbx_task {
   lua_Integer id;  /* counts up */
   int results;
   bool started, failed, joined, abandoned;
+  bool cancelled; /* it ended by being cancelled */
 };
 
 static char anchor_key; /* context -> Task, while it has not ended */
@@ -77,7 +77,7 @@ static void end_unstarted(lua_State *L, lbx_task *t) {
   bx_error_set(&e, BX_CANCELLED, "the task was cancelled before it started");
   lua_settop(t->context.co, 0);
   lbx_push_error(t->context.co, &e, NULL);
-  t->context.cancelled = t->failed = true;
+  t->context.cancelled = t->cancelled = t->failed = true;
   t->results = 1;
   finish(L, t);
 }
@@ -85,7 +85,7 @@ static void end_unstarted(lua_State *L, lbx_task *t) {
 static void give_up(lua_State *L, lbx_task *t) {
   lua_warning(L, "boxd: a cancelled task did not end within 10 s and was "
                  "abandoned", 0);
-  t->failed = true;
+  t->failed = t->cancelled = true;
   finish(L, t);
 }
 
@@ -107,6 +107,9 @@ void lbx_task_step(lua_State *L, lbx_context *c) {
   if (!lbx_run(L, c, nargs)) return;
   if (lua_status(c->co) != LUA_OK) t->failed = true;
   t->results = t->failed ? 1 : lua_gettop(c->co);
+  lbx_room(c->co, 4);
+  t->cancelled = t->failed && c->cancelled &&
+                 lbx_error_test(c->co, -1) == BX_CANCELLED;
   finish(L, t);
 }
 
@@ -123,6 +126,7 @@ void lbx_spawn(lua_State *L, int nargs) {
   t->context.state = S;
   t->cleanup.fire = on_cleanup_over;
   t->id = ++S->last_task;
+  t->context.run = S->current->run;
   lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
   lua_insert(L, -(nargs + 2)); /* the task below the function */
@@ -132,7 +136,7 @@ void lbx_spawn(lua_State *L, int nargs) {
   lua_xmove(L, co, nargs + 1);
   t->context.co = co;
   S->tasks++;
-  if (S->depth < DEPTH_MAX)
+  if (S->depth < SPAWN_DEPTH_MAX)
     lbx_task_step(L, &t->context);
   else
     bx_waiter_wake(S->loop, &t->context.waiter);
@@ -153,8 +157,12 @@ static void check_join(lua_State *L, lbx_task *t) {
   lbx_task *self = task_of(c);
   for (lbx_task *u = t; u; u = u->joins)
     if (u == self) luaL_error(L, "a task can't join itself");
-  if (t->context.running && !(L == c->top && lua_isyieldable(L)))
+  if (c->co && L == c->top && lua_isyieldable(L)) return;
+  if (t->context.running)
     luaL_error(L, "can't join a task from a callback that runs inside it");
+  if (lbx_is_deep(lbx_state_get(L)))
+    luaL_error(L, "can't join a task here: too many callbacks of other tasks "
+                  "wait already, and it would get no turn");
 }
 
 static int push_results(lua_State *L, lbx_task *t) {
@@ -205,11 +213,12 @@ static void cancel(lua_State *L, lbx_task *t) {
   lbx_state *S = t->context.state;
   if (t->ended.set || t->context.cancel) return;
   t->context.cancel = true;
-  if (!bx_timer_start(S->loop, &t->cleanup, bx_now() + CLEANUP_SECONDS))
-    luaL_error(L, "not enough memory");
-  if (t->started || t->context.waiter.in)
-    lbx_interrupt(&t->context);
+  if (!bx_timer_start(S->loop, &t->cleanup, bx_now() + LBX_CLEANUP_SECONDS))
+    lua_warning(L, "boxd: no memory to bound a cancelled task's time", 0);
+  lbx_interrupt(&t->context);
 }
+
+void lbx_task_cancel(lua_State *L, lbx_context *c) { cancel(L, task_of(c)); }
 
 static int m_cancel(lua_State *L) {
   cancel(L, check_task(L, 1));
@@ -219,7 +228,7 @@ static int m_cancel(lua_State *L) {
 static const char *status_of(const lbx_task *t) {
   if (!t->ended.set) return "running";
   if (!t->failed) return "done";
-  return t->context.cancelled || t->abandoned ? "cancelled" : "failed";
+  return t->cancelled ? "cancelled" : "failed";
 }
 
 static int m__index(lua_State *L) {
@@ -248,7 +257,7 @@ static int m__gc(lua_State *L) {
     bx_timer_stop(S->loop, &t->context.timer);
   }
   bx_waiter_drop(&t->context.waiter);
-  if (!t->failed || t->joined || t->context.cancelled || t->abandoned) return 0;
+  if (!t->failed || t->joined || t->cancelled) return 0;
   lua_State *co = t->context.co;
   if (lua_getiuservalue(L, 1, 1) != LUA_TTHREAD || !co) return 0;
   lua_pushvalue(co, -1);
@@ -290,9 +299,12 @@ static int now(lua_State *L) {
 
 #define SCOPE_TYPE "boxd.Scope"
 
+/* Raises once more when the handlers of a first raise took too long; without
+** memory for that timer they may. */
 static void on_scope_over(bx_timer *timer) {
   lbx_scope *s = (lbx_scope *)((char *)timer - offsetof(lbx_scope, timer));
-  s->fired = true;
+  s->due = true;
+  bx_timer_start(s->state->loop, timer, bx_now() + LBX_CLEANUP_SECONDS);
   lbx_interrupt(s->context);
 }
 
@@ -313,7 +325,7 @@ static int m__gc_scope(lua_State *L) {
 static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lbx_scope *s = lua_touserdata(L, 1);
-  bool late = s->fired;
+  bool late = s->raised; /* and fn has caught it */
   double seconds = s->seconds;
   m__gc_scope(L);
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
@@ -344,83 +356,102 @@ static int with_timeout(lua_State *L) {
   return with_timeout_k(L, status, 0);
 }
 
-/* Cancels every task with an id above `after` that can be. */
-static unsigned cancel_after(lua_State *L, lua_Integer after) {
-  unsigned n = 0;
-  lua_newtable(L); /* cancelling changes nothing there, but warns may */
+/* Pushes the list of all tasks, or of those of a boxd.run: not those on the C
+** stack. Returns how many. */
+static lua_Integer push_tasks(lua_State *L, lua_Integer of_run) {
+  lua_Integer n = 0;
+  lua_newtable(L);
   int list = lua_gettop(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     lbx_task *t = lua_touserdata(L, -1);
-    if (t->id <= after || t->context.running) continue;
+    if ((of_run && t->context.run != of_run) || t->context.running) continue;
     lua_pushvalue(L, -1);
     lua_rawseti(L, list, ++n);
   }
   lua_pop(L, 1);
-  for (unsigned i = 1; i <= n; i++) {
-    lua_rawgeti(L, list, i);
-    cancel(L, lua_touserdata(L, -1));
-    lua_pop(L, 1);
-  }
-  return n; /* and the list stays on the stack */
+  return n;
 }
 
+static lbx_task *task_in(lua_State *L, int list, lua_Integer i) {
+  lua_rawgeti(L, list, i);
+  lbx_task *t = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return t;
+}
+
+static void cancel_listed(lua_State *L, int list, lua_Integer n) {
+  for (lua_Integer i = 1; i <= n; i++) cancel(L, task_in(L, list, i));
+}
+
+lua_Integer lbx_count_tasks(lua_State *L) {
+  lua_Integer n = 0;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) n++;
+  lua_pop(L, 1);
+  return n;
+}
+
+/* Also those that a cancelled task's handlers spawn, within the time. */
 void lbx_cancel_all(lua_State *L) {
   lbx_state *S = lbx_state_get(L);
-  if (!S || S->tasks == 0) return;
-  unsigned n = cancel_after(L, 0);
-  double until = bx_now() + CLEANUP_SECONDS + 1;
-  for (unsigned i = 1; i <= n; i++) {
-    lua_rawgeti(L, -1, i);
-    lbx_task *t = lua_touserdata(L, -1);
-    while (!t->ended.set && bx_now() < until)
-      lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, 0, NULL);
+  double until = bx_now() + LBX_CLEANUP_SECONDS + 1;
+  while (S && S->tasks > 0 && bx_now() < until) {
+    lua_Integer n = push_tasks(L, 0);
+    int list = lua_gettop(L);
+    cancel_listed(L, list, n);
+    for (lua_Integer i = 1; i <= n; i++) {
+      lbx_task *t = task_in(L, list, i);
+      while (!t->ended.set && bx_now() < until)
+        lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, 0, NULL);
+    }
     lua_pop(L, 1);
+    if (n == 0) return;
   }
-  lua_pop(L, 1);
 }
 
-/* 1: the task; 2: how it ended, once it has; 3: the list of leftovers. */
-static int run_k(lua_State *L, int status, lua_KContext ctx) {
+/* 1: the task; 2: what ended the waiting, or nil; 3: the list of leftovers. */
+static int run_k(lua_State *L, int status, lua_KContext n) {
   (void)status;
   lbx_task *t = lua_touserdata(L, 1);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, 3, i);
-    lbx_task *u = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+  for (lua_KContext i = 1; i <= n; i++) {
+    lbx_task *u = task_in(L, 3, i);
     while (!u->ended.set)
-      lbx_await(L, &(lbx_wait){.event = &u->ended}, ctx, run_k);
+      lbx_await(L, &(lbx_wait){.event = &u->ended}, n, run_k);
   }
-  if (!lua_isnil(L, 2)) { /* what ended the waiting itself */
+  if (!lua_isnil(L, 2)) {
     lua_settop(L, 2);
     return lua_error(L);
   }
   return push_results(L, t);
 }
 
-static int run_joined_k(lua_State *L, int status, lua_KContext after) {
+static int run_joined_k(lua_State *L, int status, lua_KContext ctx) {
   lbx_task *t = lua_touserdata(L, 1);
-  bool raised = status != LUA_OK && status != LUA_YIELD;
-  if (raised && t->ended.set) { /* its own error: push_results raises it */
-    lua_pop(L, 1);
-    raised = false;
-  }
-  lua_settop(L, raised ? 2 : 1);
+  (void)ctx;
+  if (status == LUA_OK || status == LUA_YIELD || t->joined)
+    lua_settop(L, 1); /* push_results has the task's own error */
   lua_settop(L, 2);
-  cancel_after(L, (lua_Integer)after);
-  return run_k(L, LUA_OK, 0);
+  lua_Integer n = push_tasks(L, t->id);
+  cancel_listed(L, 3, n);
+  return run_k(L, LUA_OK, (lua_KContext)n);
 }
 
 /* boxd.run(fn, ...) */
 static int run(lua_State *L) {
+  lbx_context *c = lbx_state_get(L)->current;
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_Integer after = lbx_state_get(L)->last_task;
-  lbx_spawn(L, lua_gettop(L) - 1);
+  lua_Integer outer = c->run;
+  c->run = c->state->last_task + 1; /* the task's and its descendants' */
+  lua_pushcfunction(L, spawn);
+  lua_insert(L, 1);
+  int status = lua_pcall(L, lua_gettop(L) - 1, 1, 0);
+  c->run = outer;
+  if (status != LUA_OK) return lua_error(L);
   lua_pushcfunction(L, m_join);
   lua_pushvalue(L, 1);
-  int status = lua_pcallk(L, 1, 0, 0, (lua_KContext)after, run_joined_k);
-  return run_joined_k(L, status, (lua_KContext)after);
+  status = lua_pcallk(L, 1, 0, 0, 0, run_joined_k);
+  return run_joined_k(L, status, 0);
 }
 
 void lbx_open_task(lua_State *L) {

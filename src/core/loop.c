@@ -78,7 +78,16 @@ bx_waiter *bx_loop_ready(bx_loop *loop) {
   return w;
 }
 
-bool bx_loop_has_ready(const bx_loop *loop) { return loop->ready.first; }
+bool bx_loop_has_ready(const bx_loop *loop) {
+  return loop->ready.first && loop->held == 0;
+}
+
+void bx_loop_hold(bx_loop *loop, bool hold) {
+  if (hold)
+    loop->held++;
+  else
+    loop->held--;
+}
 
 /* Timers: a binary heap whose entries know their place. */
 
@@ -152,7 +161,7 @@ bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
   grpc_completion_queue *queue = bx_loop_queue(loop, e);
   if (!queue) return e->class_;
   for (int i = 0; i < BURST; i++) {
-    double limit = i > 0 || loop->ready.first ? 0 : until;
+    double limit = i > 0 || bx_loop_has_ready(loop) ? 0 : until;
     if (loop->timers > 0 && loop->heap[0]->at < limit) limit = loop->heap[0]->at;
     grpc_event ev =
         grpc_completion_queue_next(queue, bx_timespec(limit), NULL);

@@ -52,6 +52,10 @@ bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e);
 bx_waiter *bx_loop_ready(bx_loop *loop);
 bool bx_loop_has_ready(const bx_loop *loop);
 
+/* While held, has_ready says no and a poll waits for events alone: for a caller
+** that can run nobody. Holds count. */
+void bx_loop_hold(bx_loop *loop, bool hold);
+
 /* Starts t, or moves it when it runs already. Firing stops it.
 ** False when memory is out (t then does not run). */
 bool bx_timer_start(bx_loop *loop, bx_timer *t, double at);
