@@ -386,6 +386,26 @@ describe("boxd.with_timeout", function()
     is_cancelled(failure(t.join, t))
   end)
 
+  it("bounds wait_until_ready, which takes other timeouts for a bad moment",
+    function()
+      local s <close> = calls.start { GetVm = function(call)
+        call:recv()
+        call:send { vm_id = "b1", status = "pending" }
+        call:finish()
+      end }
+      local start = boxd.now()
+      is_timeout(failure(boxd.with_timeout, 0.05, s.box.wait_until_ready,
+        s.box, { poll_interval = 0.01 }))
+      assert.is_true(boxd.now() - start < 1)
+      local silent <close> = calls.start { GetVm = function(call)
+        call:wait_cancelled()
+      end }
+      start = boxd.now()
+      is_timeout(failure(boxd.with_timeout, 0.05, silent.box.wait_until_ready,
+        silent.box))
+      assert.is_true(boxd.now() - start < 1)
+    end)
+
   it("raises again after 10 s of handlers", function()
     local result = program.lua { "-e", [[
       local start, caught = boxd.now(), 0

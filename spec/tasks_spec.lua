@@ -106,7 +106,7 @@ describe("boxd.gather", function()
       .. "got number", failure(boxd.gather, { print, 1 }))
     assert.matches("bad argument #1 to 'gather' %(function or Task expected",
       failure(boxd.gather, { io.stdout }))
-    assert.matches("table expected, got no value", failure(boxd.gather))
+    assert.matches("table expected, got n", failure(boxd.gather))
   end)
 end)
 
