@@ -14,17 +14,26 @@
 
 #include "spawn_private.h"
 
+#define CONNECT_MS 20
+
+/* On loopback a connection is made or refused at once; only where the queue of
+   the listener is full it goes on, and the first write shows how it ends. */
+static int connected(int fd) {
+  struct pollfd p = {fd, POLLOUT, 0};
+  int err = 0;
+  socklen_t len = sizeof err;
+  if (poll(&p, 1, CONNECT_MS) == 0) return 0;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+}
+
 void bx_agent_connect(const bx_msg *m, bx_msg *reply) {
   struct sockaddr_in to = {.sin_family = AF_INET,
                            .sin_port = htons((uint16_t)m->n[0]),
                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int err = fd < 0 ? errno : 0;
-  /* on loopback a connection is made or refused at once; with a full queue it
-     goes on, and the first write shows how it ends */
-  if (!err && connect(fd, (struct sockaddr *)&to, sizeof to) < 0 &&
-      errno != EINPROGRESS)
-    err = errno;
+  if (!err && connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+    err = errno == EINPROGRESS ? connected(fd) : errno;
   if (!err) {
     reply->fd[reply->nfd++] = fd;
     return;

@@ -149,10 +149,10 @@ static int open_disks(const making *k, int *tree, const char **target,
   return 0;
 }
 
-static int place_disks(const making *k, const int *tree,
+static int place_disks(const making *k, int fds, const int *tree,
                        const char *const *target, unsigned n, bx_error *e) {
   for (unsigned i = 0; i < n; i++) {
-    int err = bx_disk_place(k->host, tree[i], target[i]);
+    int err = bx_disk_place(k->host, fds, tree[i], target[i]);
     if (!err) continue;
     bx_error_set(e, BX_INTERNAL, "cannot mount a disk at %s in the box: %s",
                  target[i], strerror(err));
@@ -196,11 +196,11 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   if (!err) err = join_first(k, pid, e);
   if (err) return err;
   mount_sys(k, pid);
-  int ns = open_ns(getpid(), "mnt");
-  if (ns < 0) return errno;
+  int ns = open_ns(getpid(), "mnt"), fds = bx_disk_fds();
+  if (ns < 0 || fds < 0) return errno;
   reply->fd[reply->nfd++] = ns;
   err = bx_rootfs_pivot(h, e);
-  return err ? err : place_disks(k, tree, target, ndisks, e);
+  return err ? err : place_disks(k, fds, tree, target, ndisks, e);
 }
 
 void bx_box_make(const bx_host *h, const bx_msg *m, int agent, bx_msg *reply,

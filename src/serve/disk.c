@@ -43,16 +43,18 @@ int bx_disk_open(const bx_host *h, const char *source, bool read_only) {
   return tree;
 }
 
-/* Folders where a mount would take from the box what it needs to be one. */
-static bool allowed(const char *target) {
+/* Not where a mount would take from the box what it needs to be one. `path` is
+   a real one: no links, no dots. */
+static bool allowed(const bx_host *h, const char *path) {
   static const char *const taken[] = {"/proc", "/sys", "/dev"};
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
     size_t n = strlen(taken[i]);
-    if (strncmp(target, taken[i], n) == 0 &&
-        (target[n] == '/' || target[n] == '\0'))
+    if (strncmp(path, taken[i], n) == 0 && (path[n] == '/' || path[n] == '\0'))
       return false;
   }
-  return target[0] == '/' && target[strspn(target, "/.")] != '\0';
+  for (unsigned i = 0; i < h->nfolders; i++)
+    if (strcmp(path + 1, h->folders[i].name) == 0) return false;
+  return path[0] == '/' && path[1] != '\0' && strcmp(path, "/run") != 0;
 }
 
 static int make_path(const bx_host *h, const char *target) {
@@ -71,58 +73,50 @@ static int make_path(const bx_host *h, const char *target) {
   }
 }
 
-/* A mount point at `target`, in the caller's root. */
-static int look(const char *target, struct statx *at) {
+/* Opens a folder in the caller's root and checks where it really is. `fds` is
+   the caller's own /proc/self/fd, opened before it went into the box. */
+static int look(const bx_host *h, int fds, const char *target, int *err) {
+  char number[16], path[BX_PATH_MAX];
   struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                          .resolve = RESOLVE_NO_MAGICLINKS};
   int fd = (int)syscall(SYS_openat2, AT_FDCWD, target, &how, sizeof how);
-  if (fd < 0) return -1;
-  if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, at) == 0) return fd;
-  close(fd);
-  return -1;
-}
-
-/* The mounts a box is made of, whatever path led to them. */
-static bool of_the_box(const bx_host *h, const struct statx *at) {
-  char path[64] = "/";
-  struct statx st;
-  for (unsigned i = 0; i <= h->nfolders + 1; i++) {
-    if (i > 0)
-      snprintf(path, sizeof path, "/%s",
-               i > h->nfolders ? "run" : h->folders[i - 1].name);
-    if (statx(AT_FDCWD, path, 0, STATX_INO, &st) == 0 &&
-        st.stx_dev_major == at->stx_dev_major &&
-        st.stx_dev_minor == at->stx_dev_minor && st.stx_ino == at->stx_ino)
-      return true;
+  if (fd < 0) {
+    *err = errno;
+    return -1;
   }
-  return false;
+  snprintf(number, sizeof number, "%d", fd);
+  ssize_t n = readlinkat(fds, number, path, sizeof path - 1);
+  *err = n < 0 ? errno : 0;
+  path[n < 0 ? 0 : n] = '\0';
+  if (!*err && !allowed(h, path)) *err = EINVAL;
+  return fd;
 }
 
-int bx_disk_place(const bx_host *h, int tree, const char *target) {
+int bx_disk_fds(void) {
+  return open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool is_mount(int fd) {
   struct statx at;
-  if (!allowed(target)) return EINVAL;
+  return statx(fd, "", AT_EMPTY_PATH, 0, &at) == 0 &&
+         (at.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+int bx_disk_place(const bx_host *h, int fds, int tree, const char *target) {
   int err = make_path(h, target);
   if (err) return err;
-  int fd = look(target, &at);
-  if (fd < 0) return errno;
-  if (of_the_box(h, &at))
-    err = EINVAL;
-  else if (at.stx_attributes & STATX_ATTR_MOUNT_ROOT)
-    err = EBUSY;
-  else if (move_mount(tree, "", fd, "",
-                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+  int fd = look(h, fds, target, &err);
+  if (!err && is_mount(fd)) err = EBUSY;
+  if (!err && move_mount(tree, "", fd, "",
+                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
     err = errno;
-  close(fd);
+  if (fd >= 0) close(fd);
   return err;
 }
 
-int bx_disk_remove(const bx_host *h, const char *target) {
-  struct statx at;
-  if (!allowed(target)) return EINVAL;
-  int fd = look(target, &at);
-  if (fd < 0) return errno;
-  close(fd);
-  if (!(at.stx_attributes & STATX_ATTR_MOUNT_ROOT) || of_the_box(h, &at))
-    return EINVAL;
-  return umount2(target, MNT_DETACH) < 0 ? errno : 0;
+int bx_disk_remove(const bx_host *h, int fds, const char *target) {
+  int err, fd = look(h, fds, target, &err);
+  if (!err && !is_mount(fd)) err = EINVAL;
+  if (fd >= 0) close(fd);
+  return err ? err : umount2(target, MNT_DETACH) < 0 ? errno : 0;
 }

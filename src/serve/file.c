@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -48,12 +50,31 @@ static int check_kind(int fd, int flags, uint64_t *size) {
   return S_ISREG(st.st_mode) ? 0 : EINVAL;
 }
 
+/* Links of /proc that are no paths (exe, fd, cwd) would lead to what this
+   process has open, and /proc/self is this process and not the box's. */
+static int open_path(const char *path, int flags, mode_t mode) {
+  struct open_how how = {.flags = (uint64_t)flags,
+                         .mode = flags & O_CREAT ? mode & 07777 : 0,
+                         .resolve = RESOLVE_NO_MAGICLINKS};
+  char own[32], link[32], real[PATH_MAX];
+  int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  if (fd < 0) return -1;
+  int n = snprintf(own, sizeof own, "/proc/%d/", (int)getpid());
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  if (readlink(link, real, sizeof real) > n && memcmp(real, own, (size_t)n) == 0) {
+    close(fd);
+    errno = EACCES;
+    return -1;
+  }
+  return fd;
+}
+
 static int call_open(call *c) {
   uint64_t size = 0;
   int flags = (c->flags & OPEN_FLAGS & ~O_TRUNC) | O_CLOEXEC | O_NOCTTY;
   /* O_NONBLOCK: a FIFO, or a device, is refused and not waited for */
-  int fd = open(c->path, flags | O_NONBLOCK, c->mode ? c->mode : 0644);
-  if (fd < 0) return errno == ENXIO ? EINVAL : errno;
+  int fd = open_path(c->path, flags | O_NONBLOCK, c->mode ? c->mode : 0644);
+  if (fd < 0) return errno == ENXIO ? EINVAL : errno == ELOOP ? EACCES : errno;
   int err = check_kind(fd, flags, &size);
   if (!err && (c->flags & O_TRUNC)) {
     err = ftruncate(fd, 0) < 0 ? errno : 0;

@@ -34,8 +34,10 @@ int bx_rootfs_pivot(const bx_host *h, bx_error *e);
 /* A folder of the machine as a mount not yet anywhere: a descriptor, or -1
 ** with errno. An empty one is given to boxes' root. */
 int bx_disk_open(const bx_host *h, const char *source, bool read_only);
-/* Puts it at a path of the caller's root, made if missing: 0 or an errno. */
-int bx_disk_place(const bx_host *h, int tree, const char *target);
-int bx_disk_remove(const bx_host *h, const char *target);
+/* Puts it at a path of the caller's root, made if missing, or takes it away: 0
+** or an errno. `fds` is bx_disk_fds, opened before the caller took that root. */
+int bx_disk_fds(void);
+int bx_disk_place(const bx_host *h, int fds, int tree, const char *target);
+int bx_disk_remove(const bx_host *h, int fds, const char *target);
 
 #endif

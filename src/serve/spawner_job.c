@@ -18,14 +18,15 @@ static int attach(const bx_host *h, const bx_msg *m, int mounts) {
   const char *source = m->s[0].p, *target = source + strlen(source) + 1;
   const char *mode = target + strlen(target) + 1;
   int tree = bx_disk_open(h, source, strcmp(mode, "ro") == 0);
-  if (tree < 0) return errno;
-  if (setns(mounts, CLONE_NEWNS) < 0) return errno;
-  return bx_disk_place(h, tree, target);
+  int fds = tree < 0 ? -1 : bx_disk_fds();
+  if (fds < 0 || setns(mounts, CLONE_NEWNS) < 0) return errno;
+  return bx_disk_place(h, fds, tree, target);
 }
 
 static int detach(const bx_host *h, const bx_msg *m, int mounts) {
-  if (setns(mounts, CLONE_NEWNS) < 0) return errno;
-  return bx_disk_remove(h, m->s[0].p);
+  int fds = bx_disk_fds();
+  if (fds < 0 || setns(mounts, CLONE_NEWNS) < 0) return errno;
+  return bx_disk_remove(h, fds, m->s[0].p);
 }
 
 static void carry_out(bx_hub *hub, const bx_msg *m, int mounts,

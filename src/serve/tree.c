@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdbool.h>
@@ -154,8 +155,7 @@ static int write_range(int from, int to, off_t at, off_t end) {
   return 0;
 }
 
-static int copy_data(copying *c, int from, int to, off_t size) {
-  c->bytes += (uint64_t)size;
+static int copy_data(int from, int to, off_t size) {
   if (ioctl(to, FICLONE, from) == 0) return 0;
   if (ftruncate(to, size) < 0) return errno;
   for (off_t at = 0; at < size;) {
@@ -171,29 +171,32 @@ static int copy_data(copying *c, int from, int to, off_t size) {
   return 0;
 }
 
-static int copy_file(copying *c, int from, int to, const char *name) {
+static int copy_file(copying *c, int from, int to, const char *name,
+                     const char *as) {
   struct stat st;
   int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return errno;
-  int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  int out = openat(to, as, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   int err = out < 0 || fstat(in, &st) < 0 ? errno : 0;
   if (!err && !S_ISREG(st.st_mode)) err = EAGAIN; /* changed under our eyes */
-  if (!err) err = copy_data(c, in, out, st.st_size);
+  if (!err) err = copy_data(in, out, st.st_size);
+  if (!err) c->bytes += (uint64_t)st.st_blocks * 512;
   if (!err) err = copy_meta(in, out, &st);
   close(in);
   if (out >= 0) close(out);
   return err;
 }
 
-static int copy_link(int from, int to, const char *name, const struct stat *st) {
+static int copy_link(int from, int to, const char *name, const char *as,
+                     const struct stat *st) {
   char target[PATH_MAX];
   struct timespec times[2] = {st->st_atim, st->st_mtim};
   ssize_t n = readlinkat(from, name, target, sizeof target - 1);
   if (n < 0) return errno;
   target[n] = '\0';
-  if (symlinkat(target, to, name) < 0 ||
-      fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-      utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+  if (symlinkat(target, to, as) < 0 ||
+      fchownat(to, as, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+      utimensat(to, as, times, AT_SYMLINK_NOFOLLOW) < 0)
     return errno;
   return 0;
 }
@@ -207,6 +210,14 @@ static int copy_node(int to, const char *name, const struct stat *st) {
       utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
     return errno;
   return 0;
+}
+
+/* Anything but a folder, under another name if need be. */
+static int copy_other(copying *c, int from, int to, const char *name,
+                      const char *as, const struct stat *st) {
+  if (S_ISREG(st->st_mode)) return copy_file(c, from, to, name, as);
+  if (S_ISLNK(st->st_mode)) return copy_link(from, to, name, as, st);
+  return copy_node(to, as, st);
 }
 
 static int by_inode(const void *a, const void *b) {
@@ -275,9 +286,7 @@ static int copy_at(copying *c, int from, int to, const char *name, int depth) {
   if (S_ISDIR(st.st_mode)) return copy_sub(c, from, to, name, depth);
   if (st.st_nlink > 1 && (err = link_again(c, to, name, &st)) != EAGAIN)
     return err;
-  if (S_ISREG(st.st_mode)) return copy_file(c, from, to, name);
-  if (S_ISLNK(st.st_mode)) return copy_link(from, to, name, &st);
-  return copy_node(to, name, &st);
+  return copy_other(c, from, to, name, name, &st);
 }
 
 /* Closes both. */
@@ -308,23 +317,42 @@ static int copy_dir(copying *c, int from, int to, int depth) {
   return err;
 }
 
+/* A single file: its folder is opened, and it gets its new name last. */
+static int copy_single(copying *c, const char *from, const char *to) {
+  char in[PATH_MAX], out[PATH_MAX];
+  if (strlen(from) >= sizeof in || strlen(to) >= sizeof out) return ENAMETOOLONG;
+  strcpy(in, from);
+  strcpy(out, to);
+  int a = open(dirname(in), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int b = a < 0 ? -1 : open(dirname(out), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int err = b < 0 ? errno : 0;
+  char temp[32];
+  strcpy(in, from);
+  snprintf(temp, sizeof temp, ".boxd-copy-%d", (int)getpid());
+  struct stat st;
+  if (!err && lstat(from, &st) < 0) err = errno;
+  if (!err) err = copy_other(c, a, b, basename(in), temp, &st);
+  if (!err && renameat2(b, temp, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
+    err = errno;
+  if (err && b >= 0) unlinkat(b, temp, 0);
+  if (a >= 0) close(a);
+  if (b >= 0) close(b);
+  return err;
+}
+
 static int copy_top(copying *c, const char *from, const char *to) {
   struct stat st;
   if (lstat(from, &st) < 0) return errno;
-  if (!S_ISDIR(st.st_mode)) {
-    if (S_ISLNK(st.st_mode)) return EINVAL;
-    return EISDIR;
-  }
+  if (!S_ISDIR(st.st_mode)) return copy_single(c, from, to);
   int in = open_dir(AT_FDCWD, from);
   if (in < 0) return errno;
-  c->root = mkdir(to, 0700) < 0 ? -1 : open_dir(AT_FDCWD, to);
-  int out = c->root < 0 ? -1 : dup(c->root);
-  if (out < 0) {
+  if (mkdir(to, 0700) < 0 || (c->root = open_dir(AT_FDCWD, to)) < 0) {
     int err = errno;
     close(in);
     return err;
   }
-  int err = copy_dir(c, in, out, 0);
+  int out = dup(c->root), err = out < 0 ? errno : copy_dir(c, in, out, 0);
+  if (out < 0) close(in);
   if (err) bx_tree_remove(to);
   return err;
 }

@@ -1,0 +1,133 @@
+#include "cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int put(const char *dir, const char *file, const char *text) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/%s", dir, file);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int err = write(fd, text, strlen(text)) < 0 ? errno : 0;
+  close(fd);
+  return err;
+}
+
+static bool has(const char *dir, const char *file, const char *word) {
+  char path[PATH_MAX], text[512] = " ";
+  snprintf(path, sizeof path, "%s/%s", dir, file);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[n < 0 ? 0 : n] = '\0';
+  return strstr(text, word) != NULL;
+}
+
+/* "boxd-PID-BOX": removes those whose spawner is gone. */
+static void sweep(const char *dir) {
+  DIR *d = opendir(dir);
+  if (!d) return;
+  for (struct dirent *n; (n = readdir(d));) {
+    int pid;
+    unsigned long box;
+    if (sscanf(n->d_name, "boxd-%d-%lu", &pid, &box) == 2 &&
+        kill(pid, 0) < 0 && errno == ESRCH)
+      unlinkat(dirfd(d), n->d_name, AT_REMOVEDIR);
+  }
+  closedir(d);
+}
+
+/* A group can be made here: some container mounts only look writable. */
+static bool usable(const char *dir, const char *file) {
+  char path[BX_CGROUP_PATH + 64], probe[BX_CGROUP_PATH + 96];
+  snprintf(path, sizeof path, "%s/boxd-%d-0", dir, (int)getpid());
+  if (mkdir(path, 0755) < 0) return false;
+  snprintf(probe, sizeof probe, "%s/%s", path, file);
+  bool ok = access(probe, W_OK) == 0;
+  rmdir(path);
+  return ok;
+}
+
+static void consider(bx_cgroups *g, const char *dir, const char *type,
+                     const char *options) {
+  size_t n = strlen(dir);
+  if (n >= BX_CGROUP_PATH) return;
+  if (strcmp(type, "cgroup2") == 0) {
+    /* only the top takes processes and groups both; systemd has switched the
+       controllers on there */
+    if (!has(dir, "cgroup.controllers", "pids")) return;
+    put(dir, "cgroup.subtree_control", "+pids");
+    put(dir, "cgroup.subtree_control", "+memory");
+    g->unified = true;
+    if (usable(dir, "pids.max")) memcpy(g->pids, dir, n + 1);
+    if (usable(dir, "memory.max")) memcpy(g->memory, dir, n + 1);
+  } else if (strcmp(type, "cgroup") == 0) {
+    if (strstr(options, "pids") && usable(dir, "pids.max"))
+      memcpy(g->pids, dir, n + 1);
+    if (strstr(options, "memory") && usable(dir, "memory.limit_in_bytes"))
+      memcpy(g->memory, dir, n + 1);
+  }
+}
+
+void bx_cgroup_find(bx_cgroups *g) {
+  char line[1024], dir[256], type[32], options[256];
+  *g = (bx_cgroups){.unified = false};
+  FILE *f = fopen("/proc/self/mounts", "re");
+  while (f && fgets(line, sizeof line, f))
+    if (sscanf(line, "%*s %255s %31s %255s", dir, type, options) == 3)
+      consider(g, dir, type, options);
+  if (f) fclose(f);
+  if (*g->pids) sweep(g->pids);
+  if (*g->memory) sweep(g->memory);
+}
+
+static void name(char *path, const char *dir, pid_t spawner, uint64_t box) {
+  snprintf(path, BX_CGROUP_PATH + 64, "%s/boxd-%d-%lu", dir, (int)spawner,
+           (unsigned long)box);
+}
+
+static int limit(const bx_cgroups *g, const char *dir, uint64_t box,
+                 const char *file, uint64_t value) {
+  char path[BX_CGROUP_PATH + 64], number[24];
+  name(path, dir, getppid(), box);
+  if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
+  snprintf(number, sizeof number, "%lu", (unsigned long)value);
+  int err = value ? put(path, file, number) : 0;
+  /* no way round by swapping, where the kernel counts that */
+  if (!err && value && dir == g->memory) {
+    if (g->unified) put(path, "memory.swap.max", "0");
+    put(path, "memory.oom.group", "0");
+  }
+  return err ? err : put(path, "cgroup.procs", "0");
+}
+
+int bx_cgroup_join(const bx_cgroups *g, uint64_t box, uint32_t processes,
+                   uint64_t memory) {
+  int err = 0;
+  if (*g->pids) err = limit(g, g->pids, box, "pids.max", processes + 1u);
+  if (!err && memory && *g->memory)
+    err = limit(g, g->memory, box,
+                g->unified ? "memory.max" : "memory.limit_in_bytes", memory);
+  return err;
+}
+
+void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box) {
+  char path[BX_CGROUP_PATH + 64];
+  if (*g->pids) {
+    name(path, g->pids, spawner, box);
+    rmdir(path);
+  }
+  if (*g->memory) {
+    name(path, g->memory, spawner, box);
+    rmdir(path);
+  }
+}

@@ -1,0 +1,34 @@
+/*
+** cgroup: limits of a box's processes and memory, where this machine lets the
+** spawner make control groups: as root, with version 1 or 2. A box's group is
+** named by the spawner's pid and the box's number, so that what a killed
+** spawner left can be told and removed.
+*/
+#ifndef BX_CGROUP_H
+#define BX_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BX_CGROUP_PATH 160
+
+typedef struct bx_cgroups {
+  char pids[BX_CGROUP_PATH];   /* where groups are made; "": not enforced */
+  char memory[BX_CGROUP_PATH]; /* the same folder as pids in version 2 */
+  bool unified;                /* version 2 */
+} bx_cgroups;
+
+/* Finds what can be used, and removes groups of spawners that are gone. */
+void bx_cgroup_find(bx_cgroups *g);
+
+/* Makes the groups of a box and moves the calling process into them: its
+** children are born there. 0 or an errno. */
+int bx_cgroup_join(const bx_cgroups *g, uint64_t box, uint32_t processes,
+                   uint64_t memory);
+
+/* Removes the groups of a box of this spawner, all of whose processes are
+** dead. */
+void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box);
+
+#endif
