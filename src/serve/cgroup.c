@@ -90,15 +90,14 @@ void bx_cgroup_find(bx_cgroups *g) {
   if (*g->memory) sweep(g->memory);
 }
 
-static void name(char *path, const char *dir, pid_t spawner, uint64_t box) {
-  snprintf(path, BX_CGROUP_PATH + 64, "%s/boxd-%d-%lu", dir, (int)spawner,
-           (unsigned long)box);
+static void name(char group[64], pid_t spawner, uint64_t box) {
+  snprintf(group, 64, "boxd-%d-%lu", (int)spawner, (unsigned long)box);
 }
 
-static int limit(const bx_cgroups *g, const char *dir, uint64_t box,
+static int limit(const bx_cgroups *g, const char *dir, const char *group,
                  const char *file, uint64_t value) {
   char path[BX_CGROUP_PATH + 64], number[24];
-  name(path, dir, getppid(), box);
+  snprintf(path, sizeof path, "%s/%s", dir, group);
   if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
   snprintf(number, sizeof number, "%lu", (unsigned long)value);
   int err = value ? put(path, file, number) : 0;
@@ -110,24 +109,25 @@ static int limit(const bx_cgroups *g, const char *dir, uint64_t box,
   return err ? err : put(path, "cgroup.procs", "0");
 }
 
-int bx_cgroup_join(const bx_cgroups *g, uint64_t box, uint32_t processes,
-                   uint64_t memory) {
+int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
+                   uint32_t processes, uint64_t memory) {
+  char group[64];
   int err = 0;
-  if (*g->pids) err = limit(g, g->pids, box, "pids.max", processes + 1u);
+  name(group, spawner, box);
+  if (*g->pids) /* one more: the box's first process */
+    err = limit(g, g->pids, group, "pids.max", processes + 1u);
   if (!err && memory && *g->memory)
-    err = limit(g, g->memory, box,
+    err = limit(g, g->memory, group,
                 g->unified ? "memory.max" : "memory.limit_in_bytes", memory);
   return err;
 }
 
 void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box) {
-  char path[BX_CGROUP_PATH + 64];
-  if (*g->pids) {
-    name(path, g->pids, spawner, box);
-    rmdir(path);
-  }
-  if (*g->memory) {
-    name(path, g->memory, spawner, box);
-    rmdir(path);
+  char path[BX_CGROUP_PATH + 128], group[64];
+  name(group, spawner, box);
+  for (int i = 0; i < 2; i++) {
+    const char *dir = i ? g->memory : g->pids;
+    snprintf(path, sizeof path, "%s/%s", dir, group);
+    if (*dir) rmdir(path);
   }
 }

@@ -24,8 +24,8 @@ void bx_cgroup_find(bx_cgroups *g);
 
 /* Makes the groups of a box and moves the calling process into them: its
 ** children are born there. 0 or an errno. */
-int bx_cgroup_join(const bx_cgroups *g, uint64_t box, uint32_t processes,
-                   uint64_t memory);
+int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
+                   uint32_t processes, uint64_t memory);
 
 /* Removes the groups of a box of this spawner, all of whose processes are
 ** dead. */

@@ -171,6 +171,7 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e) {
     return errno;
   }
   umask(022);
+  bx_cgroup_find(&h->cgroups);
   if (!err) err = read_top(h, e);
   if (!err) err = make_base(h, e);
   if (!err && h->privileged) err = idmap_lowers(h, e);

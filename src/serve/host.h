@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "spawn.h"
 
 #define BX_FOLDERS_MAX 16
@@ -44,6 +45,7 @@ typedef struct bx_host {
   unsigned nfolders;
   bx_symlink links[BX_FOLDERS_MAX];
   unsigned nlinks;
+  bx_cgroups cgroups;
   struct rlimit nofile; /* as the service had it: what boxes get */
 } bx_host;
 

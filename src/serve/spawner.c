@@ -147,6 +147,8 @@ static _Noreturn void end(bx_hub *hub) {
     if (b->init) kill(b->init, SIGKILL);
   for (bx_job *j = hub->jobs; j; j = j->next) kill(j->pid, SIGKILL);
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
+  for (bx_box *b = hub->boxes; b; b = b->next)
+    bx_cgroup_remove(&hub->host.cgroups, getpid(), b->id);
   _exit(0);
 }
 
@@ -197,6 +199,17 @@ static void loop(bx_hub *hub) {
   }
 }
 
+static const char *limits(const bx_host *h) {
+  static char text[400];
+  snprintf(text, sizeof text, "processes: %s\nmemory: %s\ndisk: not limited\n",
+           *h->cgroups.pids ? "limited for each box (control group)"
+                            : "limited for each user id of a box (rlimit)",
+           *h->cgroups.memory
+               ? "limited for each box (control group)"
+               : "not limited (needs root and control groups)");
+  return text;
+}
+
 _Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o) {
   static bx_hub hub;
   pid_t service = getppid();
@@ -211,6 +224,7 @@ _Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o) {
   raise_files();
   forget_service();
   if (hub.setup_err) bx_msg_fail_with(&ready, hub.setup_err, &hub.setup);
+  ready.s[1] = bx_bytes_str(hub.setup_err ? NULL : limits(&hub.host));
   bx_hub_say(&hub, &ready);
   loop(&hub);
   _exit(0);

@@ -103,7 +103,8 @@ void bx_hub_bury(bx_hub *hub, bx_box *box) {
     }
     drop_entry(&box->entries);
   }
-  kill_box(&(bx_box){.mounts = box->mounts});
+  kill_box(box);
+  bx_cgroup_remove(&hub->host.cgroups, getpid(), box->id);
   if (box->kill_id) {
     bx_msg m = {.type = BX_M_REPLY, .id = box->kill_id};
     bx_hub_say(hub, &m);
