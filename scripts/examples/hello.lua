@@ -1,25 +1,29 @@
 -- A first provisioning script: make a box, use it, take it away.
 --   boxdlua --local scripts/examples/hello.lua
 
-local compute <close> = boxd.Compute {}
+local c <close> = boxd.Compute {}
 
--- `temporary`: the box is destroyed at the end, also when something fails.
-local box <close> = compute.box:temporary { name = "hello" }
+local box = c.box:create("hello")
+-- Taken away at the end, also when something below fails.
+local _box <close> = setmetatable({}, { __close = function()
+  box:destroy()
+  print("destroyed: " .. box.name .. " is " .. box.status)
+end })
 box:wait_until_ready()
-print(box)
+print("created: " .. tostring(box))
 
--- Output as it comes, line by line.
-local count <close> = box:sh("for i in 1 2 3; do echo line $i; sleep 0.2; done",
+-- Output arrives as it is written, line by line.
+local count <close> = box:sh("for i in 1 2 3; do echo line $i; sleep 0.3; done",
   { stream = true })
 for line in count:lines() do
-  print("box says: " .. line)
+  print("live: " .. line)
 end
 print("exit code: " .. count:wait())
 
 -- Files are bytes, both ways.
 box:write_file("made by a script\n", "/root/note.txt")
-print("read back: " .. box:read_file("/root/note.txt"))
+io.write("read back: ", box:read_file "/root/note.txt")
 
 -- A command that fails is a result, not an error.
 local result = box:exec("ls", "/no/such/folder")
-print("ls: exit code " .. result.exit_code .. ", stderr: " .. result.stderr)
+io.write("ls failed: exit code ", result.exit_code, ", ", result.stderr)

@@ -19,8 +19,8 @@ local CHUNK = 1 << 20
 
 local files = {}
 
-local function refuse(path, message, errno)
-  fail(CODES[errno] or "INTERNAL", "%s: %s", path, message)
+local function refuse(message, errno)
+  fail(CODES[errno] or "INTERNAL", "%s", message)
 end
 
 local function locate(service, request)
@@ -33,7 +33,7 @@ end
 local function write(service, handle, path, next_part)
   local spawner = service.spawner
   local fd, temporary, final = spawner:file(handle, "begin", path)
-  if not fd then refuse(path, temporary, final) end
+  if not fd then refuse(temporary, final) end
   local whole = false
   local _undo <close> = setmetatable({}, { __close = function()
     fd:close()
@@ -42,11 +42,11 @@ local function write(service, handle, path, next_part)
   local written = 0
   for part in next_part do
     local ok, message, errno = fd:write(part)
-    if not ok then refuse(path, message, errno) end
+    if not ok then refuse(message, errno) end
     written = written + #part
   end
   local ok, message, errno = spawner:file(handle, "commit", temporary, final)
-  if not ok then refuse(path, message, errno) end
+  if not ok then refuse(message, errno) end
   whole = true
   return { bytes_written = written }
 end
@@ -84,7 +84,7 @@ local function read(fd, path, n)
   local parts, left = {}, n
   while left > 0 do
     local part, message, errno = fd:read(left)
-    if message then refuse(path, message, errno) end
+    if message then refuse(message, errno) end
     if not part then break end
     parts[#parts + 1] = part
     left = left - #part
@@ -96,7 +96,7 @@ end
 local function open(service, request)
   local handle, path = locate(service, request)
   local fd, size, errno = service.spawner:file(handle, "read", path)
-  if not fd then refuse(path, size, errno) end
+  if not fd then refuse(size, errno) end
   return fd, size
 end
 
