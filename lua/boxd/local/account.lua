@@ -41,7 +41,7 @@ end
 -- API keys are kept as hashes.
 
 function account:create_key(name, expires_in)
-  local secret = "bxk_" .. crypto.base64url(crypto.random(24))
+  local secret = random_id("bxk_", 24)
   local now = os.time()
   local record = {
     id = random_id("key-", 6), name = name, created_at = now,
