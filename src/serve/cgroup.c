@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,17 +30,15 @@ static bool has(const char *dir, const char *file, const char *word) {
   return strstr(text, word) != NULL;
 }
 
-/* "boxd-PID-BOX": removes those whose spawner is gone. */
+/* Removes groups of boxes in which nothing lives: what killed spawners left.
+   A living one's fail with EBUSY, but in the instant between being made and
+   joined, which is why limit() tries twice. */
 static void sweep(const char *dir) {
   DIR *d = opendir(dir);
   if (!d) return;
-  for (struct dirent *n; (n = readdir(d));) {
-    int pid;
-    unsigned long box;
-    if (sscanf(n->d_name, "boxd-%d-%lu", &pid, &box) == 2 &&
-        kill(pid, 0) < 0 && errno == ESRCH)
+  for (struct dirent *n; (n = readdir(d));)
+    if (strncmp(n->d_name, "boxd-", 5) == 0)
       unlinkat(dirfd(d), n->d_name, AT_REMOVEDIR);
-  }
   closedir(d);
 }
 
@@ -94,19 +90,25 @@ static void name(char group[64], pid_t spawner, uint64_t box) {
   snprintf(group, 64, "boxd-%d-%lu", (int)spawner, (unsigned long)box);
 }
 
-static int limit(const bx_cgroups *g, const char *dir, const char *group,
-                 const char *file, uint64_t value) {
-  char path[BX_CGROUP_PATH + 64], number[24];
-  snprintf(path, sizeof path, "%s/%s", dir, group);
+static int limit_once(const bx_cgroups *g, const char *dir, const char *path,
+                      const char *file, uint64_t value) {
+  char number[24];
   if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
   snprintf(number, sizeof number, "%lu", (unsigned long)value);
   int err = value ? put(path, file, number) : 0;
   /* no way round by swapping, where the kernel counts that */
-  if (!err && value && dir == g->memory) {
-    if (g->unified) put(path, "memory.swap.max", "0");
-    put(path, "memory.oom.group", "0");
-  }
+  if (!err && dir == g->memory && g->unified) put(path, "memory.swap.max", "0");
   return err ? err : put(path, "cgroup.procs", "0");
+}
+
+static int limit(const bx_cgroups *g, const char *dir, const char *group,
+                 const char *file, uint64_t value) {
+  char path[BX_CGROUP_PATH + 64];
+  snprintf(path, sizeof path, "%s/%s", dir, group);
+  int err = limit_once(g, dir, path, file, value);
+  if (err == ENOENT || err == ENODEV)
+    err = limit_once(g, dir, path, file, value);
+  return err;
 }
 
 int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,

@@ -1,8 +1,8 @@
 /*
 ** cgroup: limits of a box's processes and memory, where this machine lets the
 ** spawner make control groups: as root, with version 1 or 2. A box's group is
-** named by the spawner's pid and the box's number, so that what a killed
-** spawner left can be told and removed.
+** named by the spawner's pid and the box's number; the next spawner removes
+** what a killed one left.
 */
 #ifndef BX_CGROUP_H
 #define BX_CGROUP_H
@@ -19,7 +19,7 @@ typedef struct bx_cgroups {
   bool unified;                /* version 2 */
 } bx_cgroups;
 
-/* Finds what can be used, and removes groups of spawners that are gone. */
+/* Finds what can be used, and removes groups in which nothing lives. */
 void bx_cgroup_find(bx_cgroups *g);
 
 /* Makes the groups of a box and moves the calling process into them: its

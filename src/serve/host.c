@@ -164,7 +164,8 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e) {
   if (!err) err = bx_path(h->base, "%s/run", h->state);
   if (!err) err = bx_path(h->layer, "%s/layer", h->state);
   if (err) return bx_error_errno(e, BX_INVALID_ARGUMENT, err, "state"), err;
-  h->privileged = geteuid() == 0 && unshare(CLONE_NEWNS) == 0;
+  h->privileged = geteuid() == 0 && bx_userns_is_first() &&
+                  unshare(CLONE_NEWNS) == 0;
   if (!h->privileged && (err = bx_userns_enter(h, e)) != 0) return err;
   if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
     bx_error_errno(e, BX_BOXD, errno, "cannot make mounts private");

@@ -64,7 +64,9 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
 ** root is the spawner's box_id. 0 or an errno. */
 int bx_host_map_ids(const bx_host *h, pid_t pid);
 
-/* The part of user namespaces; see userns.c. */
+/* The part of user namespaces; see userns.c. Whether the caller is in the
+** first one: root elsewhere has the rights of an ordinary user only. */
+bool bx_userns_is_first(void);
 int bx_userns_enter(bx_host *h, bx_error *e);
 int bx_userns_write(pid_t pid, const char *file, const char *text);
 /* A descriptor of a user namespace with boxes' ids, or -1. */

@@ -14,7 +14,7 @@
 
 typedef struct bx_probe_line {
   const char *name; /* "user namespaces", "overlay", "idmapped mounts",
-                       "user ids", "processes limit", "memory limit",
+                       "proc", "user ids", "processes limit", "memory limit",
                        "disk limit", "/dev/net/tun", "pasta" */
   bool ok;
   bool needed;    /* without it no box can be made */

@@ -25,6 +25,15 @@ int bx_userns_write(pid_t pid, const char *file, const char *text) {
   return err;
 }
 
+bool bx_userns_is_first(void) {
+  unsigned long inside = 1, outside = 1, count = 0;
+  FILE *f = fopen("/proc/self/uid_map", "re");
+  if (!f) return false;
+  int n = fscanf(f, "%lu %lu %lu", &inside, &outside, &count);
+  fclose(f);
+  return n == 3 && inside == 0 && outside == 0 && count >= UINT32_MAX;
+}
+
 int bx_host_map_ids(const bx_host *h, pid_t pid) {
   char map[64];
   snprintf(map, sizeof map, "0 %u %u\n", h->box_id, h->id_count);
