@@ -19,6 +19,11 @@ int bx_path(char *buf, const char *fmt, ...) {
   return n < 0 || n >= BX_PATH_MAX ? ENAMETOOLONG : 0;
 }
 
+uint32_t bx_host_id(const bx_host *h, uint32_t id) {
+  /* inside a user namespace the machine's owners all look like nobody */
+  return !h->privileged || id >= h->id_count ? h->box_id : h->box_id + id;
+}
+
 /* Top-level folders that hold the system itself. What else is at the top is
    somebody's data. */
 static bool of_the_system(const char *name) {
@@ -117,14 +122,18 @@ failed:;
 
 int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
                     const char *work, const char *at) {
-  char lower[BX_PATH_MAX], layer[BX_PATH_MAX] = "", data[4096];
+  char lower[BX_PATH_MAX], layer[BX_PATH_MAX] = "", under[BX_PATH_MAX] = "";
+  char data[4096];
   int err = h->idmapped ? bx_path(lower, "%s/lower/%s", h->base, f->name)
                         : bx_path(lower, "/%s", f->name);
   if (!err && f->layered) err = bx_path(layer, "%s/%s:", h->layer, f->name);
+  if (!err && *h->under)
+    err = bx_path(under, "%s/%s%s", h->under, f->name, f->copied ? "" : ":");
+  if (f->copied) *lower = '\0';
   if (err) return err;
-  int n = snprintf(data, sizeof data, "lowerdir=%s%s,upperdir=%s,workdir=%s%s",
-                   layer, lower, upper, work,
-                   h->privileged ? "" : ",userxattr");
+  int n = snprintf(data, sizeof data,
+                   "lowerdir=%s%s%s,upperdir=%s,workdir=%s%s", layer, under,
+                   lower, upper, work, h->privileged ? "" : ",userxattr");
   if (n < 0 || (size_t)n >= sizeof data) return ENAMETOOLONG;
   unsigned long flags = MS_NODEV | MS_NOSUID;
   return mount("overlay", at, "overlay", flags, data) < 0 ? errno : 0;
@@ -150,7 +159,8 @@ static int try_overlay(const bx_host *h, bx_error *e) {
   return err;
 }
 
-int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e) {
+int bx_host_setup(bx_host *h, const bx_spawner_options *o,
+                  void (*tell)(const char *text), bx_error *e) {
   int err = 0;
   *h = (bx_host){.box_id = o->id_base ? o->id_base : 100000,
                  .id_count = 65536};
@@ -176,6 +186,7 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e) {
   if (!err) err = read_top(h, e);
   if (!err) err = make_base(h, e);
   if (!err && h->privileged) err = idmap_lowers(h, e);
+  if (!err && !h->idmapped) err = bx_base_build(h, tell, e);
   if (!err) err = bx_layer_build(h, o->hidden, e);
   return err ? err : try_overlay(h, e);
 }

@@ -27,6 +27,7 @@
 typedef struct bx_folder {
   char name[32]; /* "usr": a top-level folder, shown copy-on-write */
   bool layered;  /* the layer has something for it */
+  bool copied;   /* the base has all of it: the machine's own is left out */
 } bx_folder;
 
 typedef struct bx_symlink {
@@ -41,6 +42,7 @@ typedef struct bx_host {
   char state[BX_PATH_MAX]; /* the service's folder */
   char base[BX_PATH_MAX];  /* STATE/run: our tmpfs: lower/NAME, root */
   char layer[BX_PATH_MAX]; /* STATE/layer/NAME */
+  char under[BX_PATH_MAX]; /* STATE/base/NAME, or "" where not needed */
   bx_folder folders[BX_FOLDERS_MAX];
   unsigned nfolders;
   bx_symlink links[BX_FOLDERS_MAX];
@@ -49,8 +51,14 @@ typedef struct bx_host {
   struct rlimit nofile; /* as the service had it: what boxes get */
 } bx_host;
 
-/* Prepares all of it; 0, or an errno with `e` saying what is missing. */
-int bx_host_setup(bx_host *h, const bx_spawner_options *o, bx_error *e);
+/* Prepares all of it; 0, or an errno with `e` saying what is missing. `tell`
+** gets a line for the user when it will take seconds. */
+int bx_host_setup(bx_host *h, const bx_spawner_options *o,
+                  void (*tell)(const char *text), bx_error *e);
+
+/* The spawner's number for a box's user or group `id`; its root's for those
+** that boxes do not have. */
+uint32_t bx_host_id(const bx_host *h, uint32_t id);
 
 /* Mounts one folder of a box: 0 or an errno. */
 int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
@@ -59,6 +67,13 @@ int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
 /* Builds STATE/layer afresh: what boxes see in place of this machine's own
 ** secrets and records. `hidden`: further absolute paths, NULL-terminated. */
 int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
+
+/* Whether what is at this absolute path is not hidden for being a record of
+** this machine (those under /var). */
+bool bx_layer_shows(const char *path);
+
+/* Builds STATE/base if it is not there or not of today: see base.c. */
+int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 
 /* Writes the id maps of a child that has just made its user namespace: boxes'
 ** root is the spawner's box_id. 0 or an errno. */

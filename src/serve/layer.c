@@ -54,11 +54,6 @@ static const struct {
      {"apt", "debconf", "dictionaries-common", "fontconfig", "ldconfig", "man"}},
 };
 
-static uid_t box_uid(const bx_host *h, uid_t id) {
-  if (!h->idmapped || id >= h->id_count) return h->box_id;
-  return h->box_id + id;
-}
-
 /* Layer path of an absolute path; EXDEV if no box sees what is there. */
 static int layer_path(bx_host *h, char *buf, const char *path) {
   size_t n = strcspn(path + 1, "/");
@@ -88,7 +83,7 @@ static int make_parents(bx_host *h, const char *path) {
       return errno;
     }
     if (lstat(part, &st) < 0) st = (struct stat){.st_mode = 0755};
-    if (chown(at, box_uid(h, st.st_uid), box_uid(h, st.st_gid)) < 0 ||
+    if (chown(at, bx_host_id(h, st.st_uid), bx_host_id(h, st.st_gid)) < 0 ||
         chmod(at, st.st_mode & 07777) < 0)
       return errno;
   }
@@ -100,7 +95,7 @@ static int hide_folder(const bx_host *h, const char *at,
   const char *opaque = h->privileged ? "trusted.overlay.opaque"
                                      : "user.overlay.opaque";
   if (mkdir(at, 0755) < 0 && errno != EEXIST) return errno;
-  if (chown(at, box_uid(h, st->st_uid), box_uid(h, st->st_gid)) < 0 ||
+  if (chown(at, bx_host_id(h, st->st_uid), bx_host_id(h, st->st_gid)) < 0 ||
       chmod(at, st->st_mode & 07777) < 0 || setxattr(at, opaque, "y", 1, 0) < 0)
     return errno;
   return 0;
@@ -123,6 +118,16 @@ static bool in_list(const char *const *list, size_t max, const char *name) {
   for (size_t i = 0; i < max && list[i]; i++)
     if (strcmp(list[i], name) == 0) return true;
   return false;
+}
+
+bool bx_layer_shows(const char *path) {
+  for (size_t i = 0; i < sizeof books / sizeof *books; i++) {
+    size_t n = strlen(books[i].dir);
+    if (strncmp(path, books[i].dir, n) == 0 && path[n] == '/' &&
+        !strchr(path + n + 1, '/') && !in_list(books[i].keep, 24, path + n + 1))
+      return false;
+  }
+  return true;
 }
 
 /* Package records keep their names and places in folders like /var/log and
@@ -176,7 +181,7 @@ static int put(bx_host *h, const char *path, const char *text, mode_t mode,
   if (fd < 0) return errno;
   size_t n = strlen(text);
   if (write(fd, text, n) != (ssize_t)n ||
-      fchown(fd, box_uid(h, 0), box_uid(h, gid)) < 0 || fchmod(fd, mode) < 0)
+      fchown(fd, bx_host_id(h, 0), bx_host_id(h, gid)) < 0 || fchmod(fd, mode) < 0)
     err = errno ? errno : EIO;
   close(fd);
   return err;
@@ -228,7 +233,7 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e) {
     err = bx_path(path, "%s/%s", h->layer, h->folders[i].name);
     if (err) break;
     if (mkdir(path, 0755) < 0 ||
-        chown(path, box_uid(h, 0), box_uid(h, 0)) < 0)
+        chown(path, bx_host_id(h, 0), bx_host_id(h, 0)) < 0)
       err = errno;
   }
   for (size_t i = 0; i < sizeof books / sizeof *books && !err; i++)

@@ -75,7 +75,9 @@ static void fill_event(bx_spawn_event *ev, bx_msg *m) {
     ev->kind = BX_SPAWN_BOX_GONE;
     return;
   }
-  ev->kind = m->type == BX_M_READY ? BX_SPAWN_READY : BX_SPAWN_REPLY;
+  ev->kind = m->type == BX_M_READY  ? BX_SPAWN_READY
+             : m->type == BX_M_NOTE ? BX_SPAWN_NOTE
+                                    : BX_SPAWN_REPLY;
   ev->err = (int)m->n[0];
   ev->pid = (pid_t)m->n[2];
   ev->value = (uint64_t)m->n[3];

@@ -45,7 +45,8 @@ typedef struct bx_spawner_options {
   uint32_t id_base;
 } bx_spawner_options;
 
-/* Forks the spawner and returns at once; BX_SPAWN_READY is its first event,
+/* Forks the spawner and returns at once; BX_SPAWN_READY is its first event
+** (but for a BX_SPAWN_NOTE),
 ** and requests may be made before. NULL: `e` is filled. Call it before any
 ** thread exists. */
 bx_spawner *bx_spawner_start(const bx_spawner_options *o, bx_error *e);
@@ -75,6 +76,8 @@ typedef enum bx_spawn_kind {
                         nobody asked: everything in it is dead. Comes after
                         the BX_SPAWN_EXIT (killed) of its commands; calls on
                         the handle now fail */
+  BX_SPAWN_NOTE,     /* text: a line the user should see, as that the first
+                        start copies files for some seconds; before READY */
   BX_SPAWN_LOST      /* the spawner itself died; all boxes are dead, no more
                         events come, every request fails. bx_spawner_stop it */
 } bx_spawn_kind;

@@ -30,6 +30,7 @@ typedef enum bx_message {
   BX_M_REPLY, /* n0 errno, n1 class, n2 pid, n3 value; s0 message, s1 text */
   BX_M_EXIT,  /* n0 status */
   BX_M_GONE,
+  BX_M_NOTE,  /* s1 text */
   BX_M_FORGET /* box to spawner: nothing of this command lives any more */
 } bx_message;
 

@@ -73,26 +73,34 @@ static void raise_files(void) {
 }
 
 /* Alone with its link: no descriptor, terminal or signal of the service. */
-static void settle(bx_hub *hub, int sock, pid_t service) {
-  sigset_t mask;
+static void settle(bx_hub *h, int sock, pid_t service) {
+  sigset_t none;
   prctl(PR_SET_NAME, "boxd-spawner");
   int high = fcntl(sock, F_DUPFD_CLOEXEC, 16);
   int null = open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; fd++) dup2(null, fd);
   dup3(high, LINK_FD, O_CLOEXEC);
   close_range(LINK_FD + 1, ~0u, 0);
-  bx_link_open(&hub->service, LINK_FD);
+  bx_link_open(&h->service, LINK_FD);
   setsid();
   struct sigaction normal = {.sa_handler = SIG_DFL};
   for (int s = 1; s < 65; s++)
     if (s != SIGKILL && s != SIGSTOP) sigaction(s, &normal, NULL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != service || chdir("/") < 0) _exit(1);
+}
+
+/* Until here SIGTERM ends the process at once: there is nothing to end yet. */
+static void watch_signals(bx_hub *h) {
+  sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGCHLD);
   sigaddset(&mask, SIGTERM);
   sigprocmask(SIG_SETMASK, &mask, NULL);
-  hub->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (hub->signals < 0 || getppid() != service || chdir("/") < 0) _exit(1);
+  h->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (h->signals < 0) _exit(1);
 }
 
 /* ---- the loop ------------------------------------------------------------ */
@@ -210,21 +218,30 @@ static const char *limits(const bx_host *h) {
   return text;
 }
 
+static bx_hub hub; /* for note */
+
+static void note(const char *text) {
+  bx_msg m = {.type = BX_M_NOTE};
+  m.s[1] = bx_bytes_of(text, strlen(text));
+  bx_hub_say(&hub, &m);
+}
+
 _Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o) {
-  static bx_hub hub;
   pid_t service = getppid();
   struct rlimit nofile;
   getrlimit(RLIMIT_NOFILE, &nofile);
   settle(&hub, sock, service);
   bx_msg ready = {.type = BX_M_READY};
-  hub.setup_err = bx_host_setup(&hub.host, o, &hub.setup);
+  hub.setup_err = bx_host_setup(&hub.host, o, note, &hub.setup);
+  watch_signals(&hub);
   hub.host.nofile = nofile;
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* new credentials cleared it */
   if (getppid() != service) end(&hub);
   raise_files();
   forget_service();
   if (hub.setup_err) bx_msg_fail_with(&ready, hub.setup_err, &hub.setup);
-  ready.s[1] = bx_bytes_str(hub.setup_err ? NULL : limits(&hub.host));
+  const char *text = hub.setup_err ? "" : limits(&hub.host);
+  ready.s[1] = bx_bytes_of(text, strlen(text));
   bx_hub_say(&hub, &ready);
   loop(&hub);
   _exit(0);

@@ -1,0 +1,198 @@
+/*
+** The base: where boxes cannot be shown the machine's files under their own
+** ids (host.h, idmapped), the kernel refuses to change those files in a box,
+** as their owner is not one of the box's. What a box can own is built once in
+** the state folder and laid over the machine's: the folders of /usr and /opt,
+** so that files in them can be made, replaced and deleted, and copies of /etc
+** and /var as far as this user may read them, in place of the machine's. It is built anew when the
+** machine's packages have changed.
+*/
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "tree.h"
+
+/* Deeper than any package goes, and within the open files of any user. */
+#define DEPTH_MAX 100
+
+typedef struct building {
+  const bx_host *host;
+  bool files; /* copies, not only folders */
+  dev_t dev;
+  char path[BX_PATH_MAX];
+} building;
+
+static int grow(building *b, int from, int to, int depth);
+
+static int give(const bx_host *h, int at, const char *name,
+                const struct stat *st) {
+  return fchownat(at, name, bx_host_id(h, st->st_uid),
+                  bx_host_id(h, st->st_gid), AT_SYMLINK_NOFOLLOW) < 0
+             ? errno
+             : 0;
+}
+
+static int add_folder(building *b, int from, int to, const char *name,
+                      const struct stat *st, int depth) {
+  int err = 0;
+  if (mkdirat(to, name, 0700) < 0) return errno;
+  int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (out < 0) err = errno;
+  /* what this user cannot read stays empty, and so does what is hidden */
+  bool enter = in >= 0 && st->st_dev == b->dev && depth < DEPTH_MAX &&
+               bx_layer_shows(b->path);
+  if (!err && enter) {
+    err = grow(b, in, out, depth);
+    in = -1;
+  }
+  if (in >= 0) close(in);
+  if (!err) err = give(b->host, to, name, st);
+  if (!err && fchmod(out, st->st_mode & 07777) < 0) err = errno;
+  if (out >= 0) close(out);
+  return err;
+}
+
+static int add_file(const bx_host *h, int from, int to, const char *name) {
+  struct stat st;
+  ssize_t n = 1;
+  int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (in < 0) return 0; /* not this user's to read */
+  int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  int err = out < 0 || fstat(in, &st) < 0 ? errno : 0;
+  while (!err && n > 0) {
+    n = sendfile(out, in, NULL, 1 << 20);
+    if (n < 0) err = errno;
+  }
+  if (!err) {
+    struct timespec times[2] = {st.st_atim, st.st_mtim};
+    err = give(h, to, name, &st);
+    if (!err && (fchmod(out, st.st_mode & 0777) < 0 || futimens(out, times) < 0))
+      err = errno;
+  }
+  close(in);
+  if (out >= 0) close(out);
+  return err;
+}
+
+static int add_link(const bx_host *h, int from, int to, const char *name,
+                    const struct stat *st) {
+  char target[BX_PATH_MAX];
+  ssize_t n = readlinkat(from, name, target, sizeof target - 1);
+  if (n < 0) return errno;
+  target[n] = '\0';
+  return symlinkat(target, to, name) < 0 ? errno : give(h, to, name, st);
+}
+
+static int add_entry(building *b, int from, int to, const char *name,
+                     int depth) {
+  struct stat st;
+  if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return 0;
+  if (S_ISDIR(st.st_mode)) return add_folder(b, from, to, name, &st, depth + 1);
+  if (!b->files) return 0;
+  if (S_ISREG(st.st_mode)) return add_file(b->host, from, to, name);
+  return S_ISLNK(st.st_mode) ? add_link(b->host, from, to, name, &st) : 0;
+}
+
+/* Closes `from`. */
+static int grow(building *b, int from, int to, int depth) {
+  size_t len = strlen(b->path);
+  int err = 0;
+  DIR *d = fdopendir(from);
+  if (!d) {
+    err = errno;
+    close(from);
+    return err;
+  }
+  for (struct dirent *n; !err && (n = readdir(d));) {
+    if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0) continue;
+    size_t room = sizeof b->path - len;
+    if ((size_t)snprintf(b->path + len, room, "/%s", n->d_name) >= room)
+      err = ENAMETOOLONG;
+    else
+      err = add_entry(b, from, to, n->d_name, depth);
+  }
+  b->path[len] = '\0';
+  closedir(d);
+  return err;
+}
+
+static int build(const bx_host *h, const char *to) {
+  int err = mkdir(to, 0711) < 0 ? errno : 0;
+  int out = err ? -1 : open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (!err && out < 0) err = errno;
+  for (unsigned i = 0; i < h->nfolders && !err; i++) {
+    const char *name = h->folders[i].name;
+    building b = {.host = h};
+    struct stat st;
+    b.files = h->folders[i].copied;
+    snprintf(b.path, sizeof b.path, "/%s", name);
+    if (stat(b.path, &st) < 0) continue;
+    b.dev = st.st_dev;
+    int top = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err = top < 0 ? errno : add_folder(&b, top, out, name, &st, 0);
+    if (top >= 0) close(top);
+  }
+  if (out >= 0) close(out);
+  return err;
+}
+
+/* ---- once ---------------------------------------------------------------- */
+
+static void make_stamp(const bx_host *h, char *text, size_t size) {
+  struct stat st = {0};
+  if (stat("/var/lib/dpkg/status", &st) < 0) stat("/usr", &st);
+  snprintf(text, size, "2 %u %u %ld.%09ld %ld\n", h->box_id, h->id_count,
+           (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long)st.st_size);
+}
+
+static bool is_current(const char *file, const char *stamp) {
+  char old[128] = "";
+  int fd = open(file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  ssize_t n = read(fd, old, sizeof old - 1);
+  close(fd);
+  return n > 0 && strcmp(old, stamp) == 0;
+}
+
+static int write_stamp(const char *file, const char *stamp) {
+  int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return errno;
+  size_t n = strlen(stamp);
+  int err = write(fd, stamp, n) == (ssize_t)n ? 0 : EIO;
+  close(fd);
+  return err;
+}
+
+int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e) {
+  char fresh[BX_PATH_MAX], file[BX_PATH_MAX], stamp[128];
+  int err = bx_path(h->under, "%s/base", h->state);
+  if (!err) err = bx_path(fresh, "%s/base.new", h->state);
+  if (!err) err = bx_path(file, "%s/base.new/.stamp", h->state);
+  make_stamp(h, stamp, sizeof stamp);
+  for (unsigned i = 0; i < h->nfolders; i++)
+    h->folders[i].copied = strcmp(h->folders[i].name, "etc") == 0 ||
+                           strcmp(h->folders[i].name, "var") == 0;
+  char current[BX_PATH_MAX];
+  if (!err) err = bx_path(current, "%s/.stamp", h->under);
+  if (!err && is_current(current, stamp)) return 0;
+  if (!err)
+    tell("preparing local boxes for this user: copying /etc and /var, once, "
+         "in a few seconds");
+  if (!err && (err = bx_tree_remove(fresh)) == ENOENT) err = 0;
+  if (!err) err = build(h, fresh);
+  if (!err) err = write_stamp(file, stamp);
+  if (!err && (err = bx_tree_remove(h->under)) == ENOENT) err = 0;
+  if (!err && rename(fresh, h->under) < 0) err = errno;
+  if (err)
+    bx_error_set(e, BX_BOXD, "cannot prepare %s for boxes: %s", h->under,
+                 strerror(err));
+  return err;
+}
