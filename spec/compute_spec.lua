@@ -404,7 +404,7 @@ describe("a Compute", function()
         ended = true
       end,
     }
-    for _ in s.c:stream("StreamLogs", {}) do break end
+    for _ in s.c:stream("StreamLogs", {}) do break end -- luacheck: ignore 512
     local until_ = boxd.now() + 5
     while not ended and boxd.now() < until_ do boxd.sleep(0.005) end
     assert.is_true(ended)

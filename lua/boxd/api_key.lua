@@ -13,7 +13,7 @@ local service = {}
 -- seconds, 0 = never
 function service:create(opts)
   opts = check.options(1, "create", opts, { "name", "expires_in", "timeout" })
-  check.field("create", opts, "expires_in", "number")
+  check.integer("create", opts, "expires_in", 0)
   return call(compute_of(self), "CreateApiKey", {
     name = check.field("create", opts, "name", "string"),
     expires_in_secs = opts.expires_in,

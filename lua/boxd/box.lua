@@ -44,9 +44,17 @@ for name, row in pairs {
   end
 end
 
+-- Fields that GetVm leaves out when they are unset: an old value goes, then.
+local VANISHING = { "image", "public_ip", "restart_policy", "org",
+  "billing_org", "access_domain", "source", "source_info", "delete_after_cron",
+  "spec", "created_spec", "created_by", "created_by_name" }
+
 function methods:refresh(opts)
   opts = check.options(1, "refresh", opts, { "timeout" })
   local message = call(compute_of(self), "GetVm", { vm_id = self.id }, opts)
+  -- 0.1 tells the time to boot only when it answers create.
+  if message.boot_time_ms == 0 then message.boot_time_ms = self.boot_time_ms end
+  for _, name in ipairs(VANISHING) do self[name] = nil end
   resource.fields(message, NAMES, self)
   return self
 end
@@ -66,6 +74,10 @@ local PASSING = { ConnectionError = true, TimeoutError = true }
 local PASSING_EXEC = { ConnectionError = true, TimeoutError = true,
   InternalError = true, BoxdError = true }
 
+-- Only a call's own error passes: one without a method is not about the box,
+-- but ends our waiting (with_timeout around it, say).
+local function passes(e, classes) return classes[e.class] and e.method end
+
 -- One look: true, or false and why not yet. Raises what is for good.
 local function is_ready(box, left)
   local ok, e = pcall(methods.refresh, box, { timeout = left })
@@ -81,10 +93,9 @@ local function is_ready(box, left)
         ("its shell answers %q with exit code %d"):format("true", result.exit_code)
     end
     e = result
-    if PASSING_EXEC[e.class] and e.method then return false, e end
+    if passes(e, PASSING_EXEC) then return false, e end
   end
-  -- Without a method it is no call's: a with_timeout's, that is.
-  if PASSING[e.class] and e.method then return false, e end
+  if passes(e, PASSING) then return false, e end
   error(e, 0)
 end
 
@@ -164,6 +175,7 @@ end
 
 function methods:create_proxy(name, port, opts)
   check.string(1, "create_proxy", name)
+  port, opts = check.trailing(port, opts)
   port = port == nil and 0 or check_port(2, "create_proxy", port)
   opts = check.options(3, "create_proxy", opts, { "timeout" })
   local reply = call(compute_of(self), "CreateProxy",
@@ -174,6 +186,7 @@ end
 
 function methods:set_proxy_port(port, name, opts)
   check_port(1, "set_proxy_port", port)
+  name, opts = check.trailing(name, opts)
   name = check.opt_string(2, "set_proxy_port", name, "")
   opts = check.options(3, "set_proxy_port", opts, { "timeout" })
   call(compute_of(self), "SetProxyPort",
@@ -196,13 +209,11 @@ local function create_options(method, name, opts)
   local index = 2
   if type(name) == "table" then
     if opts ~= nil then check.fail(2, method, "no value", opts) end
-    name, opts, index = name.name, name, 1
+    name, opts, index = nil, name, 1
   end
+  check.opt_string(1, method, name)
   opts = check.options(index, method, opts,
     { "name", "image", "config", "timeout" })
-  if name ~= nil and type(name) ~= "string" then
-    check.fail(1, method, "string", name)
-  end
   return name or check.field(method, opts, "name", "string"), opts
 end
 
@@ -238,7 +249,13 @@ function service:get(id, opts)
   local ok, reply = pcall(call, compute, "GetVm", { vm_id = id }, opts)
   if ok then return new(compute, reply) end
   if reply.class ~= "NotFoundError" then error(reply, 0) end
-  return get_by_name(self, id, opts) or error(reply, 0)
+  local box = get_by_name(self, id, opts)
+  if box then return box end
+  if not reply.message:find(id, 1, true) then
+    reply.message = ("no box has the id or the name %s: %s"):format(
+      check.show(id), reply.message)
+  end
+  error(reply, 0)
 end
 
 -- The id of a Box, an id or a name.

@@ -40,11 +40,41 @@ function check.opt_string(index, method, v, default)
   return check.string(index, method, v)
 end
 
+-- An integer field of an options table, from `least` on, or absent.
+function check.integer(method, opts, name, least)
+  local v = opts[name]
+  if v ~= nil and (math.type(v) ~= "integer" or v < least) then
+    check.field(method, opts, name, "number")
+    check.invalid("%s: %s is an integer from %d on, not %s", method, name,
+      least, check.show(v))
+  end
+  return v
+end
+
 function check.opt_table(index, method, v)
   if v ~= nil and type(v) ~= "table" then
     check.fail(index, method, "table", v)
   end
   return v or {}
+end
+
+-- A value for a message: text quoted and short, else its type.
+function check.show(v)
+  if type(v) == "number" or type(v) == "boolean" then return tostring(v) end
+  if type(v) ~= "string" then return "a " .. typename(v) end
+  return ("%q"):format(#v > 40 and v:sub(1, 40) .. "..." or v)
+end
+
+-- For an optional argument before the options: both, wherever the options are.
+function check.trailing(v, opts)
+  if type(v) == "table" and opts == nil then return nil, v end
+  return v, opts
+end
+
+-- A method called with '.' instead of ':' has something else for its self.
+function check.self()
+  error("calling a method on a bad self (is there a '.' in place of its ':'?)",
+    script_level())
 end
 
 function check.invalid(fmt, ...)
@@ -88,7 +118,7 @@ function check.size(name, v)
   end
   if type(v) ~= "string" then
     check.invalid("%s: a size is text such as \"4G\" or an integer of bytes, "
-      .. "not a %s", name, typename(v))
+      .. "not %s", name, check.show(v))
   end
   return core.text.size(v)
 end

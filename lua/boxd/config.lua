@@ -1,4 +1,5 @@
--- boxd.BoxConfig and what becomes of a config in a request.
+-- boxd.BoxConfig and what becomes of a config in a request. Everything is
+-- checked here, so that errors name the fields as the script wrote them.
 
 local core = require "boxd.core"
 local check = require "boxd.check"
@@ -6,115 +7,139 @@ core.internal()
 
 local config = {}
 
-local FIELDS = { "vcpu", "memory", "disk", "env", "cmd", "restart_policy",
-  "lifecycle", "network", "volumes" }
-local LIFECYCLE = { "auto_suspend_timeout", "auto_destroy_timeout" }
-local NETWORK = { "ssh", "proxies" }
-local PROXY = { "name", "port" }
-local VOLUME = { "disk_id", "mount_path", "read_only" }
+-- A kind of value is a function(what, v) that returns what the request holds.
 
-local function sub_options(what, t, names)
-  if t == nil then return nil end
-  if type(t) ~= "table" then
-    check.invalid("%s: a table expected, not a %s", what, type(t))
-  end
-  core.text.options(t, what, names)
-  return t
+local function refuse(what, expected, v)
+  check.invalid("%s: %s expected, not %s", what, expected, check.show(v))
 end
 
--- Each entry of a list, checked for its names.
-local function entries(what, t, names)
-  if t == nil then return nil end
-  if type(t) ~= "table" then
-    check.invalid("%s: a list expected, not a %s", what, type(t))
+local function of_type(name, expected)
+  return function(what, v)
+    if type(v) ~= name then refuse(what, expected, v) end
+    return v
   end
-  local out = {}
-  for i, entry in ipairs(t) do
-    sub_options(("%s[%d]"):format(what, i), entry, names)
-    local copy = {}
-    for k, v in pairs(entry) do copy[k] = v end
-    out[i] = copy
-  end
-  return out
 end
 
-local function env_list(env)
-  if env == nil then return nil end
-  if type(env) ~= "table" then
-    check.invalid("config.env: a table expected, not a %s", type(env))
-  end
-  local out = {}
-  for key, value in pairs(env) do
-    if type(key) ~= "string" or not key:find("^[%a_][%w_]*$") then
-      check.invalid("config.env: '%s' is no name of a variable (letters, "
-        .. "digits and _, no digit first)", tostring(key))
+local text = of_type("string", "text")
+local switch = of_type("boolean", "true or false")
+local a_table = of_type("table", "a table")
+
+local function integer(most)
+  return function(what, v)
+    if math.type(v) ~= "integer" or v < 0 or v > most then
+      refuse(what, ("an integer from 0 to %d"):format(most), v)
     end
-    out[#out + 1] = { key = key, value = value }
+    return v
+  end
+end
+
+local count, port = integer(0xFFFFFFFF), integer(65535)
+
+-- Of a table with these fields: a row is { kind, name in the request }.
+local function record(rows)
+  local names = {}
+  for name in pairs(rows) do names[#names + 1] = name end
+  table.sort(names)
+  return function(what, v)
+    core.text.options(a_table(what, v), what, names)
+    local out = {}
+    for name, value in pairs(v) do
+      local row = rows[name]
+      out[row[2] or name] = row[1](what .. "." .. name, value)
+    end
+    for name, row in pairs(rows) do
+      if v[name] == nil then
+        if row.needed then check.invalid("%s.%s is missing", what, name) end
+        out[row[2] or name] = row.default
+      end
+    end
+    return out
+  end
+end
+
+local function list(kind)
+  return function(what, v)
+    if type(v) ~= "table" then refuse(what, "a list", v) end
+    local out, n = {}, 0
+    for _ in pairs(v) do n = n + 1 end
+    for i = 1, n do
+      if v[i] == nil then check.invalid("%s: a list without holes and names "
+        .. "expected", what) end
+      out[i] = kind(("%s[%d]"):format(what, i), v[i])
+    end
+    return out
+  end
+end
+
+local function variables(what, v)
+  local out = {}
+  for key, value in pairs(a_table(what, v)) do
+    if type(key) ~= "string" or not key:find("^[%a_][%w_]*$") then
+      check.invalid("%s: %s is no name of a variable (letters, digits and _, "
+        .. "no digit first)", what, check.show(key))
+    end
+    out[#out + 1] = { key = key, value = text(what .. "." .. key, value) }
   end
   table.sort(out, function(a, b) return a.key < b.key end)
   return out
 end
 
--- The VmConfig message; nil when nothing of it is set.
-local function vm_config(c)
-  local lifecycle = sub_options("config.lifecycle", c.lifecycle, LIFECYCLE)
-  local network = sub_options("config.network", c.network, NETWORK)
-  local out = {
-    vcpu = c.vcpu,
-    memory_bytes = c.memory and check.size("config.memory", c.memory),
-    disk_bytes = c.disk and check.size("config.disk", c.disk),
-    srf = lifecycle and {
-      auto_suspend_timeout_secs = lifecycle.auto_suspend_timeout,
-      auto_destroy_timeout_secs = lifecycle.auto_destroy_timeout,
-    },
-    network = network and {
-      ssh = network.ssh,
-      proxies = entries("config.network.proxies", network.proxies, PROXY),
-    },
-    volumes = entries("config.volumes", c.volumes, VOLUME),
-  }
-  return next(out) and out or nil
+local function policy(what, v)
+  if v ~= "always" and v ~= "never" then
+    refuse(what, "\"always\" or \"never\"", v)
+  end
+  return v
 end
 
-local function checked(c)
-  if type(c) ~= "table" then
-    check.invalid("config: a table expected, not a %s", type(c))
-  end
-  core.text.options(c, "config", FIELDS)
-  local policy = c.restart_policy
-  if policy ~= nil and policy ~= "always" and policy ~= "never" then
-    check.invalid("config.restart_policy: \"always\" or \"never\", not %s",
-      type(policy) == "string" and ("%q"):format(policy) or type(policy))
-  end
-  return c
-end
+local read = record {
+  vcpu = { count }, memory = { check.size, "memory_bytes" },
+  disk = { check.size, "disk_bytes" },
+  env = { variables }, cmd = { list(text) }, restart_policy = { policy },
+  lifecycle = { record {
+    auto_suspend_timeout = { count, "auto_suspend_timeout_secs" },
+    auto_destroy_timeout = { count, "auto_destroy_timeout_secs" },
+  }, "srf" },
+  network = { record {
+    ssh = { switch, default = true },
+    proxies = { list(record { name = { text, needed = true }, port = { port } }) },
+  } },
+  volumes = { list(record {
+    disk_id = { text, needed = true }, mount_path = { text, needed = true },
+    read_only = { switch },
+  }) },
+}
 
--- The VmConfig message of a config, for requests that hold nothing else of it.
+-- Fields of a config that CreateVm has beside the VmConfig.
+local BESIDE = { "env", "cmd", "restart_policy" }
+
+-- The VmConfig message of a config, for requests that hold nothing else of it;
+-- nil when nothing is set.
 function config.vm_config(c)
   if c == nil then return nil end
-  checked(c)
-  for _, name in ipairs { "env", "cmd", "restart_policy" } do
-    if c[name] ~= nil then
-      check.invalid("config.%s: only create takes it", name)
+  local message = read("config", c)
+  for _, name in ipairs(BESIDE) do
+    if message[name] ~= nil then
+      check.invalid("config.%s: only create of a box takes it", name)
     end
   end
-  return vm_config(c)
+  return next(message) and message or nil
 end
 
--- Puts a config where CreateVm has it: partly beside the VmConfig.
+-- Puts a config where CreateVm has it.
 function config.apply(c, request)
   if c == nil then return request end
-  checked(c)
-  request.env = env_list(c.env)
-  request.cmd = c.cmd
-  request.restart_policy = c.restart_policy or "always"
-  request.config = vm_config(c)
+  local message = read("config", c)
+  for _, name in ipairs(BESIDE) do
+    request[name], message[name] = message[name], nil
+  end
+  request.restart_policy = request.restart_policy or "always"
+  request.config = next(message) and message or nil
   return request
 end
 
 -- boxd.BoxConfig{...}: the same table, checked.
 function config.BoxConfig(c)
-  config.apply(c == nil and {} or c, {})
+  read("config", check.opt_table(1, "BoxConfig", c))
   return c or {}
 end
 

@@ -38,16 +38,25 @@ local function progress_option(method, opts)
   return check.field(method, opts, "progress", "function") or function() end
 end
 
--- Sends the file's chunks; the first one says where they go.
-local function send_chunks(stream, f, first, progress)
+-- Sends the file's chunks; the first one says where they go. A file that is not
+-- as long as it was is refused before the service takes it for whole.
+local function send_chunks(stream, f, name, first, progress)
   local total, done = first.total_size, 0
   repeat
-    first.data = f:read(CHUNK) or ""
+    first.data = f:read(math.min(CHUNK, total - done)) or ""
+    if first.data == "" and done < total then
+      check.invalid("can't upload %s: it ended after %d of %d bytes", name,
+        done, total)
+    end
     stream:send(first)
     done = done + #first.data
     progress(done, total)
     first = {}
   until done >= total
+  if f:read(1) then
+    check.invalid("can't upload %s: it is longer than the %d bytes it said",
+      name, total)
+  end
 end
 
 -- box:upload(local_path, dest, { progress=function(done, total) }) -> bytes
@@ -64,15 +73,35 @@ function files:upload(source, dest, opts)
   f:seek "set"
   local client = resource.client(resource.compute(self))
   local stream <close> = client:stream("UploadFileStream", nil, opts.timeout)
-  send_chunks(stream, f,
+  send_chunks(stream, f, source,
     { vm_id = self.id, path = dest, total_size = size }, progress)
   stream:half_close()
-  return stream:recv().bytes_written
+  local reply = stream:recv() or core.raise("InternalError",
+    "the server ended the upload without an answer", "UploadFileStream")
+  return reply.bytes_written
+end
+
+-- The file beside `dest` that a download fills, so that renaming it is atomic.
+local function open_part(dest)
+  local folder = io.open(dest .. "/.")
+  if folder then
+    folder:close()
+    check.invalid("can't write the local file %s: it is a folder", dest)
+  end
+  local part = ("%s.%d-%d.part"):format(dest, os.time(), math.random(1 << 30))
+  local f, message = io.open(part, "wb")
+  if not f then
+    check.invalid("can't write the local file %s: %s", dest,
+      message:sub(1, #part) == part and message:sub(#part + 3) or message)
+  end
+  return part, f
 end
 
 local function write(f, name, data)
   local ok, message = f:write(data)
-  if not ok then check.invalid("can't write %s: %s", name, message) end
+  if not ok then
+    check.invalid("can't write the local file %s: %s", name, message)
+  end
 end
 
 -- The chunks of a file; today's stream, or 0.1's single message.
@@ -102,21 +131,19 @@ end
 -- box:download(path, local_path, { progress= }) -> bytes. The file appears
 -- under its name only when it is whole.
 function files:download(source, dest, opts)
+  dest = path.name(dest) or dest
   check_paths("download", source, dest)
   opts = check.options(3, "download", opts, { "timeout", "progress" })
   local progress = progress_option("download", opts)
-  local next_chunk, _stream <close> = chunks(self, source, opts)
-  local part = ("%s.%d-%d.part"):format(dest, os.time(),
-    math.random(1 << 30))
-  local f, message = io.open(part, "wb")
-  if not f then check.invalid("can't write %s", message) end
+  local part, f = open_part(dest)
   local done, total, whole = 0, 0, false
   local _cleanup <close> = setmetatable({}, { __close = function()
     if io.type(f) == "file" then f:close() end
     if not whole then os.remove(part) end
   end })
+  local next_chunk, _stream <close> = chunks(self, source, opts)
   for chunk in next_chunk do
-    write(f, part, chunk.data)
+    write(f, dest, chunk.data)
     done, total = done + #chunk.data, math.max(total, chunk.total_size)
     progress(done, total)
   end
@@ -124,10 +151,11 @@ function files:download(source, dest, opts)
     core.raise("InternalError", ("the download of %s ended after %d of %d "
       .. "bytes"):format(source, done, total))
   end
-  local ok
-  ok, message = f:close()
+  local ok, message = f:close()
   if ok then ok, message = os.rename(part, dest) end
-  if not ok then check.invalid("can't write %s: %s", dest, message) end
+  if not ok then
+    check.invalid("can't write the local file %s: %s", dest, message)
+  end
   whole = true
   return done
 end

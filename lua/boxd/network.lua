@@ -13,6 +13,7 @@ local service = {}
 
 -- c.network:create(name="") -> { id = }
 function service:create(name, opts)
+  name, opts = check.trailing(name, opts)
   name = check.opt_string(1, "create", name)
   opts = check.options(2, "create", opts, { "timeout" })
   local compute = resource.compute(self)

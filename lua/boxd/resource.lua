@@ -9,21 +9,26 @@ local resource = {}
 
 local COMPUTE = {} -- the private key of an object's Compute
 
+-- What an object was made with: its Compute, or a Compute's client.
+local function owner(object)
+  return type(object) == "table" and rawget(object, COMPUTE) or check.self()
+end
+
 -- One unary call; opts may hold `timeout` (seconds; default: the client's).
 function resource.call(compute, rpc, request, opts)
-  return compute[COMPUTE]:call(rpc, request,
+  return owner(compute):call(rpc, request,
     opts and opts.timeout or compute.timeout)
 end
 
 -- The userdata under a Compute.
-function resource.client(compute) return compute[COMPUTE] end
+resource.client = owner
 
 function resource.own(object, compute)
   rawset(object, COMPUTE, compute)
   return object
 end
 
-function resource.compute(object) return object[COMPUTE] end
+resource.compute = owner
 
 -- The id of an object of a class, or the string itself.
 function resource.id(index, method, v, class)
@@ -52,7 +57,7 @@ end
 function resource.lister(rpc, field, wrap)
   return function(self, opts)
     opts = check.options(1, "list", opts, { "timeout" })
-    local compute = self[COMPUTE]
+    local compute = owner(self)
     local out = resource.call(compute, rpc, {}, opts)[field]
     if wrap then
       for i, message in ipairs(out) do out[i] = wrap(compute, message) end

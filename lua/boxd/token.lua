@@ -12,7 +12,7 @@ local service = {}
 -- c.token:create{ expires_in=0 } -> { token, expires_at }; seconds, 0 = 24 h
 function service:create(opts)
   opts = check.options(1, "create", opts, { "expires_in", "timeout" })
-  check.field("create", opts, "expires_in", "number")
+  check.integer("create", opts, "expires_in", 0)
   return call(compute_of(self), "CreateToken",
     { expires_in_secs = opts.expires_in }, opts)
 end

@@ -1,0 +1,524 @@
+-- c.box and Box: lifecycle, fields, waiting, proxies, logs.
+
+local boxd = require "boxd"
+local scripted = require "spec.support.scripted"
+
+local failure, refused = scripted.failure, scripted.refused
+
+local WEB = { vm_id = "vm1", name = "web", image = "ubuntu:24.04",
+  public_ip = "10.0.0.1", url = "https://web.boxd.sh", status = "pending",
+  boot_time_ms = 42 }
+
+local function not_found(_, call) call:finish("NOT_FOUND", "no such vm") end
+
+-- An Exec that answers its one command with an exit code.
+local function exits(code)
+  return function(_, call)
+    call:send { exit_code = code }
+    call:finish()
+  end
+end
+
+describe("c.box:create", function()
+  it("takes a name and options, options alone, or nothing", function()
+    local s <close> = scripted.start { CreateVm = WEB }
+    local create = s.c.box.create
+    for _, args in ipairs {
+      { "web", { image = "alpine" } },
+      { { name = "web", image = "alpine" } },
+      { nil, { name = "web", image = "alpine" } },
+    } do
+      create(s.c.box, table.unpack(args, 1, 2))
+      local request = s:request "CreateVm"
+      assert.equal("web", request.name)
+      assert.equal("alpine", request.image_ref)
+    end
+    for _, args in ipairs { {}, { {} }, { nil, {} } } do
+      create(s.c.box, table.unpack(args, 1, 2))
+      local request = s:request "CreateVm"
+      assert.is_nil(request.name)
+      assert.is_nil(request.image_ref)
+    end
+    create(s.c.box, "web")
+    assert.equal("web", s:request "CreateVm".name)
+  end)
+
+  it("gives a Box with the reply's fields", function()
+    local s <close> = scripted.start { CreateVm = WEB }
+    local box = s.c.box:create { config = {} }
+    for field, value in pairs { id = "vm1", name = "web",
+      image = "ubuntu:24.04", public_ip = "10.0.0.1", status = "pending",
+      url = "https://web.boxd.sh", boot_time_ms = 42,
+      restart_policy = "always" } do
+      assert.equal(value, box[field], field)
+    end
+    assert.is_nil(box.vm_id)
+    assert.is_nil(box.forked_from)
+    assert.is_nil(s.c.box:create().restart_policy)
+  end)
+
+  it("shows what it is and no more", function()
+    local s <close> = scripted.start { CreateVm = WEB }
+    assert.equal('Box(id="vm1", name="web", image="ubuntu:24.04", '
+      .. 'public_ip="10.0.0.1", status="pending")', tostring(s.c.box:create()))
+    s.handlers.CreateVm = { vm_id = "vm2" }
+    assert.equal('Box(id="vm2", name="", image="", public_ip="", status="")',
+      tostring(s.c.box:create()))
+  end)
+
+  it("says that a name is taken", function()
+    local s <close> = scripted.start { CreateVm = function(_, call)
+      call:finish("ALREADY_EXISTS", "the name web is taken")
+    end }
+    local e = failure(s.c.box.create, s.c.box, "web")
+    assert.same({ "InvalidArgumentError", "ALREADY_EXISTS", 6, "CreateVm",
+      "the name web is taken" },
+      { e.class, e.code, e.grpc_code, e.method, e.message })
+  end)
+
+  it("refuses other arguments and options", function()
+    local s <close> = scripted.start {}
+    local create = s.c.box.create
+    assert.matches("bad argument #1 to 'create' %(string expected, got number",
+      refused(create, s.c.box, 5))
+    assert.matches("bad argument #2 to 'create' %(table expected, got string",
+      refused(create, s.c.box, "web", "alpine"))
+    assert.matches("bad argument #2 to 'create' %(no value expected",
+      refused(create, s.c.box, {}, {}))
+    assert.matches("'name' to 'create' %(string expected",
+      refused(create, s.c.box, { name = 1 }))
+    assert.matches("'image' to 'create' %(string expected",
+      refused(create, s.c.box, "web", { image = 1 }))
+    local e = failure(create, s.c.box, "web", { img = "x" })
+    assert.matches("'img'", e.message)
+    assert.matches("did you mean 'image'",
+      failure(create, s.c.box, { imag = "x" }).message)
+    assert.equal(0, s:count())
+  end)
+end)
+
+describe("c.box:get", function()
+  it("looks by id, then by name", function()
+    local s <close> = scripted.start {
+      GetVm = function(request, call)
+        if request.vm_id == "vm1" then
+          return { vm_id = "vm1", name = "web", image_ref = "alpine" }
+        end
+        not_found(request, call)
+      end,
+      ListVms = { vms = { { vm_id = "vm1", name = "web" },
+        { vm_id = "vm2", name = "db" } } },
+    }
+    local box = s.c.box:get "vm1"
+    assert.equal("alpine", box.image)
+    assert.is_nil(box.image_ref)
+    assert.equal(0, s:count "ListVms")
+    assert.equal("vm2", s.c.box:get("db").id)
+    assert.equal("vm1", s.c.box:get("web").id)
+    local e = failure(s.c.box.get, s.c.box, "nope")
+    assert.same({ "NotFoundError", "NOT_FOUND", 5, "GetVm" },
+      { e.class, e.code, e.grpc_code, e.method })
+    assert.equal('no box has the id or the name "nope": no such vm', e.message)
+  end)
+
+  it("passes every other error on at once", function()
+    local s <close> = scripted.start { GetVm = function(_, call)
+      call:finish("PERMISSION_DENIED", "not yours: vm1")
+    end }
+    local e = failure(s.c.box.get, s.c.box, "vm1")
+    assert.equal("AuthenticationError", e.class)
+    assert.equal("not yours: vm1", e.message)
+    assert.equal(0, s:count "ListVms")
+  end)
+
+  it("refuses what is no name, at the script's line", function()
+    local s <close> = scripted.start {}
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, e = pcall(function() s.c.box:get(nil) end)
+    assert.is_false(ok)
+    assert.equal("box_spec.lua:" .. line .. ": bad argument #1 to 'get' "
+      .. "(string expected, got nil)", e:match "box_spec.*")
+    assert.matches("%(string expected, got boxd.Box%)",
+      refused(s.c.box.get, s.c.box, s:box()))
+    assert.equal("InvalidArgumentError",
+      failure(s.c.box.get, s.c.box, "").class)
+    assert.equal(0, s:count "GetVm")
+  end)
+end)
+
+describe("c.box:list", function()
+  it("gives Boxes with their fields", function()
+    local s <close> = scripted.start { ListVms = { vms = {
+      { vm_id = "a", name = "x", image_ref = "i", disk_bytes = 1 << 40 },
+      { vm_id = "b" } } }, DestroyVm = {} }
+    local boxes = s.c.box:list()
+    assert.equal(2, #boxes)
+    assert.equal("a", boxes[1].id)
+    assert.equal("i", boxes[1].image)
+    assert.equal(1 << 40, boxes[1].disk_bytes)
+    boxes[2]:destroy()
+    assert.equal("b", s:request "DestroyVm".vm_id)
+  end)
+end)
+
+describe("c.box:fork", function()
+  it("takes a Box, an id or a name", function()
+    local s <close> = scripted.start {
+      CreateVm = WEB,
+      GetVm = function(request, call)
+        if request.vm_id == "vm1" then return { vm_id = "vm1" } end
+        not_found(request, call)
+      end,
+      ListVms = { vms = { { vm_id = "vm1", name = "web" } } },
+      ForkVm = function(request)
+        return { vm_id = "vm9", name = request.name, status = "pending",
+          forked_from = request.source_vm_id, url = "https://f", image = "i" }
+      end,
+    }
+    local box = s.c.box:create()
+    for _, source in ipairs { box, "vm1", "web" } do
+      local before = s:count "GetVm"
+      local fork = s.c.box:fork(source, { name = "copy" })
+      assert.same({ "vm9", "copy", "vm1", "https://f", "i", "pending" },
+        { fork.id, fork.name, fork.forked_from, fork.url, fork.image,
+          fork.status })
+      assert.equal(source == box and 0 or 1, s:count "GetVm" - before)
+    end
+    assert.is_nil(s.c.box:fork(box).name)
+    assert.equal("NotFoundError", failure(s.c.box.fork, s.c.box, "no").class)
+    assert.matches("#1 to 'fork' %(string expected, got nil",
+      refused(s.c.box.fork, s.c.box))
+    assert.matches("did you mean 'name'",
+      failure(s.c.box.fork, s.c.box, box, { nam = "x" }).message)
+  end)
+end)
+
+describe("a Box", function()
+  it("changes its status as it changes", function()
+    local s <close> = scripted.start { StartVm = {}, StopVm = {},
+      RebootVm = {}, DestroyVm = {}, SuspendVm = { suspend_us = 1234 },
+      ResumeVm = { resume_us = 567 } }
+    local box = s:box()
+    for _, row in ipairs { { "stop", "StopVm", "stopped" },
+      { "start", "StartVm", "running" }, { "reboot", "RebootVm", "running" },
+      { "destroy", "DestroyVm", "destroyed" } } do
+      assert.is_nil(box[row[1]](box))
+      assert.equal(row[3], box.status)
+      assert.equal("vm1", s:request(row[2]).vm_id)
+    end
+    assert.same({ suspend_us = 1234 }, box:suspend())
+    assert.equal("suspended", box.status)
+    assert.same({ resume_us = 567 }, box:resume())
+    assert.equal("running", box.status)
+  end)
+
+  it("keeps its status when a change is refused", function()
+    local s <close> = scripted.start { StopVm = function(_, call)
+      call:finish("FAILED_PRECONDITION", "web is busy")
+    end }
+    local box = s:box()
+    local e = failure(box.stop, box)
+    assert.same({ "BoxdError", "FAILED_PRECONDITION", "StopVm" },
+      { e.class, e.code, e.method })
+    assert.equal("running", box.status)
+  end)
+
+  it("re-reads all of its fields", function()
+    local now = { vm_id = "vm1", name = "web", image_ref = "i2",
+      public_ip = "10.0.0.2", status = "running", restart_policy = "never",
+      disk_bytes = 20 << 30, auto_suspend_timeout_secs = 30, ssh_port = 2222,
+      vcpu = 2, memory_bytes = 4 << 30, created_at = 1700000000,
+      labels = { a = "b" } }
+    local s <close> = scripted.start { CreateVm = WEB,
+      GetVm = function() return now end }
+    local box = s.c.box:create()
+    assert.equal(box, box:refresh())
+    for field, value in pairs(now) do
+      if field == "vm_id" then field = "id" end
+      if field == "image_ref" then field = "image" end
+      assert.same(value, box[field], field)
+    end
+    -- What only create answers stays.
+    assert.equal("https://web.boxd.sh", box.url)
+    assert.equal(42, box.boot_time_ms)
+    -- What is no more goes.
+    now = { vm_id = "vm1", name = "web", status = "stopped" }
+    box:refresh()
+    assert.is_nil(box.public_ip)
+    assert.is_nil(box.restart_policy)
+    assert.is_nil(box.image)
+    assert.equal("stopped", box.status)
+    assert.equal(0, box.disk_bytes)
+    assert.same({}, box.labels)
+  end)
+
+  it("tells of a '.' in place of ':'", function()
+    local s <close> = scripted.start {}
+    local box = s:box()
+    assert.matches("':'", refused(box.start))
+    assert.matches("':'", refused(s.c.box.list))
+    assert.matches("':'", refused(s.c.whoami))
+  end)
+end)
+
+describe("box:wait_until_ready", function()
+  local function waiting(statuses, exec, handlers)
+    local n = 0
+    local s = scripted.start(handlers or {})
+    s.handlers.GetVm = function(_, call)
+      n = n + 1
+      local status = statuses[math.min(n, #statuses)]
+      if type(status) == "function" then return status(_, call) end
+      return { vm_id = "vm1", name = "web", status = status }
+    end
+    s.handlers.Exec = exec
+    return s, s:box { vm_id = "vm1", name = "web", status = "pending" }
+  end
+
+  it("polls until it runs and a command succeeds", function()
+    local tries = 0
+    local s, box = waiting({ "pending", "pending", "running" },
+      function(request, call)
+        assert(request.command == "true")
+        tries = tries + 1
+        return exits(tries < 3 and 1 or 0)(request, call)
+      end)
+    local _ <close> = s
+    assert.equal(box, box:wait_until_ready())
+    assert.equal("running", box.status)
+    assert.equal(3, tries)
+    assert.is_true(s:count "GetVm" >= 3)
+  end)
+
+  it("polls from 10 ms, backing off to the interval", function()
+    local times = {}
+    local s, box = waiting { function()
+      times[#times + 1] = boxd.now()
+      return { vm_id = "vm1", status = #times < 7 and "pending" or "failed" }
+    end }
+    local _ <close> = s
+    failure(box.wait_until_ready, box, { poll_interval = 0.05 })
+    assert.equal(7, #times)
+    local least = { 0.01, 0.02, 0.04, 0.05, 0.05, 0.05 }
+    local sum = 0
+    for i = 1, 6 do
+      local pause = times[i + 1] - times[i]
+      assert.is_true(pause >= least[i] - 0.002, i .. ": " .. pause)
+      sum = sum + pause
+    end
+    assert.is_true(times[2] - times[1] < 0.5 and sum < 2)
+  end)
+
+  for _, status in ipairs { "failed", "destroyed", "stopped" } do
+    it("raises at once when the box is " .. status, function()
+      local s, box = waiting { "pending", status }
+      local _ <close> = s
+      local started = boxd.now()
+      local e = failure(box.wait_until_ready, box)
+      assert.equal("BoxdError", e.class)
+      assert.matches("web is " .. status, e.message)
+      assert.is_true(boxd.now() - started < 2)
+    end)
+  end
+
+  it("raises what will not pass at once", function()
+    local started = boxd.now()
+    for code, class in pairs { UNAUTHENTICATED = "AuthenticationError",
+      PERMISSION_DENIED = "AuthenticationError",
+      NOT_FOUND = "NotFoundError" } do
+      local function refuse(_, call) call:finish(code, "no") end
+      local s, box = waiting { refuse }
+      local _ <close> = s
+      assert.equal(class, failure(box.wait_until_ready, box).class)
+      local t, other = waiting({ "running" }, refuse)
+      local _t <close> = t
+      assert.equal(class, failure(other.wait_until_ready, other).class)
+      assert.equal(1, t:count "Exec")
+    end
+    assert.is_true(boxd.now() - started < 5)
+  end)
+
+  it("outlives what passes", function()
+    local codes = { "UNAVAILABLE", "FAILED_PRECONDITION", "INTERNAL" }
+    local s, box = waiting({ function(_, call)
+      call:finish("UNAVAILABLE", "starting")
+    end, "running" }, function(request, call)
+      local code = table.remove(codes)
+      if code then return call:finish(code, "agent is not there yet") end
+      return exits(0)(request, call)
+    end)
+    local _ <close> = s
+    local box2 = boxd.with_timeout(20, box.wait_until_ready, box)
+    assert.equal(box, box2)
+    assert.equal(0, #codes)
+  end)
+
+  it("ends all of it with its timeout", function()
+    local s, box = waiting { "pending" }
+    local _ <close> = s
+    local started = boxd.now()
+    local e = failure(box.wait_until_ready, box, { timeout = 0.3 })
+    assert.equal("TimeoutError", e.class)
+    assert.matches("web", e.message)
+    assert.matches("it is pending", e.message)
+    local took = boxd.now() - started
+    assert.is_true(took >= 0.29 and took < 1.5, tostring(took))
+    -- Also an exec that never ends, and a service that never answers.
+    for _, name in ipairs { "Exec", "GetVm" } do
+      local t, other = waiting({ "running" }, exits(0))
+      local _t <close> = t
+      t.handlers[name] = function() boxd.sleep(20) end
+      started = boxd.now()
+      e = failure(other.wait_until_ready, other, { timeout = 0.3 })
+      assert.equal("TimeoutError", e.class)
+      assert.is_true(boxd.now() - started < 1.5)
+    end
+  end)
+
+  it("ends with the task or the time around it", function()
+    for _, exec in ipairs { exits(1), function() boxd.sleep(20) end } do
+      local s, box = waiting({ "running" }, exec)
+      local _ <close> = s
+      local started = boxd.now()
+      local e = failure(boxd.with_timeout, 0.2, box.wait_until_ready, box)
+      assert.equal("TimeoutError", e.class)
+      assert.matches("with_timeout", e.message)
+      assert.is_true(boxd.now() - started < 1.5)
+    end
+  end)
+
+  it("checks its options", function()
+    local s <close> = scripted.start {}
+    local box = s:box()
+    for _, opts in ipairs { { timeout = 0 }, { poll_interval = 0 },
+      { timeout = -1 }, { poll_intervall = 1 } } do
+      assert.equal("InvalidArgumentError",
+        failure(box.wait_until_ready, box, opts).class)
+    end
+    assert.matches("'poll_interval'",
+      refused(box.wait_until_ready, box, { poll_interval = "1" }))
+    assert.equal(0, s:count "GetVm")
+  end)
+end)
+
+describe("a box's proxies", function()
+  local LIST = { proxies = {
+    { name = "default", vm_name = "web", domain = "web.boxd.sh", port = 8000,
+      is_default = true },
+    { name = "api", vm_name = "web", domain = "127.0.0.1:40000", port = 3001 },
+    { name = "new", vm_name = "web" } } }
+
+  it("are listed with their URLs", function()
+    local s <close> = scripted.start { ListProxies = LIST }
+    local list = s:box():proxies()
+    assert.equal("web", s:request "ListProxies".vm_name)
+    assert.same({ "default", "web", "web.boxd.sh", 8000, true,
+      "https://web.boxd.sh" }, { list[1].name, list[1].vm_name,
+      list[1].domain, list[1].port, list[1].is_default, list[1].url })
+    assert.equal("http://127.0.0.1:40000", list[2].url)
+    assert.is_false(list[2].is_default)
+    assert.is_nil(list[3].url)
+  end)
+
+  it("are made, changed and deleted by the box's name", function()
+    local s <close> = scripted.start {
+      CreateProxy = function(request)
+        return { name = request.name, vm_name = request.vm_name,
+          domain = "api.web.boxd.sh", port = request.port }
+      end,
+      SetProxyPort = {}, DeleteProxy = {},
+    }
+    local box = s:box()
+    local proxy = box:create_proxy("api", 3001)
+    assert.same({ name = "api", vm_name = "web", domain = "api.web.boxd.sh",
+      port = 3001, is_default = false, url = "https://api.web.boxd.sh" }, proxy)
+    assert.equal(0, box:create_proxy("auto").port)
+    assert.equal(0, box:create_proxy("auto", { timeout = 9 }).port)
+    assert.equal(3, box:create_proxy("auto", 3, { timeout = 9 }).port)
+    box:set_proxy_port(3000)
+    assert.same({ vm_name = "web", port = "3000" }, s:request "SetProxyPort")
+    box:set_proxy_port(3000, { timeout = 9 })
+    assert.same({ vm_name = "web", port = "3000" }, s:request "SetProxyPort")
+    box:set_proxy_port(0, "api", { timeout = 9 })
+    assert.same({ vm_name = "web", port = "0", name = "api" },
+      s:request "SetProxyPort")
+    box:delete_proxy "api"
+    assert.equal("api", s:request "DeleteProxy".name)
+    assert.equal("web", s:request "DeleteProxy".vm_name)
+  end)
+
+  it("have ports", function()
+    local s <close> = scripted.start {}
+    local box = s:box()
+    for _, port in ipairs { -1, 65536 } do
+      assert.equal("InvalidArgumentError",
+        failure(box.create_proxy, box, "a", port).class)
+      assert.equal("InvalidArgumentError",
+        failure(box.set_proxy_port, box, port).class)
+    end
+    assert.matches("#2 to 'create_proxy' %(integer expected, got string",
+      refused(box.create_proxy, box, "a", "80"))
+    assert.matches("#1 to 'set_proxy_port' %(integer expected, got string",
+      refused(box.set_proxy_port, box, "80"))
+    assert.matches("#1 to 'create_proxy'", refused(box.create_proxy, box))
+    assert.matches("#2 to 'set_proxy_port'",
+      refused(box.set_proxy_port, box, 80, 80))
+    assert.matches("#1 to 'delete_proxy'", refused(box.delete_proxy, box))
+    assert.equal(1, s:count())
+  end)
+end)
+
+describe("box:stream_logs", function()
+  it("gives chunks of bytes, none of them empty", function()
+    local s <close> = scripted.start { StreamLogs = function(_, call)
+      for _, data in ipairs { "a\0\xff", "", "b\n" } do
+        call:send { data = data }
+      end
+      call:finish()
+    end }
+    local box, got = s:box(), {}
+    for chunk in box:stream_logs() do got[#got + 1] = chunk end
+    assert.same({ "a\0\xff", "b\n" }, got)
+    assert.equal("vm1", s:request "StreamLogs".vm_id)
+    assert.is_false(s:request "StreamLogs".follow)
+    for _ in box:stream_logs { follow = true } do end -- luacheck: ignore 542
+    assert.is_true(s:request "StreamLogs".follow)
+  end)
+
+  it("raises what cuts it short, after what arrived", function()
+    local s <close> = scripted.start { StreamLogs = function(_, call)
+      call:send { data = "first" }
+      call:finish("UNAVAILABLE", "the host went down")
+    end }
+    local got = {}
+    local e = failure(function()
+      for chunk in s:box():stream_logs { follow = true } do
+        got[#got + 1] = chunk
+      end
+    end)
+    assert.same({ "first" }, got)
+    assert.equal("ConnectionError", e.class)
+    assert.matches("the host went down", e.message)
+  end)
+
+  it("is left early, which ends the call", function()
+    local ended = false
+    local s <close> = scripted.start { StreamLogs = function(_, call)
+      while pcall(call.send, call, { data = "x" }) do boxd.sleep(0) end
+      ended = true
+    end }
+    for _ in s:box():stream_logs { follow = true } do break end -- luacheck: ignore 512
+    local limit = boxd.now() + 5
+    while not ended and boxd.now() < limit do boxd.sleep(0.005) end
+    assert.is_true(ended)
+  end)
+
+  it("checks its options", function()
+    local s <close> = scripted.start {}
+    local box = s:box()
+    assert.matches("'follow' to 'stream_logs' %(boolean expected, got number",
+      refused(box.stream_logs, box, { follow = 1 }))
+    assert.matches("did you mean 'follow'",
+      failure(box.stream_logs, box, { folow = true }).message)
+  end)
+end)
