@@ -34,11 +34,12 @@ end
 --- `seen` lists { rpc, request, deadline = seconds left }.
 function scripted.start(handlers, options)
   local service = setmetatable({ handlers = handlers or {}, seen = {},
-    server = serve.listen() }, Service)
+    tasks = {}, server = serve.listen() }, Service)
   service.address = service.server.address
   boxd.spawn(function()
     for call in function() return service.server:accept() end do
-      boxd.spawn(function()
+      local tasks = service.tasks
+      tasks[#tasks + 1] = boxd.spawn(function()
         local c <close> = call
         answer(service, c)
       end)
@@ -77,6 +78,8 @@ end
 function Service:__close()
   self.c:close()
   self.server:close()
+  for _, task in ipairs(self.tasks) do task:cancel() end
+  for _, task in ipairs(self.tasks) do pcall(task.join, task) end
 end
 Service.close = Service.__close
 
