@@ -44,10 +44,11 @@ SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test check asan bench install clean
+.PHONY: all test check asan install clean
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua
 
 include proto/rules.mk
+include scripts/bench/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
 $(BUILD)/boxd.so: $(SO_OBJ)
@@ -90,9 +91,6 @@ check:
 
 asan:
 	sh scripts/asan
-
-bench: all
-	$(BUILD)/boxdlua --local scripts/bench.lua
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)

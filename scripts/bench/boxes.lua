@@ -1,5 +1,5 @@
 -- What waiting costs a person on this machine: starting, making a local box,
--- running a command in it. Run it by `make bench`.
+-- running a command in it. Run it by `make bench-boxes`.
 
 local function median(list)
   table.sort(list)

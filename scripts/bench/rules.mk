@@ -1,0 +1,20 @@
+# The bench's programs, and `make bench`: ROUNDS=N, QUICK=1 for a short one.
+
+BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) -pthread
+
+$(BUILD)/bench/%: scripts/bench/%.c scripts/bench/wire.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $< -lgrpc -lgpr
+
+$(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -static-libgcc -ffunction-sections -Wl,--gc-sections \
+	  -o $@ $< $(GRPC_STATIC) -lssl -lcrypto -ldl -lm
+
+.PHONY: bench bench-boxes
+bench: all $(addprefix $(BUILD)/bench/,server client client_static timed)
+	BUILD=$(BUILD) $(BUILD)/boxdlua scripts/bench/run.lua \
+	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-boxes: all
+	$(BUILD)/boxdlua --local scripts/bench/boxes.lua

@@ -1,0 +1,273 @@
+-- The bench: the same work by a bare C program on gRPC core, by boxd for Lua
+-- and by Python's grpcio, in turn, against one server. Prints Markdown.
+--
+--   boxdlua scripts/bench/run.lua [--quick] [--rounds N] [WORK ...]
+
+local BUILD = os.getenv "BUILD" or "build"
+local BENCH = BUILD .. "/bench/"
+local CLIENTS = {
+  c = BENCH .. "client",
+  static = BENCH .. "client_static",
+  lua = BUILD .. "/boxdlua scripts/bench/client.lua",
+  python = "/usr/bin/python3 scripts/bench/client.py",
+}
+local KIB, MIB = 1 << 10, 1 << 20
+
+local quick, rounds, only = false, nil, {}
+do
+  local i = 1
+  while arg[i] do
+    if arg[i] == "--quick" then
+      quick = true
+    elseif arg[i] == "--rounds" then
+      i = i + 1
+      rounds = math.tointeger(arg[i])
+    else
+      only[arg[i]] = true
+    end
+    i = i + 1
+  end
+end
+rounds = rounds or quick and 3 or 5
+
+local function output(command)
+  local pipe <close> = assert(io.popen(command))
+  local text = pipe:read "a"
+  assert(pipe:close(), command .. " failed")
+  return text
+end
+
+local function median(list)
+  table.sort(list)
+  return list[(#list + 1) // 2]
+end
+
+-- Files as large as the long transfers; in memory where there is such a place.
+local function scratch(name)
+  local shm = os.execute "test -w /dev/shm" and "/dev/shm" or "/tmp"
+  return ("%s/boxd-bench-%d-%s"):format(shm, math.random(1 << 30), name)
+end
+
+local source, target, told = scratch "source", scratch "target", scratch "port"
+local server
+
+local _cleanup <close> = setmetatable({}, { __close = function()
+  if server then server:close() end
+  for _, path in ipairs { source, target, told } do os.remove(path) end
+end })
+
+-- The server, whose stdin we hold, and its port and process.
+local function start_server()
+  server = assert(io.popen(("exec %sserver > %s"):format(BENCH, told), "w"))
+  for _ = 1, 1000 do
+    local f <close> = io.open(told)
+    local port, pid = (f and f:read "a" or ""):match "^(%d+) (%d+)\n"
+    if port then return port, pid end
+    boxd.sleep(0.01)
+  end
+  error("the bench's server did not start", 0)
+end
+
+local port, pid = start_server()
+
+-- Seconds of processor time that the server has used.
+local function server_seconds()
+  local total = 0
+  local text = output(("cat /proc/%s/task/*/schedstat"):format(pid))
+  for ns in text:gmatch "(%d+) %d+ %d+\n" do total = total + tonumber(ns) end
+  return total * 1e-9
+end
+
+-- Runs a client: its numbers, and then its milliseconds and its peak in KiB.
+local function run(client, work)
+  local text = output(("%stimed %s %s %s"):format(BENCH, CLIENTS[client], port,
+    work))
+  local numbers = {}
+  for number in text:gmatch "%S+" do
+    numbers[#numbers + 1] = tonumber(number)
+  end
+  return numbers
+end
+
+-- Each row: its name in the table, the work with its size (a smaller one for
+-- Python or --quick keeps the time bounded: figures are rates then), and the
+-- figure made of the client's numbers. `better`: which way is good.
+local big = quick and 128 or 1024 -- MiB of a long transfer
+
+local function rate(numbers, units) return units / numbers[1] end
+
+local function transfer(work, size, count)
+  return {
+    command = function() return ("%s %d %d"):format(work, count, size) end,
+    figures = function(n) return { rate(n, count * size / MIB) } end,
+  }
+end
+
+local function file_transfer(work)
+  return {
+    command = function()
+      if work == "upstream" then return ("upstream %s"):format(source) end
+      return ("downstream %d %d %s"):format(big, MIB, target)
+    end,
+    figures = function(n) return { rate(n, big), n[#n] / KIB } end,
+  }
+end
+
+local chunks = quick and { 50000, 5000 } or { 200000, 20000 }
+local calls = quick and 2000 or 5000
+local streams = 1000
+
+local WORKS = {
+  { key = "start", command = function() return "once" end, times = 5,
+    figures = function(n) return { n[#n - 1] } end,
+    rows = { { "start, one call, exit", "ms" } } },
+  { key = "unary", command = function() return "unary " .. calls end,
+    figures = function(n) return { n[1], n[2], n[3] } end,
+    rows = { { "unary call, p50", "us" }, { "unary call, p99", "us" },
+      { "unary calls, 1 at once", "/s", more = true } } },
+  { key = "many",
+    command = function() return ("many %d 64"):format(calls * 4) end,
+    figures = function(n) return { n[1] } end,
+    rows = { { "unary calls, 64 at once", "/s", more = true } } },
+  { key = "chunks",
+    command = function(client)
+      return ("exec %d 64"):format(chunks[client == "python" and 2 or 1])
+    end,
+    figures = function(n, client)
+      return { rate(n, chunks[client == "python" and 2 or 1]) }
+    end,
+    rows = { { "exec, chunks of 64 B", "/s", more = true } } },
+  { key = "exec", transfer = transfer("exec", 64 * KIB, big * 16),
+    rows = { { ("exec, %d MiB in chunks of 64 KiB"):format(big), "MiB/s",
+      more = true }, { "... peak of memory", "MiB" } } },
+  { key = "upload", transfer = transfer("upload", 4 * MIB, big // 16),
+    rows = { { "write_file, 4 MiB a message", "MiB/s", more = true } } },
+  { key = "download", transfer = transfer("download", 4 * MIB, big // 16),
+    rows = { { "read_file, 4 MiB a message", "MiB/s", more = true } } },
+  { key = "upstream", transfer = file_transfer "upstream",
+    rows = { { ("upload, %d MiB"):format(big), "MiB/s", more = true },
+      { "... peak of memory", "MiB" } } },
+  { key = "downstream", transfer = file_transfer "downstream",
+    rows = { { ("download, %d MiB"):format(big), "MiB/s", more = true },
+      { "... peak of memory", "MiB" } } },
+  { key = "streams", command = function() return "streams " .. streams end,
+    figures = function(n)
+      return { n[3] * 1000, n[1] / KIB, n[2], n[#n] / KIB }
+    end,
+    rows = { { "1,000 streams at once", "ms" },
+      { "... memory at rest, after a call", "MiB" },
+      { "... more for each stream", "KiB" },
+      { "... peak of memory", "MiB" } } },
+  { key = "list",
+    command = function() return "list 10" end,
+    figures = function(n) return { n[1] * 100 } end,
+    rows = { { "list of 10,000 boxes", "ms" } } },
+}
+
+local function command_of(work, client)
+  return (work.command or work.transfer.command)(client)
+end
+
+local function figures_of(work, numbers, client)
+  if work.transfer and work.key == "exec" then
+    return { work.transfer.figures(numbers)[1], numbers[#numbers] / KIB }
+  end
+  return (work.figures or work.transfer.figures)(numbers, client)
+end
+
+-- The figures of all rounds: samples[client][row] is a list.
+local function measure(work)
+  local samples, busy = {}, {}
+  local clients = { "c", "lua", "python" }
+  if work.key == "start" then table.insert(clients, 2, "static") end
+  for _ = 1, rounds * (work.times or 1) do
+    for _, client in ipairs(clients) do
+      local before, start = server_seconds(), boxd.now()
+      local numbers = run(client, command_of(work, client))
+      if client == "c" then
+        local spent = boxd.now() - start
+        busy[#busy + 1] = (server_seconds() - before) / spent
+      end
+      samples[client] = samples[client] or {}
+      for i, figure in ipairs(figures_of(work, numbers, client)) do
+        samples[client][i] = samples[client][i] or {}
+        table.insert(samples[client][i], figure)
+      end
+    end
+  end
+  return samples, median(busy)
+end
+
+-- The median of the rounds' ratios: how many times as good as `than` it is.
+local function ratio(row, ours, than)
+  local list = {}
+  for i, figure in ipairs(ours) do
+    list[i] = row.more and than[i] / figure or figure / than[i]
+  end
+  return median(list)
+end
+
+local function show(n)
+  return (n >= 100 and "%.0f" or n >= 10 and "%.1f" or "%.2f"):format(n)
+end
+
+local function print_rows(work)
+  local samples, busy = measure(work)
+  for i, row in ipairs(work.rows) do
+    local than_c = ratio(row, samples.lua[i], samples.c[i])
+    local than_python = ratio(row, samples.python[i], samples.lua[i])
+    local function of(client) return show(median({ table.unpack(
+      samples[client][i]) })) end
+    print(("| %s | %s | %s | %s | %s | %.2f | %.1f | %.0f %% |"):format(row[1],
+      row[2], of "c", of "lua", of "python", than_c, than_python, busy * 100))
+    if samples.static then
+      print(("| ... the C program linked statically | %s | %s | | | | | |")
+        :format(row[2], of "static"))
+    end
+  end
+end
+
+-- The codec alone: a box to bytes and back.
+local function print_codec()
+  local codec = require "boxd.serve"
+  local box = { vm_id = "vm-00000001", name = "bench-box", status = "running",
+    image_ref = "ubuntu:24.04", public_ip = "203.0.113.7", vcpu = 2,
+    restart_policy = "always", disk_bytes = 20 << 30, memory_bytes = 4 << 30,
+    created_at = 1750000000 }
+  local bytes = codec.encode("GetVmResponse", box)
+  local chunk = codec.encode("DownloadFileChunk", { data = ("x"):rep(MIB) })
+  local file = { data = ("x"):rep(MIB) }
+  local function speed(what, n, size, f, ...)
+    local list = {}
+    for i = 1, rounds do
+      local start = boxd.now()
+      for _ = 1, n do f(...) end
+      list[i] = n / (boxd.now() - start)
+    end
+    local a_second = median(list)
+    print(("| %s | %s | %s |"):format(what, show(a_second),
+      show(a_second * size / MIB)))
+  end
+  local n = quick and 20000 or 100000
+  print "\n| codec alone | messages/s | MiB/s |\n|---|--:|--:|"
+  speed("encode a box", n, #bytes, codec.encode, "GetVmResponse", box)
+  speed("decode a box", n, #bytes, codec.decode, "GetVmResponse", bytes)
+  speed("encode 1 MiB", n // 100, #chunk, codec.encode, "DownloadFileChunk",
+    file)
+  speed("decode 1 MiB", n // 100, #chunk, codec.decode, "DownloadFileChunk",
+    chunk)
+end
+
+output(("truncate -s %dM %s"):format(big, source))
+print(([[
+Medians of %d rounds, programs in turn within each. "than C" is the time or
+memory of boxd for Lua by that of the C program (under 1: better than it),
+"than Python" how many times more Python takes. Last: the share of one core
+that the server used while the C program ran.
+
+| work | unit | bare C | boxd for Lua | grpcio | than C | than Python | server |
+|---|---|--:|--:|--:|--:|--:|--:|]]):format(rounds))
+for _, work in ipairs(WORKS) do
+  if not next(only) or only[work.key] then print_rows(work) end
+end
+if not next(only) or only.codec then print_codec() end
