@@ -24,7 +24,7 @@ typedef struct host_options {
   host_action *actions;
   size_t action_count;
   bool interactive, version, help, ignore_env, from_stdin;
-  bool local, serve;
+  bool local, serve, doctor;
   const char *listen, *state, *net; /* of --serve; NULL: its default */
   long max_boxes;                   /* of --serve; 0: its default */
   int announce;                     /* descriptor of --serve, or -1 */

@@ -27,6 +27,8 @@ const char host_options_help[] =
     "                     $XDG_STATE_HOME/boxd)\n"
     "    --net MODE       boxes' network: private (default) or host\n"
     "    --max-boxes N    at most N boxes\n"
+    "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
+    "                   boxes can run here; say what to do\n"
     "  --help           show this\n";
 
 /* argv while it is read: `at` is the option's index. */
@@ -136,6 +138,8 @@ static int read_long(reader *r, const char **needs_serve) {
     o->local = true;
   } else if (strcmp(word, "--serve") == 0) {
     o->serve = true;
+  } else if (strcmp(word, "--doctor") == 0) {
+    o->doctor = true;
   } else if (strcmp(word, "--help") == 0) {
     o->help = true;
   } else {
@@ -152,7 +156,14 @@ static int check(reader *r, const char *needs_serve) {
   if (o->help) return 0;
   if (needs_serve != NULL && !o->serve)
     return refuse(r, "'%s' goes with --serve", needs_serve);
-  if (!o->serve) return 0;
+  if (!o->serve && !o->doctor) return 0;
+  if (o->serve && o->doctor)
+    return refuse(r, "'--serve' goes without %s", "--doctor");
+  if (o->doctor && o->script < o->argc)
+    return refuse(r, "'--doctor' runs no script ('%s')", o->argv[o->script]);
+  if (o->doctor && (o->action_count > 0 || o->interactive))
+    return refuse(r, "'--doctor' goes with %s only", "--local");
+  if (o->doctor) return 0;
   if (o->local)
     return refuse(r, "'--local' starts a service of its own: %s",
                   "leave out --local or --serve");

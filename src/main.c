@@ -16,6 +16,7 @@
 #include "bind/await.h"
 #include "bind/module.h"
 #include "bind/serve.h"
+#include "host_doctor.h"
 
 /* A generator in a task waits as the task does. */
 static void replace_coroutines(lua_State *L) {
@@ -30,7 +31,7 @@ static void replace_coroutines(lua_State *L) {
 }
 
 static void open_libraries(lua_State *L, const host_options *o) {
-  if (o->ignore_env || o->serve) {
+  if (o->ignore_env || o->serve || o->doctor) {
     lua_pushboolean(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
@@ -40,6 +41,8 @@ static void open_libraries(lua_State *L, const host_options *o) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_boxd_serve);
   lua_setfield(L, -2, "boxd.serve");
+  lua_pushcfunction(L, luaopen_doctor_probe);
+  lua_setfield(L, -2, "boxd.doctor.probe");
   lua_pop(L, 1);
   luaL_requiref(L, "boxd", luaopen_boxd, 1);
   lua_pop(L, 1);
@@ -118,6 +121,20 @@ static int serve(lua_State *L, const host_options *o) {
   return host_report(L, host_call(L, 1, 0));
 }
 
+/* ---- the doctor ---- */
+
+/* require "boxd.doctor"() -> whether all is well */
+static int examine(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.doctor");
+  int status = host_call(L, 1, 1);
+  if (status == LUA_OK) status = host_call(L, 0, 1);
+  if (host_report(L, status) != LUA_OK) return status;
+  bool well = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return well ? LUA_OK : LUA_ERRRUN;
+}
+
 /* ---- what the options ask for ---- */
 
 static int run_actions(lua_State *L, const host_options *o) {
@@ -174,8 +191,12 @@ static int run(lua_State *L) {
     failed = serve(L, o);
   } else {
     if (wants_local(o) && !only_version(o)) failed = start_local(L);
-    if (!failed && !o->ignore_env) failed = host_run_init(L);
-    if (!failed) failed = run_program(L, o);
+    if (!failed && o->doctor) {
+      failed = examine(L);
+    } else {
+      if (!failed && !o->ignore_env) failed = host_run_init(L);
+      if (!failed) failed = run_program(L, o);
+    }
   }
   lua_pushboolean(L, !failed);
   return 1;

@@ -142,22 +142,37 @@ end
 
 local module = {}
 
--- Never touches the network. Raises AuthenticationError without credentials.
-function module.Compute(opts)
-  opts = check.options(1, "Compute", opts, OPTIONS)
+-- Where a Compute with these options leads: { target, tls, api_url,
+-- exchange_url }.
+function module.addresses(opts)
   local provided = provided_service(opts)
   local url = text_option(opts, "api_url") or provided and provided.api_url
     or env "BOXD_API_URL" or DEFAULT_API_URL
   local endpoint = core.text.endpoint(url)
-  local client = credentials(opts, provided)
-  client.target, client.tls = endpoint.target, endpoint.tls
-  client.exchange_url = exchange_url(opts, provided)
+  return {
+    target = endpoint.target, tls = endpoint.tls,
+    api_url = (endpoint.tls and "https://" or "http://") .. endpoint.target,
+    exchange_url = exchange_url(opts, provided),
+  }
+end
+
+-- Its { token= }, { api_key= } or { machine=true }; raises without any.
+function module.credentials(opts)
+  return credentials(opts, provided_service(opts))
+end
+
+-- Never touches the network. Raises AuthenticationError without credentials.
+function module.Compute(opts)
+  opts = check.options(1, "Compute", opts, OPTIONS)
+  local addresses = module.addresses(opts)
+  local client = module.credentials(opts)
+  client.target, client.tls = addresses.target, addresses.tls
+  client.exchange_url = addresses.exchange_url
   client.ca_file = text_option(opts, "ca_file")
   client.keepalive = keepalive(opts)
   client.max_retries = integer_option(opts, "max_retries", 2, 0, 4)
   local compute = {
-    timeout = opts.timeout or 60,
-    api_url = (endpoint.tls and "https://" or "http://") .. endpoint.target,
+    timeout = opts.timeout or 60, api_url = addresses.api_url,
   }
   return setmetatable(resource.own(compute, core.client(client)), Compute)
 end
