@@ -63,7 +63,7 @@ function exec.exec(box, ...)
   local index = n + 1
   local pty, stream
   opts, pty, stream = read_options(index, "exec", opts)
-  if n == 0 then
+  if n == 0 or args[1] == "" then
     check.invalid("exec: a command expected, such as box:exec(\"ls\", \"-l\")")
   end
   for i = 1, n do
