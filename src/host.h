@@ -3,7 +3,7 @@
 ** host_options.c reads them; host_run.c calls Lua (every chunk of the user's
 ** goes through host_call); host_exit.c ends it; host_repl.c is the prompt;
 ** host_embed.c finds the Lua modules that are inside the program; host_local.c
-** owns the child process of --local. The options point into argv and own
+** owns the child process of --local; host_signal.c the signals. The options point into argv and own
 ** nothing but the list of actions.
 */
 #ifndef BOXD_HOST_H
@@ -71,6 +71,20 @@ void host_close(lua_State *L);
 
 /* Makes os.exit close the state. The module must be open. */
 void host_exit_install(lua_State *L);
+
+/* ---- host_signal.c ---- */
+
+/* Takes SIGINT, SIGTERM, SIGHUP and SIGPIPE. The module must be open. */
+void host_signal_install(lua_State *L);
+
+/* From here on a first signal raises nothing: what ends already is let end. */
+void host_signal_closing(void);
+
+/* Forgets a SIGINT, for a prompt; false if none was caught. */
+bool host_signal_take(void);
+
+/* 128 and the number of the signal that was caught; 0: none was. */
+int host_signal_status(void);
 
 /* ---- host_repl.c ---- */
 

@@ -25,6 +25,7 @@ static int cancel_tasks(lua_State *L) {
 
 void host_close(lua_State *L) {
   leaving.closing = true;
+  host_signal_closing();
   if (lua_checkstack(L, LUA_MINSTACK)) {
     lua_pushcfunction(L, cancel_tasks);
     host_report(L, host_call(L, 0, 0));

@@ -7,7 +7,6 @@
 
 #include <lauxlib.h>
 
-#include "bind/await.h"
 #include "host_edit.h"
 
 typedef enum reading { LINE, END, INTERRUPTED } reading;
@@ -41,15 +40,6 @@ static int read_line(lua_State *L) {
                              : read_plain(L, prompt);
 }
 
-/* Ends a Ctrl-C, if there was one: it is for a line or a statement. */
-static bool take_interrupt(lua_State *L) {
-  lbx_state *S = lbx_state_get(L);
-  if (S->interrupt == NULL || strcmp(S->interrupt, "SIGINT") != 0) return false;
-  S->interrupt = NULL;
-  S->interrupt_raised = false;
-  return true;
-}
-
 /* Pushes the next line, if it says so. */
 static reading push_line(lua_State *L, bool editor, const char *variable,
                          const char *usual) {
@@ -63,7 +53,7 @@ static reading push_line(lua_State *L, bool editor, const char *variable,
     lua_pop(L, 1);
     return END;
   }
-  if (!take_interrupt(L)) {
+  if (!host_signal_take()) {
     luaL_tolstring(L, -1, NULL);
     host_report(L, status);
     lua_pop(L, 1);
@@ -174,8 +164,8 @@ static reading turn(lua_State *L, bool editor) {
   if (r != LINE) return r;
   if (status == LUA_OK) status = host_call(L, 0, LUA_MULTRET);
   if (host_report(L, status) == LUA_OK) print_results(L);
-  take_interrupt(L);
-  return LINE;
+  host_signal_take(); /* a Ctrl-C was for the statement */
+  return host_signal_status() ? END : LINE;
 }
 
 void host_repl(lua_State *L) {

@@ -8,6 +8,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "bind/error.h"
+
 static const char *host_name = "boxdlua";
 
 void host_set_name(const char *name) {
@@ -25,7 +27,8 @@ static int to_text(lua_State *L) {
   return 1;
 }
 
-/* Any error value as text with a traceback; a broken __tostring cannot hurt. */
+/* Any error value as text with a traceback, which an interrupt needs not; a
+** broken __tostring cannot hurt. */
 static int describe(lua_State *L) {
   int type = lua_type(L, 1);
   lua_settop(L, 1);
@@ -40,7 +43,8 @@ static int describe(lua_State *L) {
   } else {
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
-  luaL_traceback(L, L, lua_tostring(L, -1), 1);
+  bool stopped = host_signal_status() && lbx_error_test(L, 1) == BX_CANCELLED;
+  if (!stopped) luaL_traceback(L, L, lua_tostring(L, -1), 1);
   return 1;
 }
 

@@ -49,6 +49,7 @@ static void open_libraries(lua_State *L, const host_options *o) {
   lbx_state_get(L)->host = false;
   replace_coroutines(L);
   host_exit_install(L);
+  host_signal_install(L);
 }
 
 /* arg: the script at 0, its arguments above, what comes before it below. */
@@ -215,6 +216,7 @@ static int run_state(host_options *o) {
   host_report(L, status);
   host_close(L);
   host_local_stop();
+  if (host_signal_status()) return host_signal_status();
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

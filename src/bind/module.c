@@ -14,12 +14,14 @@
 #include "json.h"
 #include "stream.h"
 #include "task.h"
+#include "terminal.h"
 
 /* Names of the module that live in Lua files, loaded when first asked for. */
 static const char *const lazy[][2] = {
     {"Compute", "boxd.compute"}, {"BoxConfig", "boxd.config"},
     {"path", "boxd.path"},       {"gather", "boxd.tasks"},
-    {"map", "boxd.tasks"},
+    {"map", "boxd.tasks"},       {"attach", "boxd.terminal"},
+    {"prefix", "boxd.terminal"},
 };
 
 static int load_lazy(lua_State *L, size_t i) {
@@ -78,6 +80,7 @@ static int open_core(lua_State *L) {
   luaL_newlib(L, functions);
   lbx_open_client(L);
   lbx_open_error_core(L);
+  lbx_open_terminal(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");
   return 1;
