@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../serve/tree.h"
 #include "type.h"
 
 #define LOCK_TYPE "boxd.Lock"
@@ -84,6 +85,13 @@ static int sys_unlink(lua_State *L) {
   return result(L, gone && sync_folder(path), path);
 }
 
+/* A folder and all in it; links are not followed. */
+static int sys_remove_tree(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  errno = bx_tree_remove(path);
+  return result(L, errno == 0 || errno == ENOENT, path);
+}
+
 static int m__gc_dir(lua_State *L) {
   DIR **dir = lua_touserdata(L, 1);
   if (*dir) closedir(*dir);
@@ -154,7 +162,7 @@ int lbx_open_sys(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"mkdir", sys_mkdir},     {"write", sys_write}, {"unlink", sys_unlink},
       {"list", sys_list},       {"lock", sys_lock},   {"private", sys_private},
-      {"getuid", sys_getuid},   {"getcwd", sys_getcwd}, {NULL, NULL}};
+      {"remove_tree", sys_remove_tree}, {"getuid", sys_getuid},   {"getcwd", sys_getcwd}, {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {{"close", m_close_lock},
                                           {NULL, NULL}};

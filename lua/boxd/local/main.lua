@@ -1,5 +1,6 @@
 -- boxdlua --serve: runs the embedded service in the foreground.
 
+local boxd = require "boxd"
 local service = require "boxd.local.service"
 local sys = require "boxd.serve".sys
 
@@ -68,6 +69,10 @@ return function(options)
   options.max_boxes = options.max_boxes or MAX_BOXES
   options.state = make_folder(absolute(options.state or default_state()))
   local opened = service.open(options)
+  -- Whatever ends us. The state of a --local is for one run.
+  local _end <close> = setmetatable({}, { __close = function()
+    opened:close(options.announce ~= nil)
+  end })
   if options.announce then
     announce(options.announce, opened)
   else
@@ -75,6 +80,7 @@ return function(options)
     print_exports(opened)
     io.stderr:write(opened.limits, "\n")
   end
-  opened:run()
-  opened:close()
+  local ok, e = pcall(opened.run, opened)
+  -- A signal is how this usually ends.
+  if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
 end

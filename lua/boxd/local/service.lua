@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local serve = require "boxd.serve"
 local account = require "boxd.local.account"
 local boxes = require "boxd.local.boxes"
+local disks = require "boxd.local.disks"
 local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
 local status = require "boxd.local.status"
@@ -12,6 +13,8 @@ local store = require "boxd.local.store"
 
 local service = {}
 service.__index = service
+
+local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
 
 local SUCCESSOR = "the embedded service does not have %s"
 
@@ -123,9 +126,30 @@ function service:run()
   for _, task in ipairs(tasks) do task:join() end
 end
 
-function service:close()
-  if self.server then self.server:close() end
+-- Files of boxes and disks may belong to users that only the spawner acts for.
+local function remove_files(self)
+  for id in pairs(self.boxes.records) do
+    local handle = self.boxes.live[id]
+    if handle then self.spawner:kill(handle) end
+    self.spawner:remove(self.boxes:folder(id))
+  end
+  for _, disk in pairs(self.store:all "disks") do
+    self.spawner:remove(disks.folder(self.store, disk))
+  end
+end
+
+-- Ends every call and every box. removing: the state goes, too.
+function service:close(removing)
+  self.server:close()
+  if removing then pcall(boxd.with_timeout, REMOVE_SECONDS, remove_files, self)
+  end
   self.spawner:stop()
+  if not removing then return end
+  local ok, message = serve.sys.remove_tree(self.store.dir)
+  if not ok then
+    io.stderr:write("boxdlua --serve: the state can't be removed: ", message,
+      "\n")
+  end
 end
 
 return service
