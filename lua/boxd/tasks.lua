@@ -17,10 +17,20 @@ local function check_limit(method, opts)
   return limit
 end
 
--- Cancels what is left and waits for its end.
+-- Cancels what is left and waits for its end. What ends that wait (we are
+-- cancelled, too) is raised when all have ended.
 local function end_all(list)
+  local interrupted, reason = false, nil
   for _, task in ipairs(list) do task:cancel() end
-  for _, task in ipairs(list) do pcall(task.join, task) end
+  for _, task in ipairs(list) do
+    repeat
+      local _, e = pcall(task.join, task)
+      if task.status == "running" then
+        interrupted, reason = true, e
+      end
+    until task.status ~= "running"
+  end
+  if interrupted then error(reason, 0) end
 end
 
 -- A crew runs bodies in tasks of its own. The first error that `on_error` does
@@ -63,12 +73,12 @@ end
 -- What ends the wait itself, such as a cancellation, is raised as it is.
 function crew:wait()
   for _, task in ipairs(self.tasks) do
-    local ok, e = pcall(task.join, task)
+    local _, e = pcall(task.join, task)
+    if task.status == "running" then error(e, 0) end
     if self.failed then
       end_all(self.tasks)
       error(self.failure, 0)
     end
-    if not ok then error(e, 0) end
   end
 end
 

@@ -142,10 +142,16 @@ void lbx_spawn(lua_State *L, int nargs) {
     bx_waiter_wake(S->loop, &t->context.waiter);
 }
 
-/* boxd.spawn(fn, ...) */
-static int spawn(lua_State *L) {
+static int spawn_only(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lbx_spawn(L, lua_gettop(L) - 1);
+  return 1;
+}
+
+/* boxd.spawn(fn, ...) */
+static int spawn(lua_State *L) {
+  spawn_only(L);
+  lbx_stop(L); /* a signal that ended the task's first step is for us */
   return 1;
 }
 
@@ -437,18 +443,23 @@ static int run_joined_k(lua_State *L, int status, lua_KContext ctx) {
   return run_k(L, LUA_OK, (lua_KContext)n);
 }
 
+static int run_join(lua_State *L) {
+  lbx_stop(L);
+  return m_join(L);
+}
+
 /* boxd.run(fn, ...) */
 static int run(lua_State *L) {
   lbx_context *c = lbx_state_get(L)->current;
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_Integer outer = c->run;
   c->run = c->state->last_task + 1; /* the task's and its descendants' */
-  lua_pushcfunction(L, spawn);
+  lua_pushcfunction(L, spawn_only);
   lua_insert(L, 1);
   int status = lua_pcall(L, lua_gettop(L) - 1, 1, 0);
   c->run = outer;
   if (status != LUA_OK) return lua_error(L);
-  lua_pushcfunction(L, m_join);
+  lua_pushcfunction(L, run_join);
   lua_pushvalue(L, 1);
   status = lua_pcallk(L, 1, 0, 0, 0, run_joined_k);
   return run_joined_k(L, status, 0);
