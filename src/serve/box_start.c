@@ -212,6 +212,10 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   int ns = open_ns(getpid(), "mnt"), fds = bx_disk_fds();
   if (ns < 0 || fds < 0) return errno;
   reply->fd[reply->nfd++] = ns;
+  int net = k->m->n[3] ? open_ns(pid, "net") : -1;
+  int user = net < 0 ? -1 : open_ns(pid, "user");
+  if (net >= 0) reply->fd[reply->nfd++] = net;
+  if (user >= 0) reply->fd[reply->nfd++] = user;
   err = bx_rootfs_pivot(h, e);
   return err ? err : place_disks(k, fds, tree, target, ndisks, e);
 }

@@ -10,8 +10,9 @@
 #include "host.h"
 #include "link.h"
 
-/* Carries out the START request `m` and fills the reply: pid, and as its one
-   descriptor the box's mount namespace. The first process, a child of the
+/* Carries out the START request `m` and fills the reply: pid, and as
+   descriptors the box's mount namespace and, where it is to have a way out,
+   its network and user namespace. The first process, a child of the
    caller's parent, waits at *go for a byte; agent is its link to the spawner. */
 void bx_box_make(const bx_host *h, const bx_msg *m, int agent, bx_msg *reply,
                  int *go);

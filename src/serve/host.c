@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,6 +18,18 @@ int bx_path(char *buf, const char *fmt, ...) {
   int n = vsnprintf(buf, BX_PATH_MAX, fmt, ap);
   va_end(ap);
   return n < 0 || n >= BX_PATH_MAX ? ENAMETOOLONG : 0;
+}
+
+void bx_host_find(const char *name, char *buf, size_t size) {
+  const char *p = getenv("PATH");
+  for (p = p && *p ? p : "/usr/bin:/bin"; *p;) {
+    size_t n = strcspn(p, ":");
+    int len = snprintf(buf, size, "%.*s/%s", (int)n, p, name);
+    if (p[0] == '/' && len > 0 && (size_t)len < size && access(buf, X_OK) == 0)
+      return;
+    p += n + (p[n] == ':');
+  }
+  *buf = '\0';
 }
 
 uint32_t bx_host_id(const bx_host *h, uint32_t id) {
@@ -183,6 +196,7 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   }
   umask(022);
   bx_cgroup_find(&h->cgroups);
+  bx_host_find("pasta", h->pasta, sizeof h->pasta);
   if (!err) err = read_top(h, e);
   if (!err) err = make_base(h, e);
   if (!err && h->privileged) err = idmap_lowers(h, e);

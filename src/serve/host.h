@@ -47,6 +47,7 @@ typedef struct bx_host {
   unsigned nfolders;
   bx_symlink links[BX_FOLDERS_MAX];
   unsigned nlinks;
+  char pasta[256];         /* the program, or "" */
   bx_cgroups cgroups;
   struct rlimit nofile; /* as the service had it: what boxes get */
 } bx_host;
@@ -78,6 +79,9 @@ int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 /* Writes the id maps of a child that has just made its user namespace: boxes'
 ** root is the spawner's box_id. 0 or an errno. */
 int bx_host_map_ids(const bx_host *h, pid_t pid);
+
+/* Finds a program on PATH: its path in buf, or "". */
+void bx_host_find(const char *name, char *buf, size_t size);
 
 /* The part of user namespaces; see userns.c. Whether the caller is in the
 ** first one: root elsewhere has the rights of an ordinary user only. */

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -101,18 +100,6 @@ static bool find_out(findings *f) {
   return ok;
 }
 
-static bool on_path(const char *name) {
-  const char *p = getenv("PATH");
-  char path[512];
-  for (p = p ? p : "/usr/bin:/bin"; *p;) {
-    size_t n = strcspn(p, ":");
-    snprintf(path, sizeof path, "%.*s/%s", (int)n, p, name);
-    if (n < 400 && access(path, X_OK) == 0) return true;
-    p += n + (p[n] == ':');
-  }
-  return false;
-}
-
 static void tell_needed(bx_probe_line *l, size_t *n, const findings *f) {
   add(l, n, "user namespaces", !f->userns, true, "%s",
       !f->userns ? "allowed"
@@ -163,9 +150,10 @@ size_t bx_sandbox_probe(bx_probe_line *lines) {
   bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
   add(lines, &n, "/dev/net/tun", tun, false, "%s",
       tun ? "usable" : "not usable by this user: boxes have no way out");
-  bool pasta = on_path("pasta");
-  add(lines, &n, "pasta", pasta, false, "%s",
-      pasta ? "installed"
-            : "not installed (package passt): boxes have no way out");
+  char pasta[256];
+  bx_host_find("pasta", pasta, sizeof pasta);
+  add(lines, &n, "pasta", *pasta != '\0', false, "%s",
+      *pasta ? "installed"
+             : "not installed (package passt): boxes have no way out");
   return n;
 }

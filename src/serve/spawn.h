@@ -77,7 +77,8 @@ typedef enum bx_spawn_kind {
                         the BX_SPAWN_EXIT (killed) of its commands; calls on
                         the handle now fail */
   BX_SPAWN_NOTE,     /* text: a line the user should see, as that the first
-                        start copies files for some seconds; before READY */
+                        start copies files for some seconds; before READY.
+                        id: the box it is about, or 0 */
   BX_SPAWN_LOST      /* the spawner itself died; all boxes are dead, no more
                         events come, every request fails. bx_spawner_stop it */
 } bx_spawn_kind;
@@ -124,6 +125,9 @@ typedef struct bx_box_spec {
   const char *hostname; /* also in the box's /etc/hosts */
   bx_limits limits;
   bool net_host;        /* share this machine's network */
+  bool outgoing;        /* else: a way out by pasta, made beside the box some
+                           30 ms after it started. Where that fails or ends,
+                           a BX_SPAWN_NOTE of the box says why */
   const bx_mount *mounts;
   size_t nmounts;
 } bx_box_spec;

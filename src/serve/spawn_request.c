@@ -31,7 +31,7 @@ static char *pack_mounts(const bx_mount *m, size_t n, size_t *len) {
   return all;
 }
 
-/* START: n0 memory, n1 processes, n2 net_host; s0 dir, s1 hostname, s2 mounts.
+/* START: n0 memory, n1 processes, n2 net_host, n3 outgoing; s0 dir, s1 hostname, s2 mounts.
    ATTACH: s0 mount. */
 uint64_t bx_box_start(bx_spawner *sp, const bx_box_spec *spec, bx_error *e) {
   if (!absolute(spec->dir))
@@ -51,6 +51,7 @@ uint64_t bx_box_start(bx_spawner *sp, const bx_box_spec *spec, bx_error *e) {
   m.n[0] = (int64_t)spec->limits.memory;
   m.n[1] = spec->limits.processes ? spec->limits.processes : 4096;
   m.n[2] = spec->net_host;
+  m.n[3] = spec->outgoing && !spec->net_host;
   m.s[0] = bx_bytes_str(spec->dir);
   m.s[1] = bx_bytes_str(spec->hostname);
   m.s[2] = bx_bytes_of(mounts, len);

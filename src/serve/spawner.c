@@ -130,6 +130,7 @@ static void reap(bx_hub *hub) {
       bx_hub_job_end(hub, job);
       continue;
     }
+    if (bx_hub_net_ended(hub, pid)) continue;
     for (bx_box *b = hub->boxes; b; b = b->next)
       if (b->init == pid) {
         bx_hub_bury(hub, b);
@@ -151,8 +152,10 @@ static void hear_all(bx_hub *hub) {
 static _Noreturn void end(bx_hub *hub) {
   alarm(ENDING_SECONDS); /* whatever hangs: by then this process is gone, and
                             with it, by its death signal, all it started */
-  for (bx_box *b = hub->boxes; b; b = b->next)
+  for (bx_box *b = hub->boxes; b; b = b->next) {
     if (b->init) kill(b->init, SIGKILL);
+    bx_hub_net_stop(b);
+  }
   for (bx_job *j = hub->jobs; j; j = j->next) kill(j->pid, SIGKILL);
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
   for (bx_box *b = hub->boxes; b; b = b->next)

@@ -37,6 +37,8 @@ struct bx_box {
   bool failed;      /* START went wrong: never told of as gone */
   uint64_t kill_id; /* the request that ends it, or 0 */
   bx_entry *entries;
+  pid_t net;        /* what keeps its way out, or 0 */
+  int net_error;    /* where that says why it ended, or -1 */
 };
 
 typedef struct bx_job bx_job;
@@ -77,6 +79,12 @@ void bx_hub_job_hear(bx_hub *hub, bx_job *job);
 void bx_hub_job_end(bx_hub *hub, bx_job *job);
 /* Its making went as `m` says. */
 void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m);
+
+/* spawner_net.c: starts a way out for a box, by descriptors of its network and
+   user namespace; ends it; and whether `pid`, reaped, was one. */
+void bx_hub_net_start(bx_hub *hub, bx_box *box, int net, int user);
+void bx_hub_net_stop(bx_box *box);
+bool bx_hub_net_ended(bx_hub *hub, pid_t pid);
 
 /* To the service. Takes m's descriptors. */
 void bx_hub_say(bx_hub *hub, bx_msg *m);

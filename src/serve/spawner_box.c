@@ -46,7 +46,8 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
     free(box);
     return;
   }
-  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1};
+  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1,
+                  .net_error = -1};
   bx_link_open(&box->link, pair[0]);
   hub->boxes = box;
   m->fd[m->nfd++] = pair[1]; /* for the child; closed with m */
@@ -57,6 +58,7 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
 static void kill_box(bx_box *box) {
   if (box->mounts >= 0) close(box->mounts);
   box->mounts = -1;
+  bx_hub_net_stop(box);
   if (box->init && !box->dead) kill(box->init, SIGKILL);
 }
 
@@ -72,6 +74,8 @@ static void start_failed(bx_hub *hub, bx_box *box, bx_msg *m) {
 void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m) {
   box->init = (pid_t)m->n[2];
   box->mounts = bx_msg_take(m, 0);
+  if (m->n[0] == 0 && !box->kill_id && m->nfd > 2)
+    bx_hub_net_start(hub, box, m->fd[1], m->fd[2]);
   if (m->n[0])
     start_failed(hub, box, m);
   else if (box->kill_id)
