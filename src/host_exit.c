@@ -12,6 +12,7 @@
 
 #include "bind/await.h"
 #include "bind/task.h"
+#include "core/observe.h"
 
 static struct {
   bool closing;
@@ -31,6 +32,8 @@ void host_close(lua_State *L) {
     host_report(L, host_call(L, 0, 0));
   }
   lua_close(L);
+  bx_error e;
+  if (!bx_trace_close(&e)) host_complain(e.message);
 }
 
 static void leave(lua_State *L) {

@@ -27,6 +27,8 @@ const char host_options_help[] =
     "                     $XDG_STATE_HOME/boxd)\n"
     "    --net MODE       boxes' network: private (default) or host\n"
     "    --max-boxes N    at most N boxes\n"
+    "  --trace FILE     write a timeline of tasks and calls, for Perfetto or\n"
+    "                   chrome://tracing\n"
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
     "                   boxes can run here; say what to do\n"
     "  --help           show this\n";
@@ -143,7 +145,9 @@ static int read_long(reader *r, const char **needs_serve) {
   } else if (strcmp(word, "--help") == 0) {
     o->help = true;
   } else {
-    int found = read_serve_option(r);
+    int found = long_value(r, "--trace", &o->trace);
+    if (found != 0) return found > 0 ? 0 : -1;
+    found = read_serve_option(r);
     if (found == 0) return refuse(r, "unrecognized option '%s'", word);
     *needs_serve = word;
     return found > 0 ? 0 : -1;

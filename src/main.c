@@ -16,6 +16,7 @@
 #include "bind/await.h"
 #include "bind/module.h"
 #include "bind/serve.h"
+#include "core/observe.h"
 #include "host_doctor.h"
 
 /* A generator in a task waits as the task does. */
@@ -203,7 +204,23 @@ static int run(lua_State *L) {
   return 1;
 }
 
+/* os.exit without closing the state comes by here. */
+static void end_trace(void) {
+  bx_error e;
+  if (!bx_trace_close(&e)) host_complain(e.message);
+}
+
+static bool start_trace(const host_options *o) {
+  bx_error e;
+  if (o->trace == NULL) return true;
+  atexit(end_trace);
+  if (bx_trace_open(o->trace, &e)) return true;
+  host_complain(e.message);
+  return false;
+}
+
 static int run_state(host_options *o) {
+  if (!start_trace(o)) return EXIT_FAILURE;
   lua_State *L = luaL_newstate();
   if (L == NULL) {
     host_complain("cannot create the Lua state: not enough memory");

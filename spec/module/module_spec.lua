@@ -58,3 +58,15 @@ describe("boxd.so under lua5.4", function()
     assert.equal(0, result.status)
   end)
 end)
+
+describe("BOXD_LOG", function()
+  it("is for this module too", function()
+    local pipe = io.popen([[BOXD_LOG=info lua5.4 -e '
+      local c = require "boxd".Compute { api_url = "http://127.0.0.1:1",
+        token = "x", max_retries = 0 }
+      pcall(c.whoami, c)' 2>&1]])
+    assert.matches("^boxd [%d:.]+ Whoami UNAVAILABLE [%d.]+ ms, %d B sent, 0 B "
+      .. "received\n$", pipe:read "a")
+    pipe:close()
+  end)
+end)

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "../core/observe.h"
 #include "error.h"
 #include "type.h"
 
@@ -45,6 +46,7 @@ void lbx_open_state(lua_State *L) {
   if (lbx_state_get(L)) return;
   lbx_newtype(L, STATE_TYPE, NULL, meta);
   lbx_state *S = lbx_new(L, sizeof *S, 0, STATE_TYPE);
+  bx_log_open();
   S->loop = bx_loop_new();
   if (!S->loop) luaL_error(L, "not enough memory");
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);

@@ -1,7 +1,9 @@
 #include "task.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 
+#include "../core/observe.h"
 #include "await.h"
 #include "error.h"
 #include "type.h"
@@ -48,6 +50,19 @@ static void unanchor(lua_State *L, lbx_task *t) {
 
 /* Running a task. */
 
+static const char *status_of(const lbx_task *t);
+
+/* Tells the trace of a new task; its function is at idx. */
+static void observe_task(lua_State *L, const lbx_task *t, int idx) {
+  lua_Debug ar;
+  char where[LUA_IDSIZE + 16];
+  if (!(bx_observers & BX_TRACE)) return;
+  lua_pushvalue(L, idx);
+  lua_getinfo(L, ">S", &ar);
+  snprintf(where, sizeof where, "%s:%d", ar.short_src, ar.linedefined);
+  bx_trace_task((uint64_t)t->id, where);
+}
+
 static void finish(lua_State *L, lbx_task *t) {
   lbx_state *S = t->context.state;
   bx_timer_stop(S->loop, &t->cleanup);
@@ -55,6 +70,8 @@ static void finish(lua_State *L, lbx_task *t) {
   bx_waiter_drop(&t->context.waiter);
   S->tasks--;
   bx_event_set(S->loop, &t->ended);
+  if (bx_observers & BX_TRACE)
+    bx_trace_task_end((uint64_t)t->id, status_of(t));
   unanchor(L, t);
 }
 
@@ -104,7 +121,11 @@ void lbx_task_step(lua_State *L, lbx_context *c) {
   int nargs = t->started ? 0 : lua_gettop(c->co) - 1;
   t->started = true;
   t->joins = NULL;
-  if (!lbx_run(L, c, nargs)) return;
+  bool traced = bx_observers & BX_TRACE;
+  if (traced) bx_trace_run((uint64_t)t->id);
+  bool over = lbx_run(L, c, nargs);
+  if (traced) bx_trace_rest();
+  if (!over) return;
   if (lua_status(c->co) != LUA_OK) t->failed = true;
   t->results = t->failed ? 1 : lua_gettop(c->co);
   lbx_room(c->co, 4);
@@ -127,6 +148,7 @@ void lbx_spawn(lua_State *L, int nargs) {
   t->cleanup.fire = on_cleanup_over;
   t->id = ++S->last_task;
   t->context.run = S->current->run;
+  observe_task(L, t, -(nargs + 2));
   lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
   lua_insert(L, -(nargs + 2)); /* the task below the function */

@@ -10,6 +10,7 @@
 
 #include "http.h"
 #include "machine.h"
+#include "observe.h"
 
 #define EXCHANGE_SECONDS 10.0
 #define ANSWER_BYTES_MAX (64 << 10)
@@ -274,8 +275,17 @@ static bool wait_out(bx_auth *a, int seconds, bx_error *e) {
   return true;
 }
 
+static void log_exchange(const bx_http *h) {
+  if (!(bx_observers & BX_LOG_DEBUG)) return;
+  if (h->error.class_)
+    bx_log_debug("token exchange: %s", h->error.message);
+  else
+    bx_log_debug("token exchange: HTTP status %ld", h->status);
+}
+
 static void exchanged(bx_http *h) {
   bx_auth *a = h->owner;
+  log_exchange(h);
   bx_error e;
   bx_error_clear(&e);
   int seconds = h->status == 429 ? retry_after(h) : 0;

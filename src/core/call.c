@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "observe.h"
 #include "runtime.h"
 
 #define OWNER(type, member, pointer) \
@@ -16,6 +17,12 @@ static void on_sent(bx_tag *tag, bool ok);
 static void on_received(bx_tag *tag, bool ok);
 static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e);
 static void on_deadline(bx_timer *t);
+
+/* A call under observation (which is rare) tells of its messages. */
+static void observe_message(bx_call *c, bool sent, grpc_byte_buffer *message) {
+  if (c->seen.id != 0 && message)
+    bx_observe_message(c, sent, grpc_byte_buffer_length(message));
+}
 
 static void link_call(bx_call *c) {
   c->next = c->channel->calls;
@@ -82,6 +89,7 @@ static void finish(bx_call *c) {
   bx_loop *loop = c->channel->loop;
   unlink_call(c);
   bx_timer_stop(loop, &c->timer);
+  bx_observe_finish(c);
   if (c->on_finish) c->on_finish(c);
   bx_event_set(loop, &c->finished);
   /* Nobody may wait for a message or for room that will never come. */
@@ -208,6 +216,8 @@ static void start(bx_call *c, grpc_byte_buffer *request) {
   c->request = request;
   bx_call_ref(c);
   link_call(c);
+  bx_observe_start(c);
+  observe_message(c, true, request);
   if (c->channel->closed) {
     bx_error_set(&c->error, BX_CANCELLED, "the client was closed");
     end_early(c);
@@ -237,6 +247,7 @@ void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close) {
   if (c->request) grpc_byte_buffer_destroy(c->request);
   c->request = message;
   c->closing = half_close;
+  observe_message(c, true, message);
   if (c->finished.set) return; /* `sent` is and stays set: see `error` */
   grpc_op ops[2];
   size_t n = 0;
@@ -284,6 +295,7 @@ static void on_received(bx_tag *tag, bool ok) {
   bx_call *c = OWNER(bx_call, recv_tag, tag);
   (void)ok; /* the message is NULL then */
   c->receiving = false;
+  observe_message(c, false, c->message);
   if (c->on_receive) c->on_receive(c);
   if (!c->receiving) bx_event_set(c->channel->loop, &c->received);
   bx_call_unref(c);
@@ -299,6 +311,7 @@ static void on_status(bx_tag *tag, bool ok) {
   else if (!c->streaming && !c->reply)
     bx_error_set(&c->error, BX_INTERNAL, "the server answered OK without a "
                                          "message");
+  observe_message(c, false, c->reply);
   finish(c);
   bx_call_unref(c);
 }

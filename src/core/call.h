@@ -45,6 +45,12 @@ struct bx_call {
   void (*on_finish)(bx_call *c);  /* before finished is set, or NULL */
   void *owner;                    /* for the hooks; NULL once released */
 
+  struct {
+    uint64_t id; /* 0: nobody observes it */
+    double began;
+    uint64_t sent, received; /* bytes of messages */
+  } seen; /* kept by observe.h's hooks */
+
   grpc_byte_buffer *request;
   grpc_metadata metadata;
   grpc_metadata_array initial, trailing;
