@@ -11,6 +11,7 @@
 #include <lualib.h>
 
 #include "bind/await.h"
+#include "bind/module.h"
 #include "bind/task.h"
 #include "core/observe.h"
 
@@ -19,17 +20,37 @@ static struct {
   int status;
 } leaving;
 
+/* 1: have the tasks ended? */
+static int run_at_exit(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LBX_AT_EXIT);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, i);
+    lua_pushvalue(L, 1);
+    host_report(L, host_call(L, 1, 0));
+  }
+  return 0;
+}
+
 static int cancel_tasks(lua_State *L) {
   lbx_cancel_all(L);
   return 0;
+}
+
+static void call_at_exit(lua_State *L, bool last) {
+  lua_pushcfunction(L, run_at_exit);
+  lua_pushboolean(L, last);
+  host_report(L, host_call(L, 1, 0));
 }
 
 void host_close(lua_State *L) {
   leaving.closing = true;
   host_signal_closing();
   if (lua_checkstack(L, LUA_MINSTACK)) {
+    call_at_exit(L, false);
     lua_pushcfunction(L, cancel_tasks);
     host_report(L, host_call(L, 0, 0));
+    call_at_exit(L, true);
   }
   lua_close(L);
   bx_error e;

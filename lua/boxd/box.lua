@@ -1,6 +1,7 @@
 -- c.box, the service of boxes, and Box.
 
 local core = require "boxd.core"
+local boxd = require "boxd"
 local check = require "boxd.check"
 local config = require "boxd.config"
 local exec = require "boxd.exec"
@@ -10,6 +11,8 @@ core.internal()
 
 local call, compute_of = resource.call, resource.compute
 
+local living = {} -- temporary boxes that are to be destroyed
+
 local methods = {}
 local Box = { __name = "boxd.Box", __index = methods }
 
@@ -18,6 +21,10 @@ function Box:__tostring()
     self.id, self.name or "", self.image or "", self.public_ip or "",
     self.status or "")
 end
+
+-- A box of temporary: the same, but its <close> destroys it.
+local Temporary = { __name = Box.__name, __index = methods, kind = Box,
+  __tostring = Box.__tostring }
 
 local NAMES = { vm_id = "id", image_ref = "image" }
 
@@ -40,6 +47,7 @@ for name, row in pairs {
     opts = check.options(1, name, opts, { "timeout" })
     local reply = call(compute_of(self), row[1], { vm_id = self.id }, opts)
     self.status = row.status
+    if name == "destroy" then living[self] = nil end
     if row.reply then return reply end
   end
 end
@@ -103,7 +111,6 @@ end
 function methods:wait_until_ready(opts)
   opts = check.options(1, "wait_until_ready", opts,
     { "timeout", "poll_interval" })
-  local boxd = require "boxd"
   local interval = opts.poll_interval == nil and 0.5
     or check.seconds("wait_until_ready", "poll_interval", opts.poll_interval)
   local limit = opts.timeout or 90
@@ -217,8 +224,7 @@ local function create_options(method, name, opts)
   return name or check.field(method, opts, "name", "string"), opts
 end
 
-local function create(self, method, name, opts)
-  name, opts = create_options(method, name, opts)
+local function create(self, name, opts)
   local request = config.apply(opts.config, {
     name = name,
     image_ref = check.field(method, opts, "image", "string"),
@@ -230,7 +236,86 @@ local function create(self, method, name, opts)
 end
 
 -- c.box:create(name?, { image=, config= }?) or c.box:create{ name=, ... }
-function service:create(name, opts) return create(self, "create", name, opts) end
+function service:create(name, opts)
+  return create(self, create_options("create", name, opts))
+end
+
+-- Temporary boxes. `coming`: the tasks that make one for somebody who waits for
+-- it, or did.
+
+local coming = {}
+
+local DESTROY_SECONDS = 8 -- of the 10 that cleaning up may take
+
+-- True, or false and the error; a box that is gone already is as wished.
+local function destroy(box)
+  if box.status == "destroyed" then return true end
+  local ok, e = pcall(resource.call_anyway, compute_of(box), "DestroyVm",
+    { vm_id = box.id }, { timeout = DESTROY_SECONDS })
+  if not ok and e.class ~= "NotFoundError" then return false, e end
+  box.status = "destroyed"
+  living[box] = nil
+  return true
+end
+
+function Temporary.__close(box, reason)
+  local ok, e = destroy(box)
+  if ok then return end
+  if reason == nil then error(e, 0) end
+  warn(("boxd: box %s was not destroyed: %s"):format(box.id, tostring(e)))
+end
+
+-- Makes the box in a task that nobody's cancellation ends: a box that was
+-- asked for is there, whoever waits. Without a taker it is destroyed again.
+local function make_temporary(self, name, opts)
+  local taken = true
+  local maker
+  maker = core.spawn_alone(function()
+    local _done <close> = setmetatable({}, { __close = function()
+      coming[maker] = nil
+    end })
+    local box = setmetatable(create(self, name, opts), Temporary)
+    living[box] = true
+    if taken then return box end
+    destroy(box)
+  end)
+  if maker.status == "running" then coming[maker] = true end
+  local ok, box = pcall(maker.join, maker)
+  if ok then return box end
+  taken = false
+  error(box, 0)
+end
+
+-- c.box:temporary(name?, opts?): as create, but it is destroyed by its <close>,
+-- or at the end of boxdlua's script, whatever ends it.
+function service:temporary(name, opts)
+  name, opts = create_options("temporary", name, opts)
+  return make_temporary(self, name, opts)
+end
+
+-- Part of the end of a script: first what is being made, so that it is known,
+-- then, when all tasks have ended, what is left. Neither takes for ever.
+core.at_exit(function(last)
+  if not last then
+    for maker in pairs(coming) do
+      pcall(maker.join, maker, { timeout = DESTROY_SECONDS })
+    end
+    return
+  end
+  local tasks = {}
+  for box in pairs(living) do
+    tasks[#tasks + 1] = boxd.spawn(function()
+      local ok, e = destroy(box)
+      if not ok then
+        io.stderr:write(("boxd: box %s (%s) was not destroyed: %s\n"):format(
+          box.id, box.name or "", tostring(e)))
+      end
+    end)
+  end
+  for _, task in ipairs(tasks) do
+    pcall(task.join, task, { timeout = DESTROY_SECONDS + 1 })
+  end
+end)
 
 service.list = resource.lister("ListVms", "vms", new)
 
@@ -266,7 +351,7 @@ end
 
 -- c.box:fork(source, { name=, config= }): source is a Box, an id or a name.
 function service:fork(source, opts)
-  if getmetatable(source) ~= Box then check.string(1, "fork", source) end
+  if not resource.is(source, Box) then check.string(1, "fork", source) end
   opts = check.options(2, "fork", opts, { "name", "config", "timeout" })
   local request = {
     source_vm_id = self:resolve(1, "fork", source, opts),

@@ -174,7 +174,7 @@ function module.Compute(opts)
   local compute = {
     timeout = opts.timeout or 60, api_url = addresses.api_url,
   }
-  return setmetatable(resource.own(compute, core.client(client)), Compute)
+  return setmetatable(resource.connect(compute, client), Compute)
 end
 
 return module

@@ -7,7 +7,9 @@ core.internal()
 
 local resource = {}
 
-local COMPUTE = {} -- the private key of an object's Compute
+-- The private keys of an object's Compute (of a Compute: its client) and of
+-- what a Compute was made of.
+local COMPUTE, OPTIONS = {}, {}
 
 -- What an object was made with: its Compute, or a Compute's client.
 local function owner(object)
@@ -23,6 +25,21 @@ end
 -- The userdata under a Compute.
 resource.client = owner
 
+-- A Compute's userdata, and what it was made of.
+function resource.connect(compute, options)
+  rawset(compute, OPTIONS, options)
+  return resource.own(compute, core.client(options))
+end
+
+-- One call, also when the Compute has been closed: by a client of its own.
+function resource.call_anyway(compute, rpc, request, opts)
+  if owner(compute):is_open() then
+    return resource.call(compute, rpc, request, opts)
+  end
+  local client <close> = core.client(compute[OPTIONS])
+  return client:call(rpc, request, opts and opts.timeout or compute.timeout)
+end
+
 function resource.own(object, compute)
   rawset(object, COMPUTE, compute)
   return object
@@ -30,9 +47,15 @@ end
 
 resource.compute = owner
 
+-- Is v of a class, or of one that says to be a kind of it?
+function resource.is(v, class)
+  local meta = getmetatable(v)
+  return meta == class or type(meta) == "table" and rawget(meta, "kind") == class
+end
+
 -- The id of an object of a class, or the string itself.
 function resource.id(index, method, v, class)
-  if getmetatable(v) == class then return v.id end
+  if resource.is(v, class) then return v.id end
   if type(v) == "string" then return v end
   check.fail(index, method, class.__name .. " or string", v)
 end

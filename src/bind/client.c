@@ -199,6 +199,13 @@ static int m_close(lua_State *L) {
   return 0;
 }
 
+/* client:is_open() -> boolean */
+static int m_is_open(lua_State *L) {
+  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+  lua_pushboolean(L, !c->closed);
+  return 1;
+}
+
 static int m__gc(lua_State *L) {
   lbx_client *c = luaL_checkudata(L, 1, TYPE);
   m_close(L);
@@ -225,6 +232,7 @@ void lbx_open_client(lua_State *L) {
                                      {"stream", lbx_stream_open},
                                      {"exec", lbx_exec_open},
                                      {"close", m_close},
+                                     {"is_open", m_is_open},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m__gc}, {"__close", m_close}, {NULL, NULL}};

@@ -74,12 +74,24 @@ static int is_boxdlua(lua_State *L) {
   return 1;
 }
 
+/* core.at_exit(fn): boxdlua calls fn(false) before it cancels the tasks at the
+** end of a script, fn(true) after it. */
+static int at_exit(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LBX_AT_EXIT);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return 0;
+}
+
 static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"provided", provided}, {"is_boxdlua", is_boxdlua}, {NULL, NULL}};
+      {"provided", provided}, {"is_boxdlua", is_boxdlua},
+      {"at_exit", at_exit},   {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
   lbx_open_error_core(L);
+  lbx_open_task_core(L);
   lbx_open_terminal(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");

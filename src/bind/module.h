@@ -8,6 +8,9 @@
 
 #include <lua.h>
 
+/* The registry's list of functions that core.at_exit was given. */
+#define LBX_AT_EXIT "boxd.at_exit"
+
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
 #endif

@@ -177,6 +177,24 @@ static int spawn(lua_State *L) {
   return 1;
 }
 
+/* core.spawn_alone(fn): a task of no boxd.run, which its end would cancel. */
+static int spawn_alone(lua_State *L) {
+  lbx_context *c = lbx_state_get(L)->current;
+  lua_Integer of_run = c->run;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushcfunction(L, spawn_only);
+  lua_insert(L, 1);
+  c->run = 0;
+  int status = lua_pcall(L, lua_gettop(L) - 1, 1, 0);
+  c->run = of_run;
+  return status == LUA_OK ? 1 : lua_error(L);
+}
+
+void lbx_open_task_core(lua_State *L) {
+  lua_pushcfunction(L, spawn_alone);
+  lua_setfield(L, -2, "spawn_alone");
+}
+
 /* Methods. */
 
 /* Would waiting for t from here never end? */
