@@ -26,6 +26,8 @@ typedef struct building {
   const bx_host *host;
   bool files; /* copies, not only folders */
   dev_t dev;
+  dev_t state_dev; /* the state folder, which holds what is being built */
+  ino_t state_ino;
   char path[BX_PATH_MAX];
 } building;
 
@@ -48,7 +50,8 @@ static int add_folder(building *b, int from, int to, const char *name,
   if (out < 0) err = errno;
   /* what this user cannot read stays empty, and so does what is hidden */
   bool enter = in >= 0 && st->st_dev == b->dev && depth < DEPTH_MAX &&
-               bx_layer_shows(b->path);
+               bx_layer_shows(b->path) &&
+               (st->st_dev != b->state_dev || st->st_ino != b->state_ino);
   if (!err && enter) {
     err = grow(b, in, out, depth);
     in = -1;
@@ -125,12 +128,14 @@ static int grow(building *b, int from, int to, int depth) {
 }
 
 static int build(const bx_host *h, const char *to) {
-  int err = mkdir(to, 0711) < 0 ? errno : 0;
+  struct stat state;
+  int err = mkdir(to, 0711) < 0 || stat(h->state, &state) < 0 ? errno : 0;
   int out = err ? -1 : open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (!err && out < 0) err = errno;
   for (unsigned i = 0; i < h->nfolders && !err; i++) {
     const char *name = h->folders[i].name;
-    building b = {.host = h};
+    building b = {.host = h, .state_dev = state.st_dev,
+                  .state_ino = state.st_ino};
     struct stat st;
     b.files = h->folders[i].copied;
     snprintf(b.path, sizeof b.path, "/%s", name);
@@ -146,11 +151,40 @@ static int build(const bx_host *h, const char *to) {
 
 /* ---- once ---------------------------------------------------------------- */
 
+/* A mount below a folder cannot be left out by an ordinary user, nor does an
+   overlay take it in. */
+static bool has_mounts(const char *folder) {
+  char line[4096], at[1024];
+  size_t n = strlen(folder);
+  bool found = false;
+  FILE *f = fopen("/proc/self/mounts", "re");
+  while (f && !found && fgets(line, sizeof line, f))
+    found = sscanf(line, "%*s %1023s", at) == 1 && at[0] == '/' &&
+            strncmp(at + 1, folder, n) == 0 && at[n + 1] == '/';
+  if (f) fclose(f);
+  return found;
+}
+
+/* Which folders are copied whole. /usr is too large: where something is
+   mounted below it, the test of the overlays says that it cannot be shown. */
+static void choose(bx_host *h) {
+  for (unsigned i = 0; i < h->nfolders; i++) {
+    bx_folder *f = &h->folders[i];
+    f->copied = strcmp(f->name, "etc") == 0 || strcmp(f->name, "var") == 0 ||
+                (!h->privileged && strcmp(f->name, "usr") != 0 &&
+                 has_mounts(f->name));
+  }
+}
+
 static void make_stamp(const bx_host *h, char *text, size_t size) {
   struct stat st = {0};
+  unsigned copied = 0;
+  for (unsigned i = 0; i < h->nfolders; i++)
+    copied |= (unsigned)h->folders[i].copied << i;
   if (stat("/var/lib/dpkg/status", &st) < 0) stat("/usr", &st);
-  snprintf(text, size, "2 %u %u %ld.%09ld %ld\n", h->box_id, h->id_count,
-           (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (long)st.st_size);
+  snprintf(text, size, "3 %u %u %u %x %ld.%09ld %ld\n", h->box_id, h->id_count,
+           h->nfolders, copied, (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+           (long)st.st_size);
 }
 
 static bool is_current(const char *file, const char *stamp) {
@@ -176,10 +210,8 @@ int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e) {
   int err = bx_path(h->under, "%s/base", h->state);
   if (!err) err = bx_path(fresh, "%s/base.new", h->state);
   if (!err) err = bx_path(file, "%s/base.new/.stamp", h->state);
+  choose(h);
   make_stamp(h, stamp, sizeof stamp);
-  for (unsigned i = 0; i < h->nfolders; i++)
-    h->folders[i].copied = strcmp(h->folders[i].name, "etc") == 0 ||
-                           strcmp(h->folders[i].name, "var") == 0;
   char current[BX_PATH_MAX];
   if (!err) err = bx_path(current, "%s/.stamp", h->under);
   if (!err && is_current(current, stamp)) return 0;

@@ -152,23 +152,29 @@ int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
   return mount("overlay", at, "overlay", flags, data) < 0 ? errno : 0;
 }
 
-/* Mounts one overlay as a box would, so that a machine which cannot is found
+/* Mounts the overlays as a box would, so that a machine which cannot is found
    out now. */
-static int try_overlay(const bx_host *h, bx_error *e) {
+static int try_overlays(const bx_host *h, bx_error *e) {
   char up[BX_PATH_MAX], work[BX_PATH_MAX], at[BX_PATH_MAX];
   int err = bx_path(up, "%s/try", h->layer);
   if (!err) err = bx_path(work, "%s/try-work", h->layer);
   if (!err) err = bx_path(at, "%s/root", h->base);
   if (err) return err;
-  mkdir(up, 0755);
-  mkdir(work, 0755);
-  err = bx_host_overlay(h, &h->folders[0], up, work, at);
-  if (!err) return umount(at), 0;
-  bx_error_set(e, BX_BOXD,
-               "local boxes need overlay file systems, which fail here%s: %s "
-               "(Linux 5.11 or later for ordinary users, and a state folder "
-               "on ext4, xfs or btrfs, not on an overlay or a network: %s)",
-               h->privileged ? "" : " for this user", strerror(err), h->state);
+  if (mkdir(up, 0755) < 0 || mkdir(work, 0755) < 0) err = errno;
+  unsigned i = 0;
+  while (!err && i < h->nfolders) {
+    err = bx_host_overlay(h, &h->folders[i], up, work, at);
+    if (!err && umount(at) < 0) err = errno;
+    if (!err) i++;
+  }
+  if (err)
+    bx_error_set(e, BX_BOXD,
+                 "local boxes need overlay file systems, which fail here for "
+                 "/%s%s: %s (Linux 5.11 or later for ordinary users, nothing "
+                 "mounted below /usr, and a state folder on ext4, xfs or "
+                 "btrfs, not on an overlay or a network: %s)",
+                 h->folders[i].name, h->privileged ? "" : " as this user",
+                 strerror(err), h->state);
   return err;
 }
 
@@ -202,5 +208,5 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   if (!err && h->privileged) err = idmap_lowers(h, e);
   if (!err && !h->idmapped) err = bx_base_build(h, tell, e);
   if (!err) err = bx_layer_build(h, o->hidden, e);
-  return err ? err : try_overlay(h, e);
+  return err ? err : try_overlays(h, e);
 }
