@@ -170,6 +170,28 @@ static int keep_book(bx_host *h, size_t book) {
   return err;
 }
 
+/* What not everybody of this machine may read in /etc is not for boxes either,
+   whose root could read it where ids are mapped. */
+static int hide_private(bx_host *h, const char *dir, int depth) {
+  char path[BX_PATH_MAX];
+  struct stat st;
+  int err = 0;
+  DIR *d = depth < 20 ? opendir(dir) : NULL;
+  if (!d) return 0;
+  for (struct dirent *n; !err && (n = readdir(d));) {
+    if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0) continue;
+    err = bx_path(path, "%s/%s", dir, n->d_name);
+    if (err || lstat(path, &st) < 0 || S_ISLNK(st.st_mode)) continue;
+    mode_t all = S_ISDIR(st.st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
+    if ((st.st_mode & all) != all)
+      err = hide(h, path);
+    else if (S_ISDIR(st.st_mode))
+      err = hide_private(h, path, depth + 1);
+  }
+  closedir(d);
+  return err;
+}
+
 /* A file of the layer with this text. */
 static int put(bx_host *h, const char *path, const char *text, mode_t mode,
                gid_t gid) {
@@ -243,6 +265,7 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e) {
   for (; hidden && *hidden && !err; hidden++) err = hide(h, *hidden);
   if (!err) err = hide(h, h->state);
   if (!err) err = put_files(h);
+  if (!err && h->privileged) err = hide_private(h, "/etc", 0);
   if (err)
     bx_error_set(e, BX_BOXD, "cannot prepare %s for boxes: %s", h->layer,
                  strerror(err));
