@@ -216,9 +216,9 @@ describe("a callback", function()
 
   it("may wait in many tasks at once", function()
     local s <close> = start()
-    local texts, results = {}, {}
+    local texts = {}
     for i = 1, 300 do texts[i] = "abc" end
-    results = boxd.map(texts, function(text)
+    local results = boxd.map(texts, function(text)
       return (text:gsub(".", double(s.compute)))
     end)
     for i = 1, 300 do assert.equal("aabbcc", results[i]) end

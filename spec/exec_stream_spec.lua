@@ -1,0 +1,583 @@
+-- ExecProcess and Stream: what is live, what holds whom back, and how waiting
+-- ends. The server is in this process and does what each spec says.
+
+local boxd = require "boxd"
+local calls = require "spec.support.calls"
+
+local MIB = 1 << 20
+
+local function failure(class, f, ...)
+  local ok, e = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_true(boxd.is_error(e), tostring(e))
+  assert.equal(class, e.class, tostring(e))
+  return e
+end
+
+-- A server whose Exec is `script`, after the first chunk; its `p` is a process.
+local function start(script, opts)
+  local s = calls.start { Exec = function(call)
+    local first = call:recv()
+    script(call, first)
+  end }
+  opts = opts or {}
+  opts.stream = true
+  s.p = s.box:exec("x", opts)
+  return s
+end
+
+local function ok(call, code)
+  call:send { exit_code = code or 0 }
+  call:finish()
+end
+
+local function send(call, data, is_stderr)
+  call:send { data = data, is_stderr = is_stderr }
+end
+
+local function resident()
+  for line in io.lines "/proc/self/status" do
+    local kib = line:match "^VmRSS:%s+(%d+)"
+    if kib then return kib * 1024 end
+  end
+end
+
+-- Every way to take all of a process's output; each returns what it got.
+local READERS = {
+  read_stdout = function(p)
+    local got = {}
+    return got, function()
+      for data in p.read_stdout, p do got[#got + 1] = data end
+    end
+  end,
+  iter_stdout = function(p)
+    local got = {}
+    return got, function()
+      for data in p:iter_stdout() do got[#got + 1] = data end
+    end
+  end,
+  read_stderr = function(p)
+    local got = {}
+    return got, function()
+      for data in p.read_stderr, p do got[#got + 1] = data end
+    end
+  end,
+  iter_stderr = function(p)
+    local got = {}
+    return got, function()
+      for data in p:iter_stderr() do got[#got + 1] = data end
+    end
+  end,
+  chunks = function(p)
+    local got = {}
+    return got, function()
+      for data, stream in p:chunks() do
+        if stream == "stdout" then got[#got + 1] = data end
+      end
+    end
+  end,
+  lines = function(p)
+    local got = {}
+    return got, function()
+      for line in p:lines() do got[#got + 1] = line .. "\n" end
+    end
+  end,
+}
+
+local function in_and_out_of_tasks(f)
+  f(function(g, ...) return g(...) end)
+  f(function(g, ...) return boxd.spawn(g, ...):join() end)
+end
+
+describe("a process's output", function()
+  after_each(calls.settled)
+
+  it("is live: each chunk is there when it was sent", function()
+    in_and_out_of_tasks(function(run)
+      local sent
+      local s <close> = start(function(call)
+        for i = 1, 5 do
+          sent = boxd.now()
+          send(call, "line " .. i .. "\n")
+          boxd.sleep(0.03)
+        end
+        ok(call)
+      end)
+      local p = s.p
+      run(function()
+        local n = 0
+        for line in p:lines() do
+          n = n + 1
+          assert.equal("line " .. n, line)
+          assert.is_true(boxd.now() - sent < 0.025)
+        end
+        assert.equal(5, n)
+        assert.equal(0, p:wait())
+      end)
+      assert.equal(1, #s.taken)
+    end)
+  end)
+
+  it("comes a byte at a time as well as in one piece", function()
+    for name, reader in pairs(READERS) do
+      local s <close> = start(function(call)
+        for c in ("one\ntwo\n"):gmatch "." do
+          send(call, c)
+          send(call, c, true)
+          boxd.sleep(0.001)
+        end
+        ok(call, 7)
+      end)
+      local p = s.p
+      local got, run = reader(p)
+      run()
+      assert.equal("one\ntwo\n", table.concat(got), name)
+      assert.equal(7, p:wait())
+    end
+  end)
+
+  it("keeps its order over both streams in chunks()", function()
+    local s <close> = start(function(call)
+      for i = 1, 20 do send(call, tostring(i), i % 3 == 0) end
+      ok(call)
+    end)
+    local p = s.p
+    p:wait()
+    local i = 0
+    for data, stream in p:chunks() do
+      i = i + 1
+      assert.equal(tostring(i), data)
+      assert.equal(i % 3 == 0 and "stderr" or "stdout", stream)
+    end
+    assert.equal(20, i)
+  end)
+
+  it("has lines of any length and any bytes", function()
+    local long = ("x"):rep(3 * MIB)
+    local text = "\n\na\0b\r\n" .. long .. "\nlast"
+    local s <close> = start(function(call)
+      for at = 1, #text, 100000 do send(call, text:sub(at, at + 99999)) end
+      ok(call)
+    end)
+    local p = s.p
+    local lines = {}
+    for line in p:lines() do lines[#lines + 1] = line end
+    assert.equal(5, #lines)
+    assert.same({ "", "", "a\0b\r", "last" },
+      { lines[1], lines[2], lines[3], lines[5] })
+    assert.is_true(lines[4] == long)
+  end)
+
+  it("that is not read stops the server", function()
+    in_and_out_of_tasks(function(run)
+      local sent, ended = 0, false
+      local s <close> = start(function(call)
+        local block = ("x"):rep(64 << 10)
+        for _ = 1, 1024 do
+          send(call, block)
+          sent = sent + #block
+        end
+        ended = true
+        ok(call)
+      end)
+      local p = s.p
+      run(function()
+        p:read_stdout()
+        boxd.sleep(0.2)
+        local held = sent
+        boxd.sleep(0.1)
+        assert.equal(held, sent) -- it stands still,
+        assert.is_false(ended)
+        assert.is_true(sent < 16 * MIB, sent)
+        local got = 64 << 10
+        for data in p:iter_stdout() do got = got + #data end
+        assert.equal(64 * MIB, got) -- and goes on when it is read.
+        assert.is_true(ended)
+        assert.equal(0, p:wait())
+        assert.equal(0, p.dropped)
+      end)
+    end)
+  end)
+
+  it("does not wait for a stream that nobody reads", function()
+    local s <close> = start(function(call)
+      local block = ("e"):rep(256 << 10)
+      for i = 1, 160 do
+        send(call, block, true)
+        send(call, i .. "\n")
+      end
+      ok(call)
+    end)
+    local p = s.p
+    local n = 0
+    for line in p:lines() do
+      n = n + 1
+      assert.equal(tostring(n), line)
+    end
+    assert.equal(160, n)
+    assert.equal(0, p:wait())
+    local got = 0
+    for data in p:iter_stderr() do got = got + #data end
+    assert.is_true(got <= 16 * MIB and got > 15 * MIB, got)
+    assert.equal(40 * MIB - got, p.dropped)
+  end)
+
+  it("that nobody reads neither hangs wait nor fills the memory", function()
+    in_and_out_of_tasks(function(run)
+      local s <close> = start(function(call)
+        local block = ("x"):rep(256 << 10)
+        for i = 1, 1024 do send(call, block, i % 2 == 0) end
+        ok(call, 3)
+      end)
+      local p = s.p
+      collectgarbage()
+      local before = resident()
+      assert.equal(3, run(p.wait, p))
+      local grown = resident() - before
+      assert.is_true(grown < 80 * MIB, grown)
+      assert.equal(256 * MIB - 32 * MIB, p.dropped)
+      local got = 0
+      for data in p:chunks() do got = got + #data end
+      assert.equal(32 * MIB, got)
+    end)
+  end)
+end)
+
+describe("a stream cut short", function()
+  after_each(calls.settled)
+
+  local CUTS = {
+    InternalError = function(call) call:finish("INTERNAL", "cut") end,
+    ConnectionError = function(call) call:abort() end,
+    NotFoundError = function(call) call:finish("NOT_FOUND", "cut") end,
+  }
+
+  for class, cut in pairs(CUTS) do
+    it("raises " .. class .. " after what arrived, in every reader", function()
+      for name, reader in pairs(READERS) do
+        in_and_out_of_tasks(function(run)
+          local s <close> = start(function(call)
+            send(call, "one\n")
+            send(call, "one\n", true)
+            send(call, "two")
+            send(call, "two", true)
+            boxd.sleep(0.005)
+            cut(call)
+          end)
+          local p = s.p
+          local got, read = reader(p)
+          failure(class, run, read)
+          local text = table.concat(got)
+          assert.equal("one\ntwo", text:gsub("two\n", "two"), name)
+          failure(class, run, read) -- and again
+          failure(class, run, p.wait, p)
+          failure(class, p.write, p, "x")
+        end)
+      end
+    end)
+
+    it("raises " .. class .. " with the output that a plain exec had", function()
+      local s <close> = calls.start { Exec = function(call)
+        call:recv()
+        send(call, "out")
+        send(call, "err", true)
+        boxd.sleep(0.005)
+        cut(call)
+      end }
+      local e = failure(class, s.box.exec, s.box, "x")
+      assert.equal("out", e.stdout)
+      assert.equal("err", e.stderr)
+    end)
+  end
+
+  it("is never an exit code, whatever came before", function()
+    local s <close> = start(function(call)
+      call:send { exit_code = 5 }
+      call:finish("UNAVAILABLE", "gone")
+    end)
+    local p = s.p
+    failure("ConnectionError", p.wait, p)
+  end)
+
+  it("is so by a message that is none", function()
+    local s <close> = start(function(call)
+      call:send_bytes "\255\255\255"
+      call:wait_cancelled()
+    end)
+    local p = s.p
+    failure("InternalError", p.wait, p)
+    failure("InternalError", p.read_stdout, p)
+  end)
+end)
+
+describe("a server that stalls", function()
+  after_each(calls.settled)
+
+  local function stall(call) call:wait_cancelled() end
+
+  it("meets the timeout of an exec, which keeps what came", function()
+    local s <close> = calls.start { Exec = function(call)
+      call:recv()
+      send(call, "begun")
+      stall(call)
+    end }
+    local start_ = boxd.now()
+    local e = failure("TimeoutError", s.box.exec, s.box, "x",
+      { timeout = 0.1 })
+    assert.is_true(boxd.now() - start_ < 1)
+    assert.equal("begun", e.stdout)
+    calls.eventually(function() return s.taken[1]:cancelled() end)
+  end)
+
+  it("leaves wait's timeout to end only the wait", function()
+    local go
+    local s <close> = start(function(call)
+      calls.eventually(function() return go end)
+      ok(call, 4)
+    end)
+    local p = s.p
+    failure("TimeoutError", p.wait, p, { timeout = 0.02 })
+    go = true
+    assert.equal(4, p:wait { timeout = 5 })
+    assert.is_false(s.taken[1]:cancelled())
+  end)
+
+  it("is left by a cancelled task: the command dies, siblings live", function()
+    local s <close> = calls.start { Exec = function(call)
+      local first = call:recv()
+      if first.command:find "quick" then
+        boxd.sleep(0.05)
+        send(call, "alive")
+        return ok(call)
+      end
+      stall(call)
+    end }
+    local sibling = boxd.spawn(s.box.exec, s.box, "quick")
+    local t = boxd.spawn(s.box.exec, s.box, "stall")
+    calls.eventually(function() return #s.taken == 2 end)
+    t:cancel()
+    failure("CancelledError", t.join, t)
+    assert.equal("alive", sibling:join().stdout)
+    calls.eventually(function()
+      return s.taken[1]:cancelled() or s.taken[2]:cancelled()
+    end)
+  end)
+
+  it("is left by with_timeout, in every reader", function()
+    for name, reader in pairs(READERS) do
+      local s <close> = start(stall)
+      local p = s.p
+      local _, read = reader(p)
+      assert.equal("TimeoutError",
+        failure("TimeoutError", boxd.with_timeout, 0.01, read).class, name)
+    end
+  end)
+end)
+
+describe("waiting at a process", function()
+  after_each(calls.settled)
+
+  local function stall(call) call:wait_cancelled() end
+
+  it("is for one reader a stream: the second is told so", function()
+    local s <close> = start(stall)
+    local p = s.p
+    local function busy(f, ...)
+      assert.matches("busy: another task reads",
+        failure("BoxdError", f, ...).message)
+    end
+    local t = boxd.spawn(p.read_stdout, p)
+    busy(p.read_stdout, p)
+    busy(p:iter_stdout())
+    busy(p:lines())
+    busy(p:chunks())
+    local e = boxd.spawn(p.read_stderr, p)
+    busy(p.read_stderr, p)
+    assert.equal("running", t.status)
+    assert.equal("running", e.status)
+    t:cancel()
+    failure("CancelledError", t.join, t)
+    e:cancel()
+    failure("CancelledError", e.join, e)
+    t = boxd.spawn(p:chunks())
+    busy(p.read_stderr, p)
+    busy(p.read_stdout, p)
+    t:cancel()
+    failure("CancelledError", t.join, t)
+  end)
+
+  it("is for many waiters at the end", function()
+    local go
+    local s <close> = start(function(call)
+      calls.eventually(function() return go end)
+      ok(call, 9)
+    end)
+    local p = s.p
+    local tasks = {}
+    for i = 1, 10 do tasks[i] = boxd.spawn(p.wait, p) end
+    go = true
+    for i = 1, 10 do assert.equal(9, tasks[i]:join()) end
+  end)
+
+  it("ends with an error each when it is closed, or its client", function()
+    for _, close in ipairs {
+      function(_, p) p:close() p:close() end,
+      function(s) s.compute:close() end,
+    } do
+      local s <close> = start(stall)
+      local p = s.p
+      local tasks = { boxd.spawn(p.read_stdout, p),
+        boxd.spawn(p.read_stderr, p), boxd.spawn(p.wait, p),
+        boxd.spawn(p.wait, p) }
+      calls.eventually(function() return #s.taken == 1 end)
+      close(s, p)
+      for _, t in ipairs(tasks) do
+        assert.matches("closed", failure("CancelledError", t.join, t).message)
+        assert.equal("failed", t.status) -- nobody cancelled the task
+      end
+      failure("CancelledError", p.wait, p)
+      calls.eventually(function() return s.taken[1]:cancelled() end)
+    end
+  end)
+end)
+
+describe("writing to a process", function()
+  after_each(calls.settled)
+
+  it("reaches the server in order, then EOF", function()
+    in_and_out_of_tasks(function(run)
+      local got, eof = {}, false
+      local s <close> = start(function(call)
+        for chunk in function() return call:recv() end do
+          assert.is_true(chunk.stdin)
+          got[#got + 1] = chunk.data
+        end
+        eof = true
+        ok(call)
+      end)
+      local p = s.p
+      local big = ("0123456789"):rep(100000)
+      run(function()
+        p:write "first"
+        p.stdin:write(big)
+        p:write ""
+        p.stdin:write_eof()
+        assert.matches("stdin is closed",
+          failure("BoxdError", p.write, p, "x").message)
+        assert.matches("stdin is closed",
+          failure("BoxdError", p.write_eof, p).message)
+        assert.matches("no size can be sent",
+          failure("BoxdError", p.resize, p, 80, 24).message)
+        assert.equal(0, p:wait())
+      end)
+      assert.is_true(eof)
+      assert.is_true(table.concat(got) == "first" .. big)
+      assert.matches("ended", failure("BoxdError", p.write, p, "x").message
+        .. "ended")
+    end)
+  end)
+
+  it("waits while the server does not read", function()
+    local go
+    local taken = 0
+    local s <close> = start(function(call)
+      calls.eventually(function() return go end)
+      for chunk in function() return call:recv() end do
+        taken = taken + #chunk.data
+      end
+      ok(call)
+    end)
+    local p = s.p
+    local data = ("x"):rep(MIB)
+    local written = 0
+    local t = boxd.spawn(function()
+      for _ = 1, 64 do
+        p:write(data)
+        written = written + #data
+      end
+      p:write_eof()
+    end)
+    boxd.sleep(0.2)
+    assert.equal("running", t.status)
+    assert.is_true(written < 32 * MIB, written)
+    assert.matches("busy: another task writes",
+      failure("BoxdError", p.write, p, "x").message)
+    assert.matches("busy", failure("BoxdError", p.write_eof, p).message)
+    go = true
+    assert.equal(0, p:wait())
+    t:join()
+    assert.equal(64 * MIB, taken)
+  end)
+
+  it("can be cancelled while it waits, and goes on after", function()
+    local s <close> = start(function(call) call:wait_cancelled() end)
+    local p = s.p
+    local t = boxd.spawn(p.write, p, ("x"):rep(64 * MIB))
+    boxd.sleep(0.05)
+    t:cancel()
+    failure("CancelledError", t.join, t)
+    local again = boxd.spawn(p.write, p, "x")
+    boxd.sleep(0.01)
+    p:close()
+    failure("CancelledError", again.join, again)
+  end)
+
+  it("fails when the command is over", function()
+    local s <close> = start(function(call) ok(call, 1) end)
+    local p = s.p
+    assert.equal(1, p:wait())
+    assert.matches("the command has ended",
+      failure("BoxdError", p.write, p, "x").message)
+  end)
+end)
+
+describe("a stream of messages", function()
+  after_each(calls.settled)
+
+  local function logs(script)
+    local s = calls.start { StreamLogs = function(call)
+      call:recv()
+      script(call)
+    end }
+    s.next_chunk = s.box:stream_logs { follow = true }
+    return s
+  end
+
+  it("ends its call when its loop is left", function()
+    local s <close> = calls.start { StreamLogs = function(call)
+      call:recv()
+      while true do
+        call:send { data = "x" }
+        boxd.sleep(0.001)
+      end
+    end }
+    for data in s.box:stream_logs { follow = true } do
+      assert.equal("x", data)
+      break
+    end
+    calls.eventually(function() return s.taken[1]:cancelled() end)
+  end)
+
+  it("raises what cut it, after what arrived", function()
+    local s <close> = calls.start { StreamLogs = function(call)
+      call:recv()
+      call:send { data = "one" }
+      boxd.sleep(0.005)
+      call:abort()
+    end }
+    local got = {}
+    failure("ConnectionError", function()
+      for data in s.box:stream_logs() do got[#got + 1] = data end
+    end)
+    assert.same({ "one" }, got)
+  end)
+
+  it("has one reader, and ends with its client", function()
+    local s <close> = logs(function(call) call:wait_cancelled() end)
+    local next_chunk = s.next_chunk
+    local t = boxd.spawn(next_chunk)
+    assert.matches("busy", failure("BoxdError", next_chunk).message)
+    s.compute:close()
+    failure("CancelledError", t.join, t)
+  end)
+end)
