@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,12 +84,18 @@ static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
   bx_event_set(s->loop, &s->ready);
 }
 
+/* What takes seconds, or will be missing, is no riddle to who waits for it. */
+static void on_note(const bx_spawn_event *ev) {
+  fprintf(stderr, "boxdlua: %s\n", ev->text ? ev->text : "");
+}
+
 static void on_event(lbx_spawner *s, bx_spawn_event *ev) {
   switch (ev->kind) {
     case BX_SPAWN_REPLY: on_reply(s, ev); return; /* it keeps the event */
     case BX_SPAWN_READY: on_ready_event(s, ev); break;
     case BX_SPAWN_EXIT: on_exit_event(s, ev); break;
     case BX_SPAWN_BOX_GONE: on_gone(s, ev->id); break;
+    case BX_SPAWN_NOTE: on_note(ev); break;
     case BX_SPAWN_LOST: lose_all(s); break;
   }
   bx_spawn_event_clear(ev);

@@ -2,7 +2,7 @@
 ** The base: where boxes cannot be shown the machine's files under their own
 ** ids (host.h, idmapped), the kernel refuses to change those files in a box,
 ** as their owner is not one of the box's. What a box can own is built once in
-** the state folder and laid over the machine's: the folders of /usr and /opt,
+** the user's cache and laid over the machine's: the folders of /usr and /opt,
 ** so that files in them can be made, replaced and deleted, and copies of /etc
 ** and /var as far as this user may read them, in place of the machine's. It is built anew when the
 ** machine's packages have changed.
@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,8 +28,8 @@ typedef struct building {
   const bx_host *host;
   bool files; /* copies, not only folders */
   dev_t dev;
-  dev_t state_dev; /* the state folder, which holds what is being built */
-  ino_t state_ino;
+  dev_t own_dev; /* the folder that holds what is being built */
+  ino_t own_ino;
   char path[BX_PATH_MAX];
 } building;
 
@@ -51,7 +53,7 @@ static int add_folder(building *b, int from, int to, const char *name,
   /* what this user cannot read stays empty, and so does what is hidden */
   bool enter = in >= 0 && st->st_dev == b->dev && depth < DEPTH_MAX &&
                bx_layer_shows(b->path) &&
-               (st->st_dev != b->state_dev || st->st_ino != b->state_ino);
+               (st->st_dev != b->own_dev || st->st_ino != b->own_ino);
   if (!err && enter) {
     err = grow(b, in, out, depth);
     in = -1;
@@ -127,15 +129,15 @@ static int grow(building *b, int from, int to, int depth) {
   return err;
 }
 
-static int build(const bx_host *h, const char *to) {
-  struct stat state;
-  int err = mkdir(to, 0711) < 0 || stat(h->state, &state) < 0 ? errno : 0;
+static int build(const bx_host *h, const char *cache, const char *to) {
+  struct stat own;
+  int err = mkdir(to, 0711) < 0 || stat(cache, &own) < 0 ? errno : 0;
   int out = err ? -1 : open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (!err && out < 0) err = errno;
   for (unsigned i = 0; i < h->nfolders && !err; i++) {
     const char *name = h->folders[i].name;
-    building b = {.host = h, .state_dev = state.st_dev,
-                  .state_ino = state.st_ino};
+    building b = {.host = h, .own_dev = own.st_dev,
+                  .own_ino = own.st_ino};
     struct stat st;
     b.files = h->folders[i].copied;
     snprintf(b.path, sizeof b.path, "/%s", name);
@@ -187,42 +189,89 @@ static void make_stamp(const bx_host *h, char *text, size_t size) {
            (long)st.st_size);
 }
 
-static bool is_current(const char *file, const char *stamp) {
-  char old[128] = "";
-  int fd = open(file, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  ssize_t n = read(fd, old, sizeof old - 1);
-  close(fd);
-  return n > 0 && strcmp(old, stamp) == 0;
+static uint64_t hash(const char *text) { /* FNV-1a */
+  uint64_t h = 14695981039346656037u;
+  for (; *text; text++) h = (h ^ (unsigned char)*text) * 1099511628211u;
+  return h;
 }
 
-static int write_stamp(const char *file, const char *stamp) {
-  int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return errno;
-  size_t n = strlen(stamp);
-  int err = write(fd, stamp, n) == (ssize_t)n ? 0 : EIO;
-  close(fd);
+/* The user's cache, so that it is built once and not for every state; where
+   there is none, the state folder. */
+static int find_cache(const bx_host *h, char *cache) {
+  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  int err = 0;
+  if (base && *base == '/')
+    err = bx_path(cache, "%s", base);
+  else if (home && *home == '/')
+    err = bx_path(cache, "%s/.cache", home);
+  else
+    return bx_path(cache, "%s", h->state);
+  size_t n = strlen(cache);
+  if (err || strpbrk(cache, ",:\\\"") || n + 8 > BX_PATH_MAX ||
+      (mkdir(cache, 0700) < 0 && errno != EEXIST))
+    return bx_path(cache, "%s", h->state);
+  strcpy(cache + n, "/boxd");
+  if (mkdir(cache, 0700) == 0 || (errno == EEXIST && access(cache, W_OK) == 0))
+    return 0;
+  return bx_path(cache, "%s", h->state);
+}
+
+/* Opens DIR/.lock and takes it; -1 with errno. Held until closed. */
+static int lock(const char *dir, int how) {
+  char path[BX_PATH_MAX];
+  int err = bx_path(path, "%s/.lock", dir);
+  int fd = err ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (err) errno = err;
+  if (fd >= 0 && flock(fd, how) == 0) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
+/* Bases of other days that no other service uses. */
+static void remove_old(const char *cache, const char *current) {
+  char path[BX_PATH_MAX];
+  DIR *d = opendir(cache);
+  if (!d) return;
+  for (struct dirent *n; (n = readdir(d));) {
+    if (strncmp(n->d_name, "base-", 5) != 0 ||
+        bx_path(path, "%s/%s", cache, n->d_name) != 0 ||
+        strcmp(path, current) == 0)
+      continue;
+    int fd = lock(path, LOCK_EX | LOCK_NB);
+    if (fd < 0) continue;
+    bx_tree_remove(path);
+    close(fd);
+  }
+  closedir(d);
+}
+
+static int build_new(bx_host *h, const char *cache,
+                     void (*tell)(const char *text)) {
+  char fresh[BX_PATH_MAX];
+  tell("preparing local boxes for this user: copying /etc and /var, once, in a "
+       "few seconds");
+  remove_old(cache, h->under);
+  int err = bx_path(fresh, "%s/base.new", cache);
+  if (!err && (err = bx_tree_remove(fresh)) == ENOENT) err = 0;
+  if (!err) err = build(h, cache, fresh);
+  if (!err && rename(fresh, h->under) < 0) err = errno;
   return err;
 }
 
 int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e) {
-  char fresh[BX_PATH_MAX], file[BX_PATH_MAX], stamp[128];
-  int err = bx_path(h->under, "%s/base", h->state);
-  if (!err) err = bx_path(fresh, "%s/base.new", h->state);
-  if (!err) err = bx_path(file, "%s/base.new/.stamp", h->state);
+  char cache[BX_PATH_MAX], stamp[160];
+  int err = find_cache(h, cache);
   choose(h);
   make_stamp(h, stamp, sizeof stamp);
-  char current[BX_PATH_MAX];
-  if (!err) err = bx_path(current, "%s/.stamp", h->under);
-  if (!err && is_current(current, stamp)) return 0;
   if (!err)
-    tell("preparing local boxes for this user: copying /etc and /var, once, "
-         "in a few seconds");
-  if (!err && (err = bx_tree_remove(fresh)) == ENOENT) err = 0;
-  if (!err) err = build(h, fresh);
-  if (!err) err = write_stamp(file, stamp);
-  if (!err && (err = bx_tree_remove(h->under)) == ENOENT) err = 0;
-  if (!err && rename(fresh, h->under) < 0) err = errno;
+    err = bx_path(h->under, "%s/base-%016llx", cache,
+                  (unsigned long long)hash(stamp));
+  int held = err ? -1 : lock(cache, LOCK_EX); /* one builds, others wait */
+  if (!err && held < 0) err = errno;
+  if (!err && access(h->under, F_OK) < 0) err = build_new(h, cache, tell);
+  /* shared, and as long as this process lives: it is in use */
+  if (!err && lock(h->under, LOCK_SH) < 0) err = errno;
+  if (held >= 0) close(held);
   if (err)
     bx_error_set(e, BX_BOXD, "cannot prepare %s for boxes: %s", h->under,
                  strerror(err));

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tree.h"
+
 int bx_path(char *buf, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
@@ -176,6 +178,13 @@ static int try_overlays(const bx_host *h, bx_error *e) {
                  h->folders[i].name, h->privileged ? "" : " as this user",
                  strerror(err), h->state);
   return err;
+}
+
+void bx_host_leave(const bx_host *h) {
+  if (!*h->base) return;
+  umount2(h->base, MNT_DETACH);
+  rmdir(h->base);
+  bx_tree_remove(h->layer);
 }
 
 int bx_host_setup(bx_host *h, const bx_spawner_options *o,

@@ -42,7 +42,7 @@ typedef struct bx_host {
   char state[BX_PATH_MAX]; /* the service's folder */
   char base[BX_PATH_MAX];  /* STATE/run: our tmpfs: lower/NAME, root */
   char layer[BX_PATH_MAX]; /* STATE/layer/NAME */
-  char under[BX_PATH_MAX]; /* STATE/base/NAME, or "" where not needed */
+  char under[BX_PATH_MAX]; /* the base: its NAME; "" where not needed */
   bx_folder folders[BX_FOLDERS_MAX];
   unsigned nfolders;
   bx_symlink links[BX_FOLDERS_MAX];
@@ -61,6 +61,9 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
 ** that boxes do not have. */
 uint32_t bx_host_id(const bx_host *h, uint32_t id);
 
+/* Removes from the state folder what only the spawner can, at its end. */
+void bx_host_leave(const bx_host *h);
+
 /* Mounts one folder of a box: 0 or an errno. */
 int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
                     const char *work, const char *at);
@@ -73,7 +76,7 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
 ** this machine (those under /var). */
 bool bx_layer_shows(const char *path);
 
-/* Builds STATE/base if it is not there or not of today: see base.c. */
+/* Builds the base if it is not there or not of today: see base.c. */
 int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 
 /* Writes the id maps of a child that has just made its user namespace: boxes'

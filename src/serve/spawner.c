@@ -160,6 +160,7 @@ static _Noreturn void end(bx_hub *hub) {
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
   for (bx_box *b = hub->boxes; b; b = b->next)
     bx_cgroup_remove(&hub->host.cgroups, getpid(), b->id);
+  bx_host_leave(&hub->host);
   _exit(0);
 }
 
