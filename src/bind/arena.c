@@ -15,7 +15,6 @@ typedef struct block {
 } block;
 
 struct lbx_arena {
-  ProtobufCAllocator allocator;
   block *newest;    /* NULL while the first block is enough */
   char *next, *end; /* what is free in the newest */
   size_t total;     /* bytes in malloc'ed blocks */
@@ -35,8 +34,7 @@ static bool grow(lbx_arena *a, size_t len) {
   return true;
 }
 
-static void *allocate(void *data, size_t len) {
-  lbx_arena *a = data;
+static void *allocate(lbx_arena *a, size_t len) {
   size_t align = _Alignof(max_align_t);
   if (len > LBX_ARENA_MAX) return NULL;
   len = (len + align - 1) / align * align;
@@ -44,11 +42,6 @@ static void *allocate(void *data, size_t len) {
   void *p = a->next;
   a->next += len;
   return p;
-}
-
-static void release_nothing(void *data, void *p) {
-  (void)data;
-  (void)p;
 }
 
 void *lbx_arena_alloc(lbx_arena *a, size_t len) {
@@ -67,8 +60,6 @@ void lbx_arena_reset(lbx_arena *a) {
   a->end = a->next + sizeof a->first;
 }
 
-ProtobufCAllocator *lbx_arena_allocator(lbx_arena *a) { return &a->allocator; }
-
 static int m__gc(lua_State *L) {
   lbx_arena_reset(luaL_checkudata(L, 1, ARENA_TYPE));
   return 0;
@@ -82,7 +73,6 @@ lbx_arena *lbx_arena_new(lua_State *L) {
     lbx_newtype(L, ARENA_TYPE, NULL, meta);
   lua_pop(L, 1);
   lbx_arena *a = lbx_new(L, sizeof *a, 0, ARENA_TYPE);
-  a->allocator = (ProtobufCAllocator){allocate, release_nothing, a};
   lbx_arena_reset(a);
   return a;
 }

@@ -7,7 +7,6 @@
 #define LBX_ARENA_H
 
 #include <lua.h>
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 /* An arena holds no more: a message of 64 MiB could otherwise unfold into
@@ -27,9 +26,5 @@ void *lbx_arena_alloc(lbx_arena *a, size_t len);
 /* Forgets all allocations and frees all but the first block; idempotent. The
    arena can be used again. */
 void lbx_arena_reset(lbx_arena *a);
-
-/* For protobuf_c_message_unpack. Its memory is not zeroed, its free does
-   nothing. */
-ProtobufCAllocator *lbx_arena_allocator(lbx_arena *a);
 
 #endif

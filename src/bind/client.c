@@ -6,6 +6,7 @@
 
 #include "await.h"
 #include "codec.h"
+#include "decode.h"
 #include "error.h"
 #include "exec.h"
 #include "message.h"
@@ -127,21 +128,13 @@ grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc) {
   return buffer;
 }
 
-void lbx_client_decode(lua_State *L, grpc_byte_buffer *buffer,
+void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
                        const lbx_rpc *rpc) {
   bx_error e;
-  lbx_arena *arena = lbx_arena_new(L);
-  int at = lua_gettop(L);
-  ProtobufCMessage *m =
-      lbx_unpack(lbx_rpc_reply(rpc), lbx_arena_allocator(arena), buffer);
-  if (!m) {
-    bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
-                 lbx_rpc_reply(rpc)->short_name);
-    lbx_throw(L, &e, rpc->name);
-  }
-  lbx_push_message(L, m);
-  lbx_arena_reset(arena);
-  lua_remove(L, at);
+  if (lbx_decode_buffer(L, lbx_rpc_reply(rpc), buffer)) return;
+  bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
+               lbx_rpc_reply(rpc)->short_name);
+  lbx_throw(L, &e, rpc->name);
 }
 
 static void cancel_unary(void *arg) {
@@ -157,7 +150,7 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
     lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
                              .arg = c}, ctx, call_k);
   if (c->error.class_) lbx_client_throw(L, 1, &c->error, u->rpc);
-  lbx_client_decode(L, c->reply, u->rpc);
+  lbx_client_decode(L, &c->reply, u->rpc);
   grpc_byte_buffer_destroy(c->reply); /* it may be large: not left to the gc */
   c->reply = NULL;
   return 1;

@@ -38,8 +38,9 @@ double lbx_client_deadline(lua_State *L, int idx);
 ** Lua function before it has given it away. Leaves one value pushed. */
 grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc);
 
-/* Decodes a reply and pushes its table; the buffer stays the caller's. */
-void lbx_client_decode(lua_State *L, grpc_byte_buffer *buffer,
+/* Decodes a reply and pushes its table; the buffer stays the caller's, in a
+** userdata: it may be replaced (see lbx_decode_buffer). */
+void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
                        const lbx_rpc *rpc);
 
 /* Adds client(options) to the table on top: the constructor. */

@@ -7,6 +7,7 @@
 
 #include "../core/text.h"
 #include "boxd.pb-c.h"
+#include "decode.h"
 #include "error.h"
 #include "path.h"
 #include "type.h"
@@ -27,7 +28,7 @@ typedef struct encoder {
 
 /* Maps are repeated messages XxxEntry inside the message that has the field
    xxx; nothing else in the contract has a name of that form. */
-static bool is_map(const Message *d, const Field *f) {
+bool lbx_is_map(const Message *d, const Field *f) {
   const Message *entry = f->descriptor;
   size_t n = strlen(d->name);
   return f->label == PROTOBUF_C_LABEL_REPEATED &&
@@ -250,7 +251,7 @@ static ProtobufCMessage *encode_message(encoder *c, const Message *d,
   for (lua_pushnil(c->L); lua_next(c->L, -2); lua_pop(c->L, 1)) {
     const Field *f = find_field(c, d, at);
     lbx_path step = LBX_PATH_NAME(at, f->name);
-    if (is_map(d, f)) {
+    if (lbx_is_map(d, f)) {
       encode_map(c, f, m, &step);
     } else if (f->label == PROTOBUF_C_LABEL_REPEATED) {
       encode_repeated(c, f, m, &step);
@@ -271,102 +272,6 @@ ProtobufCMessage *lbx_encode(lua_State *L, int idx, const Message *d,
   ProtobufCMessage *m = encode_message(&c, d, &root);
   lua_pop(L, 1);
   return m;
-}
-
-/* ---- Message to Lua ---- */
-
-static void push_value(lua_State *L, const Field *f, const void *from) {
-  const ProtobufCBinaryData *bytes;
-  const char *s;
-  switch (f->type) {
-    case PROTOBUF_C_TYPE_INT32: case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32: case PROTOBUF_C_TYPE_ENUM:
-      lua_pushinteger(L, *(const int32_t *)from);
-      break;
-    case PROTOBUF_C_TYPE_UINT32: case PROTOBUF_C_TYPE_FIXED32:
-      lua_pushinteger(L, *(const uint32_t *)from);
-      break;
-    case PROTOBUF_C_TYPE_INT64: case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64: case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-      lua_pushinteger(L, *(const int64_t *)from);
-      break;
-    case PROTOBUF_C_TYPE_FLOAT:
-      lua_pushnumber(L, *(const float *)from);
-      break;
-    case PROTOBUF_C_TYPE_DOUBLE:
-      lua_pushnumber(L, *(const double *)from);
-      break;
-    case PROTOBUF_C_TYPE_BOOL:
-      lua_pushboolean(L, *(const protobuf_c_boolean *)from);
-      break;
-    case PROTOBUF_C_TYPE_STRING:
-      s = *(const char *const *)from;
-      lua_pushstring(L, s ? s : "");
-      break;
-    case PROTOBUF_C_TYPE_BYTES:
-      bytes = from;
-      lua_pushlstring(L, bytes->len ? (const char *)bytes->data : "",
-                      bytes->len);
-      break;
-    case PROTOBUF_C_TYPE_MESSAGE:
-      lbx_push_message(L, *(const ProtobufCMessage *const *)from);
-      break;
-  }
-}
-
-static void push_repeated(lua_State *L, const Field *f,
-                          const ProtobufCMessage *m) {
-  size_t n = MEMBER(size_t, m, f->quantifier_offset), size = value_size(f);
-  const char *values = MEMBER(char *, m, f->offset);
-  lua_createtable(L, n > INT32_MAX ? INT32_MAX : (int)n, 0);
-  for (size_t i = 0; i < n; i++) {
-    push_value(L, f, values + i * size);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-}
-
-/* A key that came twice has its last value, as the protocol has it. */
-static void push_map(lua_State *L, const Field *f, const ProtobufCMessage *m) {
-  size_t n = MEMBER(size_t, m, f->quantifier_offset);
-  const Field *pair = ((const Message *)f->descriptor)->fields;
-  ProtobufCMessage *const *entries = MEMBER(ProtobufCMessage **, m, f->offset);
-  lua_createtable(L, 0, n > INT32_MAX ? INT32_MAX : (int)n);
-  for (size_t i = 0; i < n; i++) {
-    push_value(L, &pair[0], (char *)entries[i] + pair[0].offset);
-    push_value(L, &pair[1], (char *)entries[i] + pair[1].offset);
-    lua_rawset(L, -3);
-  }
-}
-
-/* Will the field be in the table? */
-static bool is_present(const ProtobufCMessage *m, const Field *f) {
-  if (f->label == PROTOBUF_C_LABEL_REPEATED) return true;
-  if (is_oneof(f)) return MEMBER(uint32_t, m, f->quantifier_offset) == f->id;
-  if (f->type == PROTOBUF_C_TYPE_MESSAGE)
-    return MEMBER(void *, m, f->offset) != NULL;
-  if (f->type != PROTOBUF_C_TYPE_STRING) return true;
-  const char *s = MEMBER(char *, m, f->offset);
-  return s && *s;
-}
-
-void lbx_push_message(lua_State *L, const ProtobufCMessage *m) {
-  const Message *d = m->descriptor;
-  int n = 0;
-  lbx_room(L, 6);
-  for (unsigned i = 0; i < d->n_fields; i++) n += is_present(m, &d->fields[i]);
-  lua_createtable(L, 0, n);
-  for (unsigned i = 0; i < d->n_fields; i++) {
-    const Field *f = &d->fields[i];
-    if (!is_present(m, f)) continue;
-    if (is_map(d, f))
-      push_map(L, f, m);
-    else if (f->label == PROTOBUF_C_LABEL_REPEATED)
-      push_repeated(L, f, m);
-    else
-      push_value(L, f, (const char *)m + f->offset);
-    lua_setfield(L, -2, f->name);
-  }
 }
 
 /* ---- By name ---- */
@@ -415,13 +320,9 @@ int lbx_codec_decode(lua_State *L) {
   const Message *d = check_message(L, 1);
   size_t len;
   const char *bytes = luaL_checklstring(L, 2, &len);
-  lbx_arena *a = lbx_arena_new(L);
-  const ProtobufCMessage *m = protobuf_c_message_unpack(
-      d, lbx_arena_allocator(a), len, (const uint8_t *)bytes);
-  if (!m)
+  if (!lbx_decode(L, d, (const uint8_t *)bytes, len))
     return lbx_error_class(L, BX_INTERNAL,
                            "these %zu bytes are no %s: malformed or too large",
                            len, d->short_name);
-  lbx_push_message(L, m);
   return 1;
 }

@@ -1,6 +1,7 @@
 /*
 ** codec: a message of the contract <-> a Lua table by proto field names. Both
-** directions work from the protobuf-c descriptor alone.
+** directions work from the protobuf-c descriptor alone; the way to Lua is in
+** decode.
 **
 ** Lua to message: integers (also floats with an integral value) within the
 ** field's range; uint64 up to 2^63-1, as a Lua integer ends there; booleans;
@@ -12,13 +13,14 @@
 ** Message to Lua: unset optional, oneof and message fields and empty strings
 ** are nil; bytes "", repeated and map {}; numbers and booleans their value. A
 ** uint64 from 2^63 on reads as a negative integer. Text ends at a NUL, since
-** protobuf-c has it as a C string; fields that the contract lacks are dropped.
+** encoding refuses one; fields that the contract lacks are dropped.
 */
 #ifndef LBX_CODEC_H
 #define LBX_CODEC_H
 
 #include <lua.h>
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 
 #include "arena.h"
 
@@ -29,8 +31,9 @@ ProtobufCMessage *lbx_encode(lua_State *L, int idx,
                              const ProtobufCMessageDescriptor *d,
                              lbx_arena *a);
 
-/* Pushes the message as a table, which keeps nothing of it. */
-void lbx_push_message(lua_State *L, const ProtobufCMessage *m);
+/* Is the repeated field f of d a map? */
+bool lbx_is_map(const ProtobufCMessageDescriptor *d,
+                const ProtobufCFieldDescriptor *f);
 
 /* "GetVmRequest" or "MachineSpec" to its descriptor; NULL when the contract
    has no such message. Walks the contract: not for every call. */

@@ -6,8 +6,12 @@
 
 #include "boxd.pb-c.h"
 #include "message.h"
+#include "wire.h"
 
 typedef Boxd__Api__V1__ExecChunk exec_chunk;
+
+/* Fields of an ExecChunk that the server sends. */
+enum { DATA = 1, EXIT_CODE = 6, IS_STDERR = 10 };
 
 static bx_loop *loop_of(lbx_process *p) { return p->call->channel->loop; }
 
@@ -16,7 +20,6 @@ void lbx_queue_pop(lbx_queue *q) {
   q->first = c->next;
   if (!q->first) q->last = NULL;
   q->bytes -= c->len;
-  free(c->data);
   free(c);
 }
 
@@ -26,24 +29,22 @@ lbx_queue *lbx_process_oldest(lbx_process *p) {
   return p->out.first->number < p->err.first->number ? &p->out : &p->err;
 }
 
-/* Keeps the data (it is the queue's from here on). False: no memory. */
-static bool append(lbx_process *p, lbx_queue *q, uint8_t *data, size_t len) {
-  lbx_chunk *c = malloc(sizeof *c);
-  if (!c) return false;
-  *c = (lbx_chunk){.number = p->chunks++, .data = data, .len = len};
+/* Keeps the chunk: it is the queue's from here on. */
+static void append(lbx_process *p, lbx_queue *q, lbx_chunk *c) {
+  c->next = NULL;
+  c->number = p->chunks++;
   if (q->last)
     q->last->next = c;
   else
     q->first = c;
   q->last = c;
-  q->bytes += len;
+  q->bytes += c->len;
   while (!p->collect && q->bytes > LBX_KEEP_MAX && q->first != q->last) {
     q->dropped += q->first->len;
     lbx_queue_pop(q);
   }
   bx_event_set(loop_of(p), &q->readable);
   bx_event_set(loop_of(p), &p->any);
-  return true;
 }
 
 static void fail(lbx_process *p, const char *why) {
@@ -51,25 +52,55 @@ static void fail(lbx_process *p, const char *why) {
   bx_call_cancel(p->call, "the server's output can't be used");
 }
 
+/* Reads the chunk's message, in place. False: it is no ExecChunk. */
+static bool read_chunk(lbx_chunk *c, size_t size, int32_t *exit_code,
+                       bool *is_stderr) {
+  lbx_reader r = {c->message, c->message + size};
+  lbx_field f;
+  while (r.p < r.end) {
+    if (!lbx_read_field(&r, &f)) return false;
+    bool known = f.id == DATA || f.id == EXIT_CODE || f.id == IS_STDERR;
+    if (known && (f.type == LBX_WIRE_BYTES) != (f.id == DATA)) return false;
+    if (f.id == DATA) {
+      c->data = f.s;
+      c->len = f.n;
+    } else if (f.id == EXIT_CODE) {
+      *exit_code = (int32_t)f.n;
+    } else if (f.id == IS_STDERR) {
+      *is_stderr = f.n != 0;
+    }
+  }
+  return true;
+}
+
+/* The message, copied once, to where it stays; NULL: no memory. */
+static lbx_chunk *copy_message(grpc_byte_buffer *message, size_t size) {
+  lbx_chunk *c = malloc(sizeof *c + size);
+  if (!c) return NULL;
+  *c = (lbx_chunk){.len = 0};
+  lbx_copy(message, c->message);
+  return c;
+}
+
 /* Takes the call's message apart. */
 static void take_message(lbx_process *p) {
-  exec_chunk *m = (exec_chunk *)lbx_unpack(
-      &boxd__api__v1__exec_chunk__descriptor, NULL, p->call->message);
+  size_t size = grpc_byte_buffer_length(p->call->message);
+  lbx_chunk *c = copy_message(p->call->message, size);
   grpc_byte_buffer_destroy(p->call->message);
   p->call->message = NULL;
-  if (!m) {
-    fail(p, "the server sent a message that is no ExecChunk");
+  int32_t exit_code = 0;
+  bool is_stderr = false;
+  if (!c) {
+    fail(p, "not enough memory for the output");
     return;
   }
-  if (m->exit_code != 0) p->exit_code = m->exit_code;
-  if (m->data.len > 0) {
-    lbx_queue *q = m->is_stderr ? &p->err : &p->out;
-    if (append(p, q, m->data.data, m->data.len))
-      m->data = (ProtobufCBinaryData){0, NULL};
-    else
-      fail(p, "not enough memory for the output");
-  }
-  protobuf_c_message_free_unpacked(&m->base, NULL);
+  bool ok = read_chunk(c, size, &exit_code, &is_stderr);
+  if (!ok) fail(p, "the server sent a message that is no ExecChunk");
+  if (exit_code != 0) p->exit_code = exit_code;
+  if (ok && c->len > 0)
+    append(p, is_stderr ? &p->err : &p->out, c);
+  else
+    free(c);
 }
 
 /* The status is there: all is, unless a message is still on its way. */

@@ -18,8 +18,9 @@ typedef struct lbx_chunk lbx_chunk;
 struct lbx_chunk {
   lbx_chunk *next;
   uint64_t number; /* of arrival, over both streams */
-  uint8_t *data;
+  const uint8_t *data; /* inside `message` */
   size_t len;
+  uint8_t message[]; /* as it came */
 };
 
 typedef struct lbx_queue {

@@ -1,7 +1,7 @@
 #include "message.h"
 
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
+#include <string.h>
 
 #include "../core/channel.h"
 
@@ -15,25 +15,20 @@ grpc_byte_buffer *lbx_pack(const ProtobufCMessage *m) {
   return buffer;
 }
 
-static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *d,
-                                ProtobufCAllocator *allocator,
-                                grpc_slice slice) {
-  return protobuf_c_message_unpack(d, allocator, GRPC_SLICE_LENGTH(slice),
-                                   GRPC_SLICE_START_PTR(slice));
+void lbx_copy(const grpc_byte_buffer *buffer, uint8_t *to) {
+  const grpc_slice_buffer *sb = &buffer->data.raw.slice_buffer;
+  for (size_t i = 0; i < sb->count; i++) {
+    memcpy(to, GRPC_SLICE_START_PTR(sb->slices[i]),
+           GRPC_SLICE_LENGTH(sb->slices[i]));
+    to += GRPC_SLICE_LENGTH(sb->slices[i]);
+  }
 }
 
-ProtobufCMessage *lbx_unpack(const ProtobufCMessageDescriptor *d,
-                             ProtobufCAllocator *allocator,
-                             grpc_byte_buffer *buffer) {
-  if (buffer->type == GRPC_BB_RAW &&
-      buffer->data.raw.compression == GRPC_COMPRESS_NONE &&
-      buffer->data.raw.slice_buffer.count == 1)
-    return unpack(d, allocator, buffer->data.raw.slice_buffer.slices[0]);
-  grpc_byte_buffer_reader reader;
-  if (!grpc_byte_buffer_reader_init(&reader, buffer)) return NULL;
-  grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
-  ProtobufCMessage *m = unpack(d, allocator, whole);
-  grpc_slice_unref(whole);
-  grpc_byte_buffer_reader_destroy(&reader);
-  return m;
+grpc_byte_buffer *lbx_join(const grpc_byte_buffer *buffer) {
+  grpc_slice slice = grpc_slice_malloc(
+      buffer->data.raw.slice_buffer.length);
+  lbx_copy(buffer, GRPC_SLICE_START_PTR(slice));
+  grpc_byte_buffer *whole = grpc_raw_byte_buffer_create(&slice, 1);
+  grpc_slice_unref(slice);
+  return whole;
 }

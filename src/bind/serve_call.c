@@ -11,6 +11,7 @@
 #include "await.h"
 #include "boxd.pb-c.h"
 #include "codec.h"
+#include "decode.h"
 #include "error.h"
 #include "message.h"
 #include "serve.h"
@@ -93,14 +94,9 @@ static void push_bytes(lua_State *L, grpc_byte_buffer *message) {
 }
 
 static void push_message(lua_State *L, lbx_server_call *x) {
-  lbx_arena *a = get_arena(L);
-  ProtobufCMessage *m = lbx_unpack(x->method->input, lbx_arena_allocator(a),
-                                   x->call->message);
-  if (!m)
+  if (!lbx_decode_buffer(L, x->method->input, &x->call->message))
     lbx_error_class(L, BX_INTERNAL, "the client sent bytes that are no %s",
                     x->method->input->short_name);
-  lbx_push_message(L, m);
-  lbx_arena_reset(a);
 }
 
 static void drop_message(bx_server_call *c) {

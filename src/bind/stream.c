@@ -57,7 +57,7 @@ static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   while (c->receiving)
     lbx_await(L, &(lbx_wait){.event = &c->received}, ctx, recv_k);
   if (c->message) {
-    lbx_client_decode(L, c->message, s->rpc);
+    lbx_client_decode(L, &c->message, s->rpc);
     grpc_byte_buffer_destroy(c->message);
     c->message = NULL;
     return 1;

@@ -1,0 +1,350 @@
+#include "decode.h"
+
+#include <grpc/byte_buffer.h>
+#include <lauxlib.h>
+
+#include "arena.h"
+#include "codec.h"
+#include "message.h"
+#include "type.h"
+#include "wire.h"
+
+typedef ProtobufCMessageDescriptor Message;
+typedef ProtobufCFieldDescriptor Field;
+
+/* Of one message; the contract's largest has 42. */
+#define FIELDS_MAX 128
+
+/* What a table costs, and each of its fields, near enough. */
+#define TABLE_BYTES 64
+#define FIELD_BYTES 32
+
+typedef struct decoder {
+  lua_State *L;
+  size_t budget; /* bytes that the message may still unfold into */
+} decoder;
+
+/* Which fields of a message have come. */
+typedef struct seen {
+  uint64_t bits[FIELDS_MAX / 64];
+} seen;
+
+static bool has(const seen *s, size_t i) {
+  return s->bits[i / 64] >> (i % 64) & 1;
+}
+
+static void mark(seen *s, size_t i) { s->bits[i / 64] |= 1ull << (i % 64); }
+
+static bool is_repeated(const Field *f) {
+  return f->label == PROTOBUF_C_LABEL_REPEATED;
+}
+
+static bool is_oneof(const Field *f) {
+  return f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+}
+
+static bool charge(decoder *c, size_t bytes) {
+  if (bytes > c->budget) return false;
+  c->budget -= bytes;
+  return true;
+}
+
+/* The field of that number, mostly the one after the last. NULL: unknown. */
+static const Field *find(const Message *d, uint32_t id, size_t after) {
+  if (after < d->n_fields && d->fields[after].id == id)
+    return &d->fields[after];
+  return protobuf_c_message_descriptor_get_field(d, id);
+}
+
+static int32_t unzigzag32(uint32_t n) { return (int32_t)(n >> 1 ^ -(n & 1)); }
+static int64_t unzigzag64(uint64_t n) { return (int64_t)(n >> 1 ^ -(n & 1)); }
+
+/* The wire type that values of f have. */
+static unsigned wire_type(const Field *f) {
+  switch (f->type) {
+    case PROTOBUF_C_TYPE_SFIXED32: case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT: return LBX_WIRE_FIXED32;
+    case PROTOBUF_C_TYPE_SFIXED64: case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE: return LBX_WIRE_FIXED64;
+    case PROTOBUF_C_TYPE_STRING: case PROTOBUF_C_TYPE_BYTES:
+    case PROTOBUF_C_TYPE_MESSAGE: return LBX_WIRE_BYTES;
+    default: return LBX_WIRE_VARINT;
+  }
+}
+
+/* Pushes a number or a boolean from its bits on the wire. */
+static void push_number(lua_State *L, const Field *f, uint64_t n) {
+  float single;
+  double number;
+  uint32_t low = (uint32_t)n;
+  switch (f->type) {
+    case PROTOBUF_C_TYPE_INT32: case PROTOBUF_C_TYPE_ENUM:
+    case PROTOBUF_C_TYPE_SFIXED32: lua_pushinteger(L, (int32_t)low); break;
+    case PROTOBUF_C_TYPE_SINT32: lua_pushinteger(L, unzigzag32(low)); break;
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32: lua_pushinteger(L, low); break;
+    case PROTOBUF_C_TYPE_SINT64: lua_pushinteger(L, unzigzag64(n)); break;
+    case PROTOBUF_C_TYPE_BOOL: lua_pushboolean(L, n != 0); break;
+    case PROTOBUF_C_TYPE_FLOAT:
+      memcpy(&single, &low, sizeof single);
+      lua_pushnumber(L, single);
+      break;
+    case PROTOBUF_C_TYPE_DOUBLE:
+      memcpy(&number, &n, sizeof number);
+      lua_pushnumber(L, number);
+      break;
+    default: lua_pushinteger(L, (lua_Integer)n); break;
+  }
+}
+
+/* Text ends at a NUL, as it does in C. */
+static void push_bytes(lua_State *L, const Field *f, const uint8_t *s,
+                       size_t len) {
+  if (f->type == PROTOBUF_C_TYPE_STRING) len = strnlen((const char *)s, len);
+  lua_pushlstring(L, (const char *)s, len);
+}
+
+static bool push_message(decoder *c, const Message *d, const lbx_field *w);
+
+/* False, and perhaps something pushed: malformed. */
+static bool push_value(decoder *c, const Field *f, const lbx_field *w) {
+  if (w->type != wire_type(f)) return false;
+  if (f->type == PROTOBUF_C_TYPE_MESSAGE)
+    return push_message(c, f->descriptor, w);
+  if (w->type != LBX_WIRE_BYTES) {
+    push_number(c->L, f, w->n);
+    return true;
+  }
+  if (!charge(c, w->n)) return false;
+  push_bytes(c->L, f, w->s, w->n);
+  return true;
+}
+
+/* What a field reads as that did not come; false: nil, and nothing pushed. */
+static bool push_default(lua_State *L, const Field *f) {
+  if (is_repeated(f)) {
+    lua_newtable(L);
+    return true;
+  }
+  if (is_oneof(f) || f->type == PROTOBUF_C_TYPE_STRING ||
+      f->type == PROTOBUF_C_TYPE_MESSAGE)
+    return false;
+  if (f->type == PROTOBUF_C_TYPE_BYTES)
+    lua_pushliteral(L, "");
+  else
+    push_number(L, f, 0);
+  return true;
+}
+
+/* ---- repeated fields and maps: the message's table is on the top ---- */
+
+/* Pushes the list or map of f, new if this is its first piece. */
+static void push_collection(lua_State *L, const Field *f, bool old) {
+  if (old) {
+    lua_getfield(L, -1, f->name);
+    return;
+  }
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, f->name);
+}
+
+/* Many numbers in one field; the list is on the top. */
+static bool take_packed(decoder *c, const Field *f, const lbx_field *w) {
+  lbx_reader r = {w->s, w->s + w->n};
+  unsigned type = wire_type(f);
+  lua_Integer i = (lua_Integer)lua_rawlen(c->L, -1);
+  uint64_t n;
+  while (r.p < r.end) {
+    bool ok = type == LBX_WIRE_VARINT
+                  ? lbx_read_varint(&r, &n)
+                  : lbx_read_fixed(&r, type == LBX_WIRE_FIXED32 ? 4 : 8, &n);
+    if (!ok || !charge(c, FIELD_BYTES)) return false;
+    push_number(c->L, f, n);
+    lua_rawseti(c->L, -2, ++i);
+  }
+  return true;
+}
+
+/* The pieces of f that follow each other; w is the first. */
+static bool take_list(decoder *c, const Field *f, lbx_reader *r, lbx_field *w,
+                      bool old) {
+  bool packs = wire_type(f) != LBX_WIRE_BYTES;
+  push_collection(c->L, f, old);
+  lua_Integer i = (lua_Integer)lua_rawlen(c->L, -1);
+  for (;;) {
+    if (packs && w->type == LBX_WIRE_BYTES) {
+      if (!take_packed(c, f, w)) return false;
+      i = (lua_Integer)lua_rawlen(c->L, -1);
+    } else {
+      if (!charge(c, FIELD_BYTES) || !push_value(c, f, w)) return false;
+      lua_rawseti(c->L, -2, ++i);
+    }
+    lbx_reader ahead = *r;
+    if (r->p == r->end || !lbx_read_field(&ahead, w) || w->id != f->id) break;
+    *r = ahead;
+  }
+  lua_pop(c->L, 1);
+  return true;
+}
+
+/* Pushes key and value of a map's entry. */
+static bool push_entry(decoder *c, const Field *pair, const lbx_field *w) {
+  lbx_reader r = {w->s, w->s + w->n};
+  lbx_field part;
+  lua_State *L = c->L;
+  if (w->type != LBX_WIRE_BYTES) return false;
+  for (int i = 0; i < 2; i++)
+    if (!push_default(L, &pair[i])) lua_pushliteral(L, "");
+  while (r.p < r.end) {
+    if (!lbx_read_field(&r, &part)) return false;
+    if (part.id != pair[0].id && part.id != pair[1].id) continue;
+    int i = part.id == pair[1].id;
+    if (!push_value(c, &pair[i], &part)) return false;
+    lua_replace(L, i ? -2 : -3);
+  }
+  return true;
+}
+
+/* A key that comes twice has its last value, as the protocol has it. */
+static bool take_entry(decoder *c, const Field *f, const lbx_field *w,
+                       bool old) {
+  const Message *entry = f->descriptor;
+  push_collection(c->L, f, old);
+  if (!charge(c, FIELD_BYTES) || !push_entry(c, entry->fields, w))
+    return false;
+  lua_rawset(c->L, -3);
+  lua_pop(c->L, 1);
+  return true;
+}
+
+/* ---- messages ---- */
+
+static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s);
+
+/* The other members of f's oneof make way for it. */
+static void clear_others(lua_State *L, const Message *d, const Field *f) {
+  for (size_t i = 0; i < d->n_fields; i++) {
+    const Field *other = &d->fields[i];
+    if (other == f || !is_oneof(other) ||
+        other->quantifier_offset != f->quantifier_offset)
+      continue;
+    lua_pushnil(L);
+    lua_setfield(L, -2, other->name);
+  }
+}
+
+/* One that came before is gone on with: such are merged. */
+static bool take_message(decoder *c, const Field *f, const lbx_field *w) {
+  seen s = {{0}};
+  if (w->type != LBX_WIRE_BYTES) return false;
+  if (lua_getfield(c->L, -1, f->name) == LUA_TTABLE) {
+    /* Its lists are there already, empty or not. */
+    for (size_t i = 0; i < FIELDS_MAX; i++) mark(&s, i);
+    lbx_reader r = {w->s, w->s + w->n};
+    bool ok = take_fields(c, f->descriptor, r, &s);
+    lua_pop(c->L, 1);
+    return ok;
+  }
+  lua_pop(c->L, 1);
+  if (!push_message(c, f->descriptor, w)) return false;
+  lua_setfield(c->L, -2, f->name);
+  return true;
+}
+
+static bool take_single(decoder *c, const Message *d, const Field *f,
+                        const lbx_field *w, bool old) {
+  lua_State *L = c->L;
+  if (is_oneof(f)) clear_others(L, d, f);
+  if (old && f->type == PROTOBUF_C_TYPE_MESSAGE) return take_message(c, f, w);
+  if (!push_value(c, f, w)) return false;
+  if (f->type == PROTOBUF_C_TYPE_STRING && !is_oneof(f) &&
+      lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_setfield(L, -2, f->name);
+  return true;
+}
+
+/* Reads the fields into the table on the top. */
+static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
+  lbx_field w;
+  size_t next = 0;
+  while (r.p < r.end) {
+    if (!lbx_read_field(&r, &w)) return false;
+    const Field *f = find(d, w.id, next);
+    if (!f) continue;
+    size_t i = (size_t)(f - d->fields);
+    bool old = has(s, i), ok;
+    mark(s, i);
+    next = i + 1;
+    if (!is_repeated(f))
+      ok = take_single(c, d, f, &w, old);
+    else if (lbx_is_map(d, f))
+      ok = take_entry(c, f, &w, old);
+    else
+      ok = take_list(c, f, &r, &w, old);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+/* How many fields the table will have, near enough to make it of that size. */
+static int count_fields(const Message *d, lbx_reader r) {
+  int n = 0;
+  size_t next = 0;
+  lbx_field w;
+  for (size_t i = 0; i < d->n_fields; i++) {
+    const Field *f = &d->fields[i];
+    n += is_repeated(f) || wire_type(f) != LBX_WIRE_BYTES ||
+         f->type == PROTOBUF_C_TYPE_BYTES;
+  }
+  while (r.p < r.end && lbx_read_field(&r, &w)) {
+    const Field *f = find(d, w.id, next);
+    if (!f) continue;
+    next = (size_t)(f - d->fields) + 1;
+    n += !is_repeated(f) && wire_type(f) == LBX_WIRE_BYTES &&
+         f->type != PROTOBUF_C_TYPE_BYTES && n < FIELDS_MAX;
+  }
+  return n;
+}
+
+static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
+  lbx_reader r = {w->s, w->s + w->n};
+  seen s = {{0}};
+  lua_State *L = c->L;
+  if (w->type != LBX_WIRE_BYTES ||
+      !charge(c, TABLE_BYTES + d->n_fields * FIELD_BYTES))
+    return false;
+  lbx_room(L, 8);
+  if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
+  lua_createtable(L, 0, count_fields(d, r));
+  if (!take_fields(c, d, r, &s)) return false;
+  for (size_t i = 0; i < d->n_fields; i++)
+    if (!has(&s, i) && push_default(L, &d->fields[i]))
+      lua_setfield(L, -2, d->fields[i].name);
+  return true;
+}
+
+bool lbx_decode(lua_State *L, const Message *d, const uint8_t *bytes,
+                size_t len) {
+  decoder c = {L, LBX_ARENA_MAX};
+  int top = lua_gettop(L);
+  lbx_field w = {.type = LBX_WIRE_BYTES, .n = len, .s = bytes};
+  if (push_message(&c, d, &w)) return true;
+  lua_settop(L, top);
+  return false;
+}
+
+bool lbx_decode_buffer(lua_State *L, const Message *d,
+                       grpc_byte_buffer **buffer) {
+  if ((*buffer)->data.raw.slice_buffer.count != 1) {
+    grpc_byte_buffer *pieces = *buffer;
+    *buffer = lbx_join(pieces);
+    grpc_byte_buffer_destroy(pieces);
+  }
+  grpc_slice whole = (*buffer)->data.raw.slice_buffer.slices[0];
+  return lbx_decode(L, d, GRPC_SLICE_START_PTR(whole),
+                    GRPC_SLICE_LENGTH(whole));
+}
