@@ -9,6 +9,10 @@ LUA_PC ?= lua5.4
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+MANDIR ?= $(PREFIX)/share/man
+INCLUDEDIR ?= $(PREFIX)/include
+STATICDIR ?= $(PREFIX)/lib
+PKGCONFIGDIR ?= $(STATICDIR)/pkgconfig
 BUILD ?= build
 CC ?= cc
 PKG_CONFIG ?= pkg-config
@@ -24,7 +28,7 @@ LUA_CFLAGS := $(call pc,--cflags $(LUA_PC))
 DEP_CFLAGS := $(call pc,--cflags grpc libprotobuf-c libcjson libcurl openssl)
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
-  -ffunction-sections -fdata-sections $(OPT) $(WARN) $(SANITIZE) \
+  -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(OPT) $(WARN) $(SANITIZE) \
   -Isrc -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
 
 # gRPC and the C++ library linked statically halve the time boxdlua takes to
@@ -33,27 +37,34 @@ GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
   $(sort $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares \
     -labsl_%, $(call pc,--static --libs grpc))) \
   -Wl,--end-group -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic
-COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -ldl
+COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -lm -ldl
 
 SO_SRC := $(wildcard src/core/*.c) \
   $(filter-out src/bind/serve%,$(wildcard src/bind/*.c))
 EXE_SRC := $(wildcard src/*.c) $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
+VERSION := $(shell sed -n 's/.*BX_VERSION "\(.*\)"/\1/p' src/core/version.h)
 LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test check asan install clean
-all: $(BUILD)/boxd.so $(BUILD)/boxdlua
+.PHONY: all test check asan install install-lua install-embed clean
+all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
 include scripts/bench/rules.mk
+include rockspec/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
 $(BUILD)/boxd.so: $(SO_OBJ)
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
 	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
+
+# For programs with a Lua of their own: D leaves out times and owners.
+$(BUILD)/libboxd.a: $(SO_OBJ)
+	rm -f $@
+	$(AR) rcsD $@ $^
 
 # Scripts load C modules into boxdlua: they need Lua's own symbols, no others.
 $(BUILD)/lua.sym: | $(BUILD)
@@ -92,12 +103,27 @@ check:
 asan:
 	sh scripts/asan
 
-install: all
+install: install-lua install-embed
+
+# What scripts need: all that a rock holds.
+install-lua: $(BUILD)/boxd.so $(BUILD)/boxdlua
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(BINDIR)/boxdlua
 	$(INSTALL) -m 755 $(BUILD)/boxd.so $(DESTDIR)$(LIBDIR)/boxd.so
 	for f in $(LUA_SRC:lua/%=%); do \
 	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(LUADIR)/$$f || exit 1; done
+	$(INSTALL) -D -m 644 src/boxdlua.1 $(DESTDIR)$(MANDIR)/man1/boxdlua.1
+
+# What C programs need that embed Lua.
+install-embed: $(BUILD)/libboxd.a
+	$(INSTALL) -D -m 644 src/boxd.h $(DESTDIR)$(INCLUDEDIR)/boxd.h
+	$(INSTALL) -D -m 644 $< $(DESTDIR)$(STATICDIR)/libboxd.a
+	$(INSTALL) -d $(DESTDIR)$(PKGCONFIGDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	  -e 's|@STATICDIR@|$(STATICDIR)|' -e 's|@LUA_PC@|$(LUA_PC)|' \
+	  -e 's|@VERSION@|$(VERSION)|' src/boxd.pc.in \
+	  > $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
+	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
 
 clean:
 	rm -rf $(BUILD)

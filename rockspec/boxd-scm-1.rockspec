@@ -35,6 +35,7 @@ external_dependencies = {
 build = {
   type = "make",
   build_target = "all",
+  install_target = "install-lua",
   variables = {
     CFLAGS = "$(CFLAGS)",
     LUA = "$(LUA)",
@@ -44,5 +45,6 @@ build = {
     BINDIR = "$(BINDIR)",
     LIBDIR = "$(LIBDIR)",
     LUADIR = "$(LUADIR)",
+    MANDIR = "$(PREFIX)/doc/man",
   },
 }

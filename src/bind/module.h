@@ -8,12 +8,9 @@
 
 #include <lua.h>
 
+#include "../boxd.h" /* luaopen_boxd, for other programs too */
+
 /* The registry's list of functions that core.at_exit was given. */
 #define LBX_AT_EXIT "boxd.at_exit"
-
-#if defined(__GNUC__)
-__attribute__((visibility("default")))
-#endif
-int luaopen_boxd(lua_State *L);
 
 #endif

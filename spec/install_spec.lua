@@ -1,0 +1,64 @@
+-- make install, and a C program that embeds what it installs.
+
+local program = require "spec.support.program"
+
+local SANITIZE = os.getenv "SANITIZE" or ""
+
+local function sh(fmt, ...)
+  local result = program.run { "sh", "-c", fmt:format(...) }
+  assert.equal(0, result.status, result.out .. result.err)
+  return result.out
+end
+
+-- None of what make exports to a suite that it runs, but what it built.
+local MAKE = "env -u MAKEFLAGS -u MAKELEVEL make -s BUILD=${BUILD:-build} "
+
+describe("make install", function()
+  local folder
+
+  setup(function() folder = sh("mktemp -d"):gsub("\n", "") end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  it("puts everything in its place, the same bytes each time", function()
+    for _, name in ipairs { "a", "b" } do
+      sh(MAKE .. "install DESTDIR=%s/%s PREFIX=/usr", folder, name)
+    end
+    sh("diff -r %s/a %s/b", folder, folder)
+    local list = sh("cd %s/a && find . -type f | sort", folder)
+    for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
+      "share/lua/5.4/boxd/compute.lua", "share/lua/5.4/boxd/local/main.lua",
+      "share/man/man1/boxdlua.1", "include/boxd.h", "lib/libboxd.a",
+      "lib/pkgconfig/boxd.pc" } do
+      assert.truthy(list:find("./usr/" .. path .. "\n", 1, true), path)
+    end
+    assert.is_nil(sh("grep -r '%s/a' %s/a || true", folder, folder)
+      :match "pkgconfig")
+  end)
+
+  it("installs a module that lua5.4 finds", function()
+    sh(MAKE .. "install-lua PREFIX=%s/u", folder)
+    assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env %s \
+      LUA_CPATH='%s/u/lib/lua/5.4/?.so' LUA_PATH='%s/u/share/lua/5.4/?.lua' \
+      lua5.4 -e 'print(require "boxd".Compute { token = "t",
+        api_url = "http://x:1" })']], os.getenv "MODULE_ENV" or "", folder,
+      folder))
+  end)
+
+  it("lets a C program embed it", function()
+    sh(MAKE .. "install PREFIX=%s/e", folder)
+    sh([[export PKG_CONFIG_PATH=%s/e/lib/pkgconfig
+      cc -Wall -Wextra -Werror %s scripts/examples/embed.c -o %s/embed \
+        $(pkg-config --cflags --libs boxd)]], folder, SANITIZE, folder)
+    local script = program.file [[
+      local task = boxd.spawn(function() boxd.sleep(0) return boxd._VERSION end)
+      print(task:join(), boxd.Compute { token = "t" })
+      error(boxd.is_error(select(2, pcall(boxd.Compute, { nonsense = 1 }))))]]
+    local result = program.run { folder .. "/embed", script, env = {
+      LUA_PATH = folder .. "/e/share/lua/5.4/?.lua" } }
+    os.remove(script)
+    assert.matches("^boxd %d.%d.%d\tboxd.Compute %(https://boxd.sh:9443%)\n$",
+      result.out)
+    assert.equal("true\n", result.err)
+    assert.equal(1, result.status)
+  end)
+end)

@@ -1,0 +1,57 @@
+-- The rock: made here, installed without a network into a clean tree.
+
+local program = require "spec.support.program"
+
+local function sh(fmt, ...)
+  local result = program.run { "sh", "-c", fmt:format(...) }
+  assert.equal(0, result.status, result.out .. result.err)
+  return result.out
+end
+
+-- Builds of its own: nothing of ours, optimized as little as tests need.
+local CLEAN = "env -u BUILD -u SANITIZE -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "
+  .. "MAKEFLAGS='-j2 OPT=-O0' "
+
+describe("the rock", function()
+  local folder
+
+  setup(function() folder = sh("mktemp -d"):gsub("\n", "") end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  -- As an ordinary user without a network, where we may become one.
+  local function as_user(command)
+    if sh("id -u") ~= "0\n" then return command end
+    sh("chown -R 65534:65534 %s", folder)
+    return "unshare -n setpriv --reuid=65534 --regid=65534 --clear-groups "
+      .. command
+  end
+
+  it("installs from its file, offline, as an ordinary user", function()
+    sh(CLEAN .. "make rock >/dev/null && cp build/boxd-*.src.rock %s", folder)
+    local rock = sh("ls %s/*.src.rock", folder):gsub("\n", "")
+    sh("cd %s && HOME=%s %s luarocks --lua-version=5.4 --tree=%s/tree "
+      .. "install %s", folder, folder, as_user(CLEAN), folder, rock)
+    local list = sh("cd %s/tree && find . -type f", folder)
+    local home = "lib/luarocks/rocks-5.4/boxd/"
+      .. rock:match "boxd%-([%d.-]+)%.src" .. "/"
+    for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
+      "share/lua/5.4/boxd/compute.lua", home .. "doc/man/man1/boxdlua.1" } do
+      assert.truthy(list:find("./" .. path .. "\n", 1, true), path)
+    end
+    assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env -u LUA_PATH \
+      LUA_CPATH='%s/tree/lib/lua/5.4/?.so' \
+      LUA_PATH='%s/tree/share/lua/5.4/?.lua' lua5.4 -e '
+        print(require "boxd".Compute { token = "t", api_url = "http://x:1" })'
+      ]], folder, folder))
+    assert.matches("^boxd %d", sh("%s/tree/bin/boxdlua -v", folder))
+  end)
+
+  it("names what is missing", function()
+    local result = program.run { "sh", "-c", ([[cp -r rockspec %s/spec &&
+      cd %s/spec && luarocks --lua-version=5.4 --tree=%s/none \
+      make boxd-scm-1.rockspec GRPC_DIR=/nonexistent]]):format(folder, folder,
+      folder) }
+    assert.is_true(result.status ~= 0)
+    assert.matches("GRPC", result.err .. result.out)
+  end)
+end)
