@@ -11,7 +11,9 @@
 #include "serve_call.h"
 #include "serve_crypto.h"
 #include "serve_fd.h"
+#include "serve_forward.h"
 #include "serve_request.h"
+#include "serve_signal.h"
 #include "serve_spawn.h"
 #include "serve_sys.h"
 #include "task.h"
@@ -240,6 +242,9 @@ int luaopen_boxd_serve(lua_State *L) {
   lbx_open_http_request(L);
   lbx_open_fd(L);
   luaL_newlib(L, functions);
+  lbx_open_forward(L);
+  lbx_open_signal(L);
+  lua_setfield(L, -2, "signal");
   lbx_open_spawn(L);
   lua_setfield(L, -2, "spawner");
   lbx_open_crypto(L);

@@ -1,5 +1,7 @@
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "await.h"
 #include "serve_fd.h"
@@ -124,6 +126,25 @@ static int m__index_command(lua_State *L) {
   return 1;
 }
 
+/* command:end_input(): its stdin ends. A terminal has no end but the character
+** for it, which counts only while a program reads lines. */
+static int m_end_input(lua_State *L) {
+  command *c = check_command(L);
+  struct termios t;
+  lua_getiuservalue(L, 1, 1);
+  if (c->master < 0) {
+    int fd = lbx_check_fd(L, -1) < 0 ? -1 : lbx_take_fd(L, -1);
+    if (fd >= 0) close(fd);
+    return 0;
+  }
+  int master = lbx_check_fd(L, -1);
+  bool lines = master >= 0 && tcgetattr(master, &t) == 0 &&
+               (t.c_lflag & ICANON);
+  /* A terminal that is full of input takes no more: nobody reads it. */
+  lua_pushboolean(L, lines && write(master, &t.c_cc[VEOF], 1) == 1);
+  return 1;
+}
+
 static int m__gc_command(lua_State *L) {
   command *c = lua_touserdata(L, 1);
   if (c->owner) lbx_unlink_number(&c->owner->commands, &c->n);
@@ -133,7 +154,8 @@ static int m__gc_command(lua_State *L) {
 
 void lbx_open_command(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"wait", m_wait}, {"signal", m_signal}, {"resize", m_resize},
+      {"wait", m_wait},     {"signal", m_signal},
+      {"resize", m_resize}, {"end_input", m_end_input},
       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc_command}, {NULL, NULL}};
   lbx_newtype(L, COMMAND_TYPE, NULL, meta);

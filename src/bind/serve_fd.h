@@ -15,4 +15,8 @@ int *lbx_new_fd(lua_State *L);
 /* Its descriptor, or -1 when it is closed. */
 int lbx_check_fd(lua_State *L, int idx);
 
+/* Takes the descriptor, which is the caller's from here on; the userdata is as
+** if closed. Raises when it is closed already. */
+int lbx_take_fd(lua_State *L, int idx);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +40,11 @@ static void lose_all(lbx_spawner *s) {
   s->lost = true;
   for (numbered *n = s->requests; n; n = n->next)
     bx_event_set(s->loop, &((request *)n)->done);
-  for (numbered *n = s->commands; n; n = n->next)
-    bx_event_set(s->loop, &((command *)n)->exited);
+  for (numbered *n = s->commands; n; n = n->next) {
+    command *c = (command *)n;
+    if (!c->exited.set) c->status = SIGKILL; /* as wait(2) has it */
+    bx_event_set(s->loop, &c->exited);
+  }
   bx_event_set(s->loop, &s->news);
   bx_event_set(s->loop, &s->ready);
 }
@@ -332,6 +336,12 @@ static int m_gone(lua_State *L) {
   return news_k(L, LUA_OK, 0);
 }
 
+/* spawner:pid() -> its process id */
+static int m_pid(lua_State *L) {
+  lua_pushinteger(L, bx_spawner_pid(lbx_check_spawner(L)->sp));
+  return 1;
+}
+
 /* spawner:stop(): ends every box. Idempotent. */
 static int m_stop(lua_State *L) {
   lbx_spawner *s = luaL_checkudata(L, 1, LBX_SPAWNER);
@@ -364,7 +374,8 @@ void lbx_open_spawn(lua_State *L) {
       {"suspend", m_suspend}, {"resume", m_resume}, {"attach", m_attach},
       {"detach", m_detach},   {"connect", m_connect}, {"exec", lbx_spawner_exec},
       {"file", lbx_spawner_file},       {"copy", lbx_spawner_copy},     {"remove", lbx_spawner_remove},
-      {"gone", m_gone},       {"stop", m_stop},     {NULL, NULL}};
+      {"gone", m_gone},       {"stop", m_stop},     {"pid", m_pid},
+      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m_stop}, {"__close", m_stop}, {NULL, NULL}};
   static const luaL_Reg request_meta[] = {{"__gc", m__gc_request},

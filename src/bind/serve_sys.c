@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../serve/tree.h"
@@ -42,7 +43,7 @@ static bool sync_folder(const char *path) {
   return ok;
 }
 
-static bool write_all(int fd, const char *data, size_t len) {
+static bool write_all(int fd, const char *data, size_t len, bool durable) {
   while (len > 0) {
     ssize_t n = write(fd, data, len);
     if (n < 0 && errno != EINTR) return false;
@@ -51,26 +52,30 @@ static bool write_all(int fd, const char *data, size_t len) {
       len -= (size_t)n;
     }
   }
-  return fsync(fd) == 0;
+  return !durable || fsync(fd) == 0;
 }
 
+/* sys.write(path, data [, passing]): the file has all of data or is as it was.
+** It survives the machine's fall too, unless `passing`. */
 static int sys_write(lua_State *L) {
   size_t len;
   char temporary[PATH_MAX];
   const char *path = luaL_checkstring(L, 1);
   const char *data = luaL_checklstring(L, 2, &len);
+  bool durable = !lua_toboolean(L, 3);
   int n = snprintf(temporary, sizeof temporary, "%s.new", path);
   luaL_argcheck(L, n < (int)sizeof temporary, 1, "too long");
   int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return result(L, false, temporary);
-  bool ok = write_all(fd, data, len);
+  bool ok = write_all(fd, data, len, durable);
   int err = errno;
   if (close(fd) < 0 && ok) {
     ok = false;
     err = errno;
   }
   errno = err;
-  ok = ok && rename(temporary, path) == 0 && sync_folder(path);
+  ok = ok && rename(temporary, path) == 0 &&
+       (!durable || sync_folder(path));
   if (!ok) {
     err = errno;
     unlink(temporary);
@@ -151,6 +156,16 @@ static int sys_getuid(lua_State *L) {
   return 1;
 }
 
+/* sys.pause(seconds): nothing of this process's Lua runs meanwhile. */
+static int sys_pause(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0 && seconds < 60, 1, "0 to 60 seconds");
+  struct timespec t = {(time_t)seconds,
+                       (long)((seconds - (double)(time_t)seconds) * 1e9)};
+  nanosleep(&t, NULL);
+  return 0;
+}
+
 static int sys_getcwd(lua_State *L) {
   char path[PATH_MAX];
   if (!getcwd(path, sizeof path)) return result(L, false, ".");
@@ -162,7 +177,9 @@ int lbx_open_sys(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"mkdir", sys_mkdir},     {"write", sys_write}, {"unlink", sys_unlink},
       {"list", sys_list},       {"lock", sys_lock},   {"private", sys_private},
-      {"remove_tree", sys_remove_tree}, {"getuid", sys_getuid},   {"getcwd", sys_getcwd}, {NULL, NULL}};
+      {"getuid", sys_getuid},   {"getcwd", sys_getcwd},
+      {"pause", sys_pause},     {"remove_tree", sys_remove_tree},
+      {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {{"close", m_close_lock},
                                           {NULL, NULL}};

@@ -97,7 +97,9 @@ function account:exchange(body)
   if not record or record.expires_at > 0 and record.expires_at <= now then
     return 401, { error = "invalid or expired API key" }
   end
-  record.last_used_at = now
+  if now - record.last_used_at >= 60 then
+    self.store:update("keys", record, { last_used_at = now }, true)
+  end
   local claims = { sub = USER, iat = now, exp = now + HOUR, key = record.id }
   return 200, { token = sign(self, claims), expires_at = claims.exp,
     user_id = USER }

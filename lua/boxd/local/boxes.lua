@@ -1,10 +1,16 @@
 -- Boxes: their records, what runs of them, and how they change.
 --
 -- A record is what survives (store kind "boxes"); a live box is a handle of the
--- spawner, in self.live by id. Changes of one box happen one at a time.
+-- spawner, in self.live by id. Changes of one box happen one at a time. Others
+-- follow what becomes of a box as watchers: objects with any of the methods
+-- prepare (before a new record is kept, or one of before is used again), up
+-- (its sandbox runs), stopping, and gone (it is destroyed).
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
+local locks = require "boxd.local.locks"
+local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local fail, random_id = status.fail, account.random_id
@@ -12,18 +18,25 @@ local fail, random_id = status.fail, account.random_id
 local boxes = {}
 boxes.__index = boxes
 
-local DEFAULT_IMAGE = "ubuntu:24.04"
-local GIB = 1 << 30
-local LIMITS = { vcpu = 64, memory = 1 << 40, disk = 1 << 44 }
+boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 
-boxes.DEFAULT_IMAGE = DEFAULT_IMAGE
+-- A box that died by itself and has policy "always": seconds before it starts
+-- again, doubling up to the last while it does not last LONG.
+local AGAIN_FIRST, AGAIN_LAST, LONG = 0.25, 30, 60
 
 function boxes.new(store, spawner, options)
   return setmetatable({
     store = store, spawner = spawner, records = store:all "boxes", live = {},
-    by_handle = {}, busy = {}, dir = store.dir .. "/files",
-    max = options.max_boxes, net_host = options.net == "host",
+    by_handle = {}, locks = locks.new(), dir = store.dir .. "/files",
+    max = options.max_boxes, net_host = options.net == "host", watchers = {},
+    changed = serve.signal(), again = {},
   }, boxes)
+end
+
+local function tell(self, method, record, ...)
+  for _, watcher in ipairs(self.watchers) do
+    if watcher[method] then watcher[method](watcher, record, ...) end
+  end
 end
 
 -- Looking up: an id or a name.
@@ -55,81 +68,28 @@ function boxes.info(record)
     public_ip = record.public_ip, status = record.status,
     restart_policy = record.restart_policy, disk_bytes = record.disk_bytes,
     auto_suspend_timeout_secs = record.auto_suspend,
+    auto_hibernate_timeout_secs = record.auto_hibernate,
     auto_destroy_timeout_secs = record.auto_destroy,
     vcpu = record.vcpu, memory_bytes = record.memory_bytes,
     created_at = record.created_at, boot_time_ms = record.boot_time_ms,
   }
 end
 
--- Checking what is asked for.
-
-local function check_name(self, name)
-  if not name then return account.random_id("box-", 4) end
-  if #name > 63 or not name:find "^[a-z0-9-]+$" or name:find "^-"
-    or name:find "%-$" then
-    fail("INVALID_ARGUMENT", "'%s' is no name of a box: 1 to 63 of a-z, 0-9 "
-      .. "and '-', no '-' at either end", name)
-  end
-  for _, other in pairs(self.records) do
-    if other.name == name then
-      fail("ALREADY_EXISTS", "there is a box named '%s' already", name)
-    end
-  end
-  return name
-end
-
-local function check_image(image)
-  if not image then return DEFAULT_IMAGE end
-  if #image > 255 or not image:find "^[%w][%w._/:@-]*$" then
-    fail("INVALID_ARGUMENT", "'%s' is no image reference, such as "
-      .. "'ubuntu:24.04'", image)
-  end
-  return image
-end
-
-local function check_size(what, value, default, most)
-  if not value or value == 0 then return default end
-  if value < 0 or value > most then
-    fail("INVALID_ARGUMENT", "%s is beyond the limit of %d", what, most)
-  end
-  return value
-end
-
-local function check_quota(self)
-  local n = 0
-  for _ in pairs(self.records) do n = n + 1 end
-  if n >= self.max then
-    fail("RESOURCE_EXHAUSTED", "%d boxes are the limit here: destroy one, or "
-      .. "start the service with --max-boxes", self.max)
-  end
-end
-
-local function check_policy(policy)
-  if not policy then return "always" end
-  if policy ~= "always" and policy ~= "never" then
-    fail("INVALID_ARGUMENT", "restart_policy is 'always' or 'never', not '%s'",
-      policy)
-  end
-  return policy
-end
-
 -- Running.
 
-local function env_of(record, more)
+-- The box's environment, as a command has it.
+function boxes.env_of(record)
   local env = {}
   for _, v in ipairs(record.env or {}) do
     env[#env + 1] = v.key .. "=" .. (v.value or "")
   end
-  for _, v in ipairs(more or {}) do env[#env + 1] = v end
   return env
 end
-
-boxes.env_of = env_of
 
 -- The disks that are attached to a box, as mounts.
 local function mounts_of(self, record)
   local mounts = {}
-  for _, disk in pairs(self.store:all "disks") do
+  for _, disk in ipairs(self.store:list "disks") do
     if disk.vm_id == record.id then
       mounts[#mounts + 1] = { source = self.store.dir .. "/disks.d/" .. disk.id,
         target = disk.mount_path, read_only = disk.read_only }
@@ -138,7 +98,7 @@ local function mounts_of(self, record)
   return mounts
 end
 
--- Starts the sandbox of a record; its status becomes running.
+-- Starts the sandbox of a record. Returns what of the record changes.
 local function boot(self, record)
   local began = boxd.now()
   local handle, message = self.spawner:start {
@@ -151,8 +111,8 @@ local function boot(self, record)
   end
   self.live[record.id] = handle
   self.by_handle[handle] = record.id
-  record.boot_time_ms = math.max(1, math.floor((boxd.now() - began) * 1000))
-  record.status = "running"
+  return { status = "running",
+    boot_time_ms = math.max(1, math.floor((boxd.now() - began) * 1000)) }
 end
 
 -- Ends all of a box's processes.
@@ -161,140 +121,154 @@ local function halt(self, record)
   if not handle then return end
   self.live[record.id] = nil
   self.by_handle[handle] = nil
-  local ok, message = self.spawner:kill(handle)
-  if not ok then fail("INTERNAL", "the box can't be stopped: %s", message) end
+  self.spawner:kill(handle) -- it fails for one that is dead already
 end
 
--- The handle of a running box; a suspended one is resumed first.
+-- Keeps changes of a record that is kept; makes them in one that is not yet.
+local function change(self, record, changes)
+  if record.new then
+    for k, v in pairs(changes) do record[k] = v end
+  else
+    self.store:update("boxes", record, changes)
+  end
+  self.changed:fire()
+end
+
+function boxes:change(record, changes) change(self, record, changes) end
+
+local function bring_up(self, record)
+  change(self, record, boot(self, record))
+  tell(self, "up", record, self.live[record.id])
+end
+
+local function take_down(self, record)
+  tell(self, "stopping", record)
+  halt(self, record)
+end
+
+-- Takes the box for one change. It may be gone by then.
+local function take(self, record)
+  local lock = self.locks:take(record.id)
+  if self.records[record.id] then return lock end
+  lock:free()
+  fail("NOT_FOUND", "no box '%s'", record.name)
+end
+
+function boxes:lock(record) return take(self, record) end
+
+-- The handle of a running box, once no change of it is under way; a suspended
+-- one is resumed first.
 function boxes:handle(record)
+  if self.locks:held(record.id) then take(self, record):free() end
   if record.status == "suspended" then self:resume(record) end
   local handle = self.live[record.id]
-  if not handle or record.status ~= "running" then
-    fail("FAILED_PRECONDITION", "box '%s' is %s: start it first", record.name,
-      record.status)
-  end
-  return handle
-end
-
-local function save(self, record) self.store:put("boxes", record.id, record) end
-
--- One change of a box at a time.
-local function exclusively(self, record, fn)
-  while self.busy[record.id] do boxd.sleep(0.002) end
-  if not self.records[record.id] and not record.new then
+  if handle and record.status == "running" then return handle end
+  if not self.records[record.id] then
     fail("NOT_FOUND", "no box '%s'", record.name)
   end
-  self.busy[record.id] = true
-  local _free <close> = setmetatable({}, { __close = function()
-    self.busy[record.id] = nil
-  end })
-  return fn()
+  fail("FAILED_PRECONDITION", "box '%s' is %s: start it first", record.name,
+    record.status)
 end
 
--- Changes.
+-- Making.
 
-local function new_record(self, request)
-  check_quota(self)
-  local config = request.config or {}
-  local srf = config.srf or {}
-  return {
-    id = random_id("vm-", 6), name = check_name(self, request.name),
-    image = check_image(request.image_ref),
-    vcpu = check_size("vcpu", config.vcpu, 2, LIMITS.vcpu),
-    memory_bytes = check_size("memory", config.memory_bytes, 4 * GIB,
-      LIMITS.memory),
-    disk_bytes = check_size("disk", config.disk_bytes, 20 * GIB, LIMITS.disk),
-    auto_suspend = srf.auto_suspend_timeout_secs or 0,
-    auto_destroy = srf.auto_destroy_timeout_secs or 0,
-    env = request.env, cmd = request.cmd,
-    restart_policy = check_policy(request.restart_policy),
-    public_ip = "127.0.0.1", status = "pending", created_at = os.time(),
-  }
+local function check_new(self, fields)
+  local n = 0
+  for _, other in pairs(self.records) do
+    n = n + 1
+    if other.name == fields.name then
+      fail("ALREADY_EXISTS", "there is a box named '%s' already", fields.name)
+    end
+  end
+  if n >= self.max then
+    fail("RESOURCE_EXHAUSTED", "%d boxes are the limit here: destroy one, or "
+      .. "start the service with --max-boxes", self.max)
+  end
 end
 
--- Claims the name, makes the box, and only then keeps it.
-local function make(self, record, prepare)
-  record.new = true
+-- A record that holds its name from here on.
+local function claim(self, fields)
+  check_new(self, fields)
+  local record = fields
+  record.id = random_id("vm-", 6)
+  record.name = fields.name or random_id("box-", 4)
+  record.n = self.store:number()
+  record.public_ip, record.status = "127.0.0.1", "pending"
+  record.created_at, record.new = os.time(), true
   self.records[record.id] = record
-  local kept = false
-  local _undo <close> = setmetatable({}, { __close = function()
-    if kept then return end
-    self.records[record.id] = nil
-    halt(self, record)
-    self.spawner:remove(self:folder(record.id))
-  end })
-  exclusively(self, record, function()
-    if prepare then prepare() end
-    boot(self, record)
-    record.new = nil
-    save(self, record)
-  end)
-  kept = true
   return record
 end
 
-function boxes:create(request) return make(self, new_record(self, request)) end
+local function unmake(self, record)
+  halt(self, record)
+  tell(self, "gone", record)
+  self.spawner:remove(self:folder(record.id))
+  self.records[record.id] = nil
+end
 
-function boxes:fork(source, request)
-  local record = new_record(self, request)
-  record.forked_from = source.id
-  for _, key in ipairs { "image", "env", "cmd", "restart_policy" } do
-    record[key] = source[key]
+-- prepare(record) does what must be there before the box starts.
+local function make(self, fields, prepare)
+  local record = claim(self, fields)
+  local _lock <close> = self.locks:take(record.id)
+  local kept = false
+  local _undo <close> = setmetatable({}, { __close = function()
+    if not kept then unmake(self, record) end
+  end })
+  prepare(record)
+  tell(self, "prepare", record)
+  change(self, record, boot(self, record))
+  record.new = nil
+  self.store:put("boxes", record.id, record)
+  kept = true
+  tell(self, "up", record, self.live[record.id])
+  return record
+end
+
+-- attach(record, volumes): the disks that the request names.
+function boxes:create(request, attach)
+  local fields, volumes = box_request.fields(request)
+  return make(self, fields, function(record) attach(record, volumes) end)
+end
+
+-- Copies the files while nothing in the source changes them.
+local function copy_files(self, source, record)
+  local _lock <close> = take(self, source)
+  local handle = source.status == "running" and self.live[source.id]
+  if handle then self.spawner:suspend(handle) end
+  local ok, message = self.spawner:copy(self:folder(source.id),
+    self:folder(record.id))
+  if handle then self.spawner:resume(handle) end
+  if not ok then
+    fail("INTERNAL", "the box's files can't be copied: %s", message)
   end
-  return make(self, record, function()
-    local frozen = self.live[source.id]
-    if frozen then self.spawner:suspend(frozen) end
-    local ok, message = self.spawner:copy(self:folder(source.id),
-      self:folder(record.id))
-    if frozen and source.status == "running" then
-      self.spawner:resume(frozen)
-    end
-    if not ok then
-      fail("INTERNAL", "the box's files can't be copied: %s", message)
-    end
+end
+
+function boxes:fork(source, request, attach)
+  local fields, volumes = box_request.fields(request, source)
+  fields.forked_from = source.id
+  return make(self, fields, function(record)
+    copy_files(self, source, record)
+    attach(record, volumes)
   end)
 end
 
+-- Changing.
+
+-- Once its record is gone, so is the box: what is left is swept at the next
+-- start if need be.
 function boxes:destroy(record)
-  exclusively(self, record, function()
-    halt(self, record)
-    self.store:remove("boxes", record.id)
-    record.status = "destroyed"
-    self.spawner:remove(self:folder(record.id))
-  end)
+  local _lock <close> = take(self, record)
+  halt(self, record)
+  self.store:remove("boxes", record.id)
+  record.status = "destroyed"
+  self.changed:fire()
+  tell(self, "gone", record)
+  self.spawner:remove(self:folder(record.id))
 end
 
 local function refuse(record, verb)
   fail("FAILED_PRECONDITION", "box '%s' is %s: it can't be %s", record.name,
     record.status, verb)
-end
-
-function boxes:start(record)
-  exclusively(self, record, function()
-    if record.status == "running" then return end
-    if record.status == "suspended" then return self:unfreeze(record) end
-    boot(self, record)
-    save(self, record)
-  end)
-end
-
-function boxes:stop(record)
-  exclusively(self, record, function()
-    halt(self, record)
-    record.status = "stopped"
-    save(self, record)
-  end)
-end
-
-function boxes:reboot(record)
-  exclusively(self, record, function()
-    if record.status ~= "running" and record.status ~= "suspended" then
-      refuse(record, "rebooted")
-    end
-    halt(self, record)
-    boot(self, record)
-    save(self, record)
-  end)
 end
 
 -- Microseconds that fn took, at least 1.
@@ -304,63 +278,122 @@ local function microseconds(fn)
   return math.max(1, math.floor((boxd.now() - began) * 1e6))
 end
 
-function boxes:suspend(record)
-  return exclusively(self, record, function()
-    if record.status ~= "running" then refuse(record, "suspended") end
-    local took = microseconds(function()
-      local ok, message = self.spawner:suspend(self.live[record.id])
-      if not ok then
-        fail("INTERNAL", "the box can't be suspended: %s", message)
-      end
-    end)
-    record.status = "suspended"
-    save(self, record)
-    return took
-  end)
-end
-
--- Under exclusively.
-function boxes:unfreeze(record)
+-- With the box taken.
+local function unfreeze(self, record)
   return microseconds(function()
     local ok, message = self.spawner:resume(self.live[record.id])
     if not ok then fail("INTERNAL", "the box can't be resumed: %s", message) end
-    record.status = "running"
-    save(self, record)
+    change(self, record, { status = "running" })
+  end)
+end
+
+function boxes:start(record)
+  local _lock <close> = take(self, record)
+  if record.status == "running" then return end
+  if record.status == "suspended" then return unfreeze(self, record) end
+  bring_up(self, record)
+end
+
+function boxes:stop(record)
+  local _lock <close> = take(self, record)
+  if record.status == "stopped" then return end
+  take_down(self, record)
+  change(self, record, { status = "stopped" })
+end
+
+function boxes:reboot(record)
+  local _lock <close> = take(self, record)
+  if record.status ~= "running" and record.status ~= "suspended" then
+    refuse(record, "rebooted: start it")
+  end
+  take_down(self, record)
+  bring_up(self, record)
+end
+
+-- unless(record): reconsidered once the box is taken.
+function boxes:suspend(record, unless)
+  local _lock <close> = take(self, record)
+  if record.status == "suspended" then return 1 end
+  if unless and unless(record) then return end
+  if record.status ~= "running" then refuse(record, "suspended") end
+  return microseconds(function()
+    local ok, message = self.spawner:suspend(self.live[record.id])
+    if not ok then
+      fail("INTERNAL", "the box can't be suspended: %s", message)
+    end
+    change(self, record, { status = "suspended" })
   end)
 end
 
 function boxes:resume(record)
-  return exclusively(self, record, function()
-    if record.status == "running" then return 1 end
-    if record.status ~= "suspended" then refuse(record, "resumed") end
-    return self:unfreeze(record)
-  end)
+  local _lock <close> = take(self, record)
+  if record.status == "running" then return 1 end
+  if record.status ~= "suspended" then refuse(record, "resumed: start it") end
+  return unfreeze(self, record)
+end
+
+-- The service's own start and end.
+
+-- Folders of boxes that were not kept, or are destroyed.
+function boxes:sweep()
+  for _, id in ipairs(assert(serve.sys.list(self.dir))) do
+    if not self.records[id] then self.spawner:remove(self:folder(id)) end
+  end
+end
+
+local function restore(self, record)
+  tell(self, "prepare", record)
+  if record.status ~= "running" and record.status ~= "suspended" then return end
+  local ok, e = pcall(bring_up, self, record)
+  if ok then return end
+  local _, message = status.of(e)
+  io.stderr:write(("boxdlua --serve: box '%s' did not start: %s\n"):format(
+    record.name, message))
+  change(self, record, { status = "failed" })
 end
 
 -- Boxes that were up when the service ended come up again, from their files.
 function boxes:restore()
-  for _, record in pairs(self.records) do
-    if record.status == "running" or record.status == "suspended" then
-      local ok, e = pcall(boot, self, record)
-      if not ok then
-        record.status = "failed"
-        warn(("box '%s' did not start: %s"):format(record.name, tostring(e)))
-      end
-      save(self, record)
-    end
-  end
+  self:sweep()
+  local list = self:list()
+  boxd.map(list, function(record) restore(self, record) end, { limit = 8 })
 end
 
--- A box whose first process died by itself is stopped.
+-- Ends them all.
+function boxes:close()
+  for _, handle in pairs(self.live) do self.spawner:kill(handle) end
+end
+
+-- Boxes that die by themselves.
+
+local function start_again(self, record)
+  local known = self.again[record.id] or { delay = AGAIN_FIRST, at = 0 }
+  if boxd.now() - known.at > LONG then known.delay = AGAIN_FIRST end
+  self.again[record.id] = known
+  boxd.sleep(known.delay)
+  known.delay, known.at = math.min(known.delay * 2, AGAIN_LAST), boxd.now()
+  local _lock <close> = take(self, record)
+  if record.status == "failed" then bring_up(self, record) end
+end
+
+-- Its first process died though nobody asked: policy "always" starts it again.
+local function on_death(self, record)
+  do
+    local _lock <close> = take(self, record)
+    if self.live[record.id] or record.status == "stopped" then return end
+    change(self, record, { status = "failed" })
+  end
+  if record.restart_policy == "always" then start_again(self, record) end
+end
+
+-- Returns when the spawner is lost, or stopped.
 function boxes:watch()
   for handle in function() return self.spawner:gone() end do
     local id = self.by_handle[handle]
     local record = id and self.records[id]
     if record then
-      self.by_handle[handle] = nil
-      self.live[id] = nil
-      record.status = "stopped"
-      save(self, record)
+      self.by_handle[handle], self.live[id] = nil, nil
+      boxd.spawn(pcall, on_death, self, record)
     end
   end
 end

@@ -1,49 +1,113 @@
--- Disks: folders of this machine that are mounted into one box at a time.
+-- Disks: folders of this machine that are mounted into one box at a time. A
+-- disk's own record says where it is; one that names a box which is not there
+-- any more is free.
 
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
+local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
 local status = require "boxd.local.status"
+local store = require "boxd.local.store"
 
-local fail, random_id = status.fail, account.random_id
+local fail, random_id, NONE = status.fail, account.random_id, store.NONE
 
 local SIZE_MAX = 1 << 44
 local COUNT_MAX = 256
+local EINVAL, EBUSY, ENOENT = 22, 16, 2
 
 local disks = {}
+disks.__index = disks
 
-local function find(service, id)
-  local disk = id and service.store:all("disks")[id]
-  if not disk then fail("NOT_FOUND", "no disk '%s'", id or "") end
-  return disk
+function disks.new(service)
+  local self = setmetatable({ service = service, locks = locks.new(),
+    dir = service.store.dir .. "/disks.d", records = service.store:all "disks" },
+    disks)
+  serve.sys.mkdir(self.dir, 448)
+  return self
 end
 
-function disks.folder(store, disk) return store.dir .. "/disks.d/" .. disk.id end
+function disks:folder(disk) return self.dir .. "/" .. disk.id end
+
+local FREE = { vm_id = NONE, mount_path = NONE, read_only = NONE }
+
+local function change(self, disk, changes)
+  self.service.store:update("disks", disk, changes)
+end
+
+-- Folders without a record go; disks of boxes that are no more are free.
+function disks:restore()
+  for _, id in ipairs(assert(serve.sys.list(self.dir))) do
+    if not self.records[id] then
+      self.service.spawner:remove(self.dir .. "/" .. id)
+    end
+  end
+  for _, disk in pairs(self.records) do
+    if disk.vm_id and not self.service.boxes.records[disk.vm_id] then
+      change(self, disk, FREE)
+    end
+  end
+end
+
+-- A box that is destroyed, or was not made.
+function disks:gone(record)
+  for _, disk in pairs(self.records) do
+    if disk.vm_id == record.id then change(self, disk, FREE) end
+  end
+end
+
+-- Takes a disk for one change.
+local function take(self, id)
+  local lock = id and self.records[id] and self.locks:take(id)
+  local disk = lock and self.records[id]
+  if disk then return disk, lock end
+  if lock then lock:free() end
+  fail("NOT_FOUND", "no disk '%s'", id or "")
+end
 
 local function status_of(disk) return disk.vm_id and "attached" or "available" end
 
+local function check_free(disk)
+  if disk.vm_id then
+    fail("FAILED_PRECONDITION", "disk '%s' is attached to a box already: "
+      .. "detach it first", disk.name)
+  end
+end
+
+-- The volumes that a new box is asked for, mounted as it starts.
+function disks:attach_all(record, volumes)
+  for _, volume in ipairs(volumes) do
+    local disk, _lock <close> = take(self, volume.disk_id)
+    check_free(disk)
+    change(self, disk, { vm_id = record.id, mount_path = volume.mount_path,
+      read_only = volume.read_only or false })
+  end
+end
+
+-- RPCs.
+
 local function create(service, request)
+  local self = service.disks
   if not request.name then fail("INVALID_ARGUMENT", "name is missing") end
   local size = request.size_bytes
   if size <= 0 or size > SIZE_MAX then
     fail("INVALID_ARGUMENT", "a disk has 1 to %d bytes", SIZE_MAX)
   end
-  local store = service.store
-  local list = store:list "disks"
-  if #list >= COUNT_MAX then
-    fail("RESOURCE_EXHAUSTED", "%d disks are the limit here", COUNT_MAX)
-  end
-  for _, other in ipairs(list) do
+  local count = 0
+  for _, other in pairs(self.records) do
+    count = count + 1
     if other.name == request.name then
-      fail("ALREADY_EXISTS", "there is a disk named '%s' already",
-        request.name)
+      fail("ALREADY_EXISTS", "there is a disk named '%s' already", request.name)
     end
+  end
+  if count >= COUNT_MAX then
+    fail("RESOURCE_EXHAUSTED", "%d disks are the limit here: destroy one",
+      COUNT_MAX)
   end
   local disk = { id = random_id("disk-", 6), name = request.name,
     size_bytes = size, created_at = os.time() }
-  serve.sys.mkdir(store.dir .. "/disks.d", 448)
-  local ok, message = serve.sys.mkdir(disks.folder(store, disk), 448)
+  local ok, message = serve.sys.mkdir(self:folder(disk), 448)
   if not ok then fail("INTERNAL", "the disk can't be made: %s", message) end
-  store:put("disks", disk.id, disk)
+  service.store:put("disks", disk.id, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = size,
     status = status_of(disk) }
 end
@@ -57,41 +121,50 @@ local function info(service, disk)
       mount_mode = disk.read_only and "ro" or "rw" } } or {} }
 end
 
-local function attach(service, request)
-  local disk = find(service, request.disk_id)
+local function find_box(service, request)
   if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
-  local box = service.boxes:find(request.vm_id)
-  local path = request.mount_path or ""
-  if not path:find "^/." or path:find "%.%." then
-    fail("INVALID_ARGUMENT", "mount_path is an absolute path, not '%s'", path)
-  end
-  if disk.vm_id then
-    fail("FAILED_PRECONDITION", "disk '%s' is attached to a box already: "
-      .. "detach it first", disk.name)
-  end
-  local handle = service.boxes.live[box.id]
-  if handle then
-    local ok, message = service.spawner:attach(handle,
-      disks.folder(service.store, disk), path, request.read_only)
-    if not ok then
-      fail("INVALID_ARGUMENT", "the disk can't be mounted at %s: %s", path,
-        message)
+  return service.boxes:find(request.vm_id)
+end
+
+local function check_path_is_free(self, box, path)
+  for _, other in pairs(self.records) do
+    if other.vm_id == box.id and other.mount_path == path then
+      fail("FAILED_PRECONDITION", "disk '%s' is at %s already: choose another "
+        .. "path", other.name, path)
     end
   end
-  disk.vm_id, disk.mount_path, disk.read_only = box.id, path, request.read_only
-  service.store:put("disks", disk.id, disk)
+end
+
+local function mount(service, handle, disk, path, read_only)
+  local ok, message, errno = service.spawner:attach(handle,
+    service.disks:folder(disk), path, read_only)
+  if ok then return end
+  local code = errno == EINVAL and "INVALID_ARGUMENT"
+    or errno == EBUSY and "FAILED_PRECONDITION"
+    or errno == ENOENT and "NOT_FOUND" or "INTERNAL"
+  fail(code, "the disk can't be mounted at %s: %s", path, message)
+end
+
+local function attach(service, request)
+  local self = service.disks
+  local box = find_box(service, request)
+  local path = box_request.check_mount_path(request.mount_path)
+  local _lock <close> = service.boxes:lock(box)
+  local disk, _disk <close> = take(self, request.disk_id)
+  check_free(disk)
+  check_path_is_free(self, box, path)
+  local handle = service.boxes.live[box.id]
+  if handle then mount(service, handle, disk, path, request.read_only) end
+  change(self, disk, { vm_id = box.id, mount_path = path,
+    read_only = request.read_only })
   return {}
 end
 
-local function clear(service, disk)
-  disk.vm_id, disk.mount_path, disk.read_only = nil, nil, nil
-  service.store:put("disks", disk.id, disk)
-end
-
 local function detach(service, request)
-  local disk = find(service, request.disk_id)
-  if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
-  local box = service.boxes:find(request.vm_id)
+  local self = service.disks
+  local box = find_box(service, request)
+  local _lock <close> = service.boxes:lock(box)
+  local disk, _disk <close> = take(self, request.disk_id)
   if disk.vm_id ~= box.id then
     fail("FAILED_PRECONDITION", "disk '%s' is not attached to box '%s'",
       disk.name, box.name)
@@ -103,26 +176,20 @@ local function detach(service, request)
       fail("INTERNAL", "the disk can't be taken away: %s", message)
     end
   end
-  clear(service, disk)
+  change(self, disk, FREE)
   return {}
 end
 
 local function destroy(service, request)
-  local disk = find(service, request.disk_id)
+  local self = service.disks
+  local disk, _lock <close> = take(self, request.disk_id)
   if disk.vm_id then
     fail("FAILED_PRECONDITION", "disk '%s' is attached: detach it first",
       disk.name)
   end
   service.store:remove("disks", disk.id)
-  service.spawner:remove(disks.folder(service.store, disk))
+  service.spawner:remove(self:folder(disk))
   return {}
-end
-
--- The disks of a box that is destroyed are free again.
-function disks.release(service, box)
-  for _, disk in pairs(service.store:all "disks") do
-    if disk.vm_id == box.id then clear(service, disk) end
-  end
 end
 
 disks.rpcs = {

@@ -5,37 +5,38 @@ local boxes = require "boxd.local.boxes"
 local status = require "boxd.local.status"
 
 local TERM, KILL = 15, 9
-local GRACE = 2 -- seconds between TERM and KILL
+local TERM_SECONDS = 1.5 -- between TERM and KILL, when the client is gone
+local TAIL_SECONDS = 0.1 -- for output after the command's end
 
 -- Output to the client, until its end. Both streams may send at once: the call
 -- puts them in line.
 local function send_output(call, fd, is_stderr)
-  while true do
-    local data, message = fd:read()
-    if message then error("can't read a command's output: " .. message, 0) end
-    if not data then return end
+  for data in function() return fd:read() end do
     call:send { data = data, is_stderr = is_stderr }
   end
 end
 
--- The client's chunks to the command, until its half-close.
-local function feed(call, command, pty)
+-- The client's chunks to the command, until its half-close. What the command
+-- does not take any more is nobody's.
+local function feed(call, command)
   for chunk in function() return call:recv() end do
     if chunk.window_change then
-      command:resize(chunk.cols, chunk.rows)
+      command:resize(math.min(chunk.cols, 65535), math.min(chunk.rows, 65535))
     elseif #chunk.data > 0 then
       command.stdin:write(chunk.data)
     end
   end
-  if not pty then command.stdin:close() end
+  command:end_input()
 end
 
--- Ends the command's session when the client is gone before it.
+-- Ends the command's session when the client is gone before it: those of it
+-- that ignore TERM too, and those that outlive the command.
 local function kill_when_cancelled(call, command)
   if not call:wait_cancelled() then return end
   command:signal(TERM)
-  local ok = pcall(boxd.with_timeout, GRACE, command.wait, command)
-  if not ok then command:signal(KILL) end
+  pcall(boxd.with_timeout, TERM_SECONDS, command.wait, command)
+  boxd.sleep(TAIL_SECONDS)
+  command:signal(KILL)
 end
 
 -- The client's leaving ends the tasks that talk to it; that is no failure.
@@ -44,29 +45,38 @@ local function quietly(fn, ...)
   if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
 end
 
-local function run(call, command, pty)
-  local killer = boxd.spawn(kill_when_cancelled, call, command)
-  local feeder = boxd.spawn(quietly, feed, call, command, pty)
-  local out = boxd.spawn(quietly, send_output, call, command.stdout, false)
-  local err = not pty
-    and boxd.spawn(quietly, send_output, call, command.stderr, true)
-  local code = command:wait()
-  -- What the command wrote is in the pipes now; a process it left behind may
-  -- hold them open for ever.
-  command.stdout:finish()
-  if err then command.stderr:finish() end
-  out:join()
-  if err then err:join() end
-  if not call:cancelled() then call:send { exit_code = code } end
-  feeder:cancel()
-  killer:cancel()
-  for _, fd in ipairs { command.stdin, command.stdout, command.stderr } do
-    fd:close()
+-- Waits until all output is sent. What the command wrote is in the pipes when
+-- it has ended (a terminal's may take a moment); what it left in the background
+-- may hold them open for ever.
+local function drain(readers, command)
+  local function join_all()
+    for _, reader in ipairs(readers) do reader:join() end
   end
+  if pcall(boxd.with_timeout, TAIL_SECONDS, join_all) then return end
+  command.stdout:finish()
+  if command.stderr then command.stderr:finish() end
+  join_all()
 end
 
-return function(service, call)
-  local first = call:recv()
+local function run(call, command)
+  boxd.spawn(kill_when_cancelled, call, command)
+  local feeder = boxd.spawn(quietly, feed, call, command)
+  local readers = {
+    boxd.spawn(quietly, send_output, call, command.stdout, false),
+  }
+  if command.stderr then
+    readers[2] = boxd.spawn(quietly, send_output, call, command.stderr, true)
+  end
+  local code = command:wait()
+  drain(readers, command)
+  feeder:cancel()
+  for _, name in ipairs { "stdin", "stdout", "stderr" } do
+    if command[name] then command[name]:close() end
+  end
+  if not call:cancelled() then call:send { exit_code = code } end
+end
+
+local function check(first)
   if not first then
     status.fail("INVALID_ARGUMENT", "Exec: the first chunk is missing")
   end
@@ -74,14 +84,19 @@ return function(service, call)
   if not first.command then
     status.fail("INVALID_ARGUMENT", "Exec: the command is empty")
   end
+end
+
+return function(service, call)
+  local first = call:recv()
+  check(first)
   local record = service.boxes:find(first.vm_id)
-  local handle = service.boxes:handle(record)
-  local command, message = service.spawner:exec(handle, {
+  local _used <close> = service.idle:use(record)
+  local command, message = service.spawner:exec(service.boxes:handle(record), {
     command = first.command, env = boxes.env_of(record), pty = first.tty,
     cols = math.min(first.cols, 65535), rows = math.min(first.rows, 65535),
   })
   if not command then
     status.fail("INTERNAL", "the command can't be run: %s", message)
   end
-  run(call, command, first.tty)
+  run(call, command)
 end

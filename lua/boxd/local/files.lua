@@ -16,6 +16,7 @@ local CODES = {
 }
 
 local CHUNK = 1 << 20
+local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
 
 local files = {}
 
@@ -23,10 +24,13 @@ local function refuse(message, errno)
   fail(CODES[errno] or "INTERNAL", "%s", message)
 end
 
-local function locate(service, request)
+-- Calls fn(handle, path) with the box of a request in use.
+local function within(service, request, fn)
   if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
   if not request.path then fail("INVALID_ARGUMENT", "path is missing") end
-  return service.boxes:handle(service.boxes:find(request.vm_id)), request.path
+  local record = service.boxes:find(request.vm_id)
+  local _used <close> = service.idle:use(record)
+  return fn(service.boxes:handle(record), request.path)
 end
 
 -- Writes a file from a function that gives its parts; all of it or nothing.
@@ -52,21 +56,21 @@ local function write(service, handle, path, next_part)
 end
 
 function files.upload(service, request)
-  local handle, path = locate(service, request)
-  local data = request.data
-  return write(service, handle, path, function()
-    local part = data
-    data = nil
-    return part
+  return within(service, request, function(handle, path)
+    local data = request.data
+    return write(service, handle, path, function()
+      local part = data
+      data = nil
+      return part
+    end)
   end)
 end
 
-function files.upload_stream(service, call)
-  local chunk = call:recv()
-  if not chunk then fail("INVALID_ARGUMENT", "the first chunk is missing") end
-  local handle, path = locate(service, chunk)
+-- The data of a stream's chunks, the first of which is here; raises when there
+-- is less than was announced.
+local function parts_of(call, chunk)
   local total, done = chunk.total_size, 0
-  local reply = write(service, handle, path, function()
+  return function()
     local data = chunk and chunk.data
     chunk = chunk and call:recv()
     if data then
@@ -75,51 +79,54 @@ function files.upload_stream(service, call)
       fail("INVALID_ARGUMENT", "%d bytes came instead of %d", done, total)
     end
     return data
-  end)
-  call:send(reply)
-end
-
--- At most n bytes, less at the end of the file.
-local function read(fd, path, n)
-  local parts, left = {}, n
-  while left > 0 do
-    local part, message, errno = fd:read(left)
-    if message then refuse(message, errno) end
-    if not part then break end
-    parts[#parts + 1] = part
-    left = left - #part
   end
-  return table.concat(parts)
 end
 
--- The file's descriptor and size.
-local function open(service, request)
-  local handle, path = locate(service, request)
-  local fd, size, errno = service.spawner:file(handle, "read", path)
-  if not fd then refuse(size, errno) end
-  return fd, size
+function files.upload_stream(service, call)
+  local first = call:recv()
+  if not first then fail("INVALID_ARGUMENT", "the first chunk is missing") end
+  call:send(within(service, first, function(handle, path)
+    return write(service, handle, path, parts_of(call, first))
+  end))
+end
+
+-- fn(fd, size) with the file of a request open.
+local function reading(service, request, fn)
+  return within(service, request, function(handle, path)
+    local fd, size, errno = service.spawner:file(handle, "read", path)
+    if not fd then refuse(size, errno) end
+    local _fd <close> = fd
+    return fn(fd, size)
+  end)
+end
+
+local function read(fd, n)
+  local data, message, errno = fd:read_file(n)
+  if not data then refuse(message, errno) end
+  return data
 end
 
 function files.download(service, request)
-  local fd, size = open(service, request)
-  local _fd <close> = fd
-  if size > 64 << 20 then
-    fail("RESOURCE_EXHAUSTED", "%s has %d bytes, more than one message holds: "
-      .. "use DownloadFileStream", request.path, size)
-  end
-  return { data = read(fd, request.path, size) }
+  return reading(service, request, function(fd, size)
+    if size > MESSAGE then
+      fail("RESOURCE_EXHAUSTED", "%s has %d bytes, more than one message "
+        .. "holds: use DownloadFileStream", request.path, size)
+    end
+    -- A file of /proc has no size, but contents.
+    return { data = read(fd, size > 0 and size or CHUNK) }
+  end)
 end
 
 function files.download_stream(service, call)
-  local request = call:recv()
-  local fd, size = open(service, request or {})
-  local _fd <close> = fd
-  local done = 0
-  repeat
-    local data = read(fd, request.path, math.min(CHUNK, size - done))
-    done = done + #data
-    call:send { data = data, total_size = size }
-  until done >= size or data == ""
+  local request = call:recv() or {}
+  reading(service, request, function(fd, size)
+    local done = 0
+    repeat
+      local data = read(fd, math.min(CHUNK, math.max(size - done, 1)))
+      done = done + #data
+      call:send { data = data, total_size = size }
+    until done >= size or data == ""
+  end)
 end
 
 return files

@@ -2,6 +2,7 @@
 
 local boxd = require "boxd"
 local service = require "boxd.local.service"
+local status = require "boxd.local.status"
 local sys = require "boxd.serve".sys
 
 local DEFAULT_LISTEN = "127.0.0.1:9443"
@@ -64,15 +65,17 @@ local function warn_of_openness(opened)
     " without TLS: keys and tokens travel in the clear\n")
 end
 
-return function(options)
-  options.listen = options.listen or DEFAULT_LISTEN
-  options.max_boxes = options.max_boxes or MAX_BOXES
-  options.state = make_folder(absolute(options.state or default_state()))
-  local opened = service.open(options)
-  -- Whatever ends us. The state of a --local is for one run.
-  local _end <close> = setmetatable({}, { __close = function()
-    opened:close(options.announce ~= nil)
-  end })
+-- What keeps the service from starting is for the user: it needs no traceback.
+local function open(options)
+  local ok, opened = pcall(service.open, options)
+  if ok then return opened end
+  if boxd.is_error(opened, boxd.CancelledError) then error(opened, 0) end
+  local _, message = status.of(opened)
+  io.stderr:write("boxdlua --serve: ", message, "\n")
+  os.exit(1, true)
+end
+
+local function run(options, opened)
   if options.announce then
     announce(options.announce, opened)
   else
@@ -80,7 +83,19 @@ return function(options)
     print_exports(opened)
     io.stderr:write(opened.limits, "\n")
   end
-  local ok, e = pcall(opened.run, opened)
+  opened:run()
+end
+
+return function(options)
+  options.listen = options.listen or DEFAULT_LISTEN
+  options.max_boxes = options.max_boxes or MAX_BOXES
+  options.state = make_folder(absolute(options.state or default_state()))
+  local opened = open(options)
+  -- Whatever ends us. The state of a --local is for one run.
+  local _end <close> = setmetatable({}, { __close = function()
+    opened:close(options.announce ~= nil)
+  end })
+  local ok, e = pcall(run, options, opened)
   -- A signal is how this usually ends.
   if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
 end

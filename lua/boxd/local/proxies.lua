@@ -1,80 +1,219 @@
--- Proxies: ports of this machine that lead to a port of a box.
+-- Proxies: ports of this machine that lead to a port of a box. A record's list
+-- `proxies` has { name, port, gate }: the box's port (0: what listens there)
+-- and this machine's, which is kept over restarts where it is still free.
 
+local boxd = require "boxd"
+local box_request = require "boxd.local.box_request"
+local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local fail = status.fail
 
-local DEFAULT_PORT = 8000
+local CONNECTIONS_MAX = 256 -- a proxy; others wait
 
 local proxies = {}
+proxies.__index = proxies
 
--- Every box has one from the start.
-local function of(record)
-  if not record.proxies then
-    record.proxies = { { name = "default", port = DEFAULT_PORT } }
-  end
-  return record.proxies
+-- gates: by record id and name, what is open.
+function proxies.new(service)
+  return setmetatable({ service = service, gates = {} }, proxies)
 end
 
 local function find(record, name)
   name = name or "default"
-  for i, proxy in ipairs(of(record)) do
+  for i, proxy in ipairs(record.proxies) do
     if proxy.name == name then return proxy, i end
   end
   fail("NOT_FOUND", "box '%s' has no proxy '%s'", record.name, name)
 end
 
-local function info(record, proxy)
-  return { name = proxy.name, vm_name = record.name, vm_id = record.id,
-    port = proxy.port, is_default = proxy.name == "default" }
+-- Detecting.
+
+local EPHEMERAL = 32768
+local LISTENING = "0A"
+
+local function read_all(fd)
+  local parts = {}
+  for part in function() return fd:read() end do parts[#parts + 1] = part end
+  fd:close()
+  return table.concat(parts)
 end
 
-local function save(service, record)
-  service.store:put("boxes", record.id, record)
+-- The lowest port that something listens on in a box; nil: none. Ports that
+-- systems give out by themselves come last.
+local function detect(service, handle)
+  local best
+  for _, path in ipairs { "/proc/1/net/tcp", "/proc/1/net/tcp6" } do
+    local fd = service.spawner:file(handle, "read", path)
+    local text = fd and read_all(fd) or ""
+    for port, state in text:gmatch ":%s%x+:(%x+) %x+:%x+ (%x%x)" do
+      port = tonumber(port, 16)
+      local rank = port < EPHEMERAL and port or port + 65536
+      if state == LISTENING and (not best or rank < best) then best = rank end
+    end
+  end
+  return best and best % 65536
+end
+
+-- Carrying.
+
+-- One connection, from its arrival to its end.
+local function carry(self, record, name, outer)
+  local _outer <close> = outer
+  local service = self.service
+  local _used <close> = service.idle:use(record)
+  local handle = service.boxes:handle(record)
+  local port = find(record, name).port
+  if port == 0 then port = detect(service, handle) end
+  local inner = port and service.spawner:connect(handle, port)
+  if inner then serve.relay(outer, inner) end
+end
+
+-- What fails here (the box is stopped, nobody listens) ends the connection:
+-- that is all a client of a port can be told.
+local function carry_and_count(self, record, name, gate, outer)
+  pcall(carry, self, record, name, outer)
+  gate.tasks[outer] = nil
+  gate.count = gate.count - 1
+  gate.freed:fire()
+end
+
+local function accept_all(self, record, name, gate)
+  for fd in function() return gate.listener:accept() end do
+    gate.count = gate.count + 1
+    gate.tasks[fd] = true
+    local task = boxd.spawn(carry_and_count, self, record, name, gate, fd)
+    if gate.tasks[fd] then gate.tasks[fd] = task end
+    while gate.count >= CONNECTIONS_MAX do gate.freed:wait() end
+  end
+end
+
+-- Opening and closing.
+
+-- The listener of a proxy: on the port it had, or on another one.
+local function listen(wanted)
+  local listener, message = serve.gate(wanted or 0)
+  if not listener and wanted then listener, message = serve.gate(0) end
+  if not listener then
+    fail("RESOURCE_EXHAUSTED", "no port for a proxy: %s", message)
+  end
+  return listener
+end
+
+local function open(self, record, proxy)
+  local listener = listen(proxy.gate)
+  local gate = { listener = listener, tasks = {}, count = 0,
+    freed = serve.signal() }
+  self.gates[record.id] = self.gates[record.id] or {}
+  self.gates[record.id][proxy.name] = gate
+  boxd.spawn(accept_all, self, record, proxy.name, gate)
+  return listener:port()
+end
+
+local function close(self, record, name)
+  local gate = self.gates[record.id][name]
+  self.gates[record.id][name] = nil
+  gate.listener:close()
+  for _, task in pairs(gate.tasks) do
+    if task ~= true then task:cancel() end
+  end
+end
+
+local function copy_list(list)
+  local out = {}
+  for i, proxy in ipairs(list) do
+    out[i] = { name = proxy.name, port = proxy.port, gate = proxy.gate }
+  end
+  return out
+end
+
+function proxies:prepare(record)
+  local list, moved = copy_list(record.proxies), false
+  for _, proxy in ipairs(list) do
+    local port = open(self, record, proxy)
+    moved = moved or port ~= proxy.gate
+    proxy.gate = port
+  end
+  if moved then self.service.boxes:change(record, { proxies = list }) end
+end
+
+function proxies:gone(record)
+  for name in pairs(self.gates[record.id] or {}) do close(self, record, name) end
+  self.gates[record.id] = nil
+end
+
+local function domain_of(proxy) return "127.0.0.1:" .. proxy.gate end
+
+-- Where a box answers: its default proxy.
+function proxies.url(record) return "http://" .. domain_of(find(record)) end
+
+-- RPCs.
+
+local function info(record, proxy, effective)
+  return { name = proxy.name, vm_name = record.name, vm_id = record.id,
+    domain = domain_of(proxy), port = proxy.port, effective_port = effective,
+    port_display = proxy.port == 0 and "auto" or tostring(proxy.port),
+    is_default = proxy.name == "default" }
 end
 
 local function create(service, request)
+  local name = box_request.check_proxy_name(request.name or "")
+  local port = box_request.check_port(request.port)
   local record = service.boxes:find_vm(request)
-  local name = request.name or ""
-  if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
-    fail("INVALID_ARGUMENT", "'%s' is no name of a proxy: 1 to 63 of a-z, 0-9 "
-      .. "and '-'", name)
-  end
-  if request.port > 65535 then
-    fail("INVALID_ARGUMENT", "%d is no port", request.port)
-  end
-  for _, other in ipairs(of(record)) do
+  local _lock <close> = service.boxes:lock(record)
+  local list = copy_list(record.proxies)
+  for _, other in ipairs(list) do
     if other.name == name then
       fail("ALREADY_EXISTS", "box '%s' has a proxy '%s' already", record.name,
         name)
     end
   end
-  local proxy = { name = name, port = request.port }
-  table.insert(of(record), proxy)
-  save(service, record)
-  return { name = name, vm_name = record.name, port = proxy.port }
+  if #list >= box_request.PROXIES_MAX then
+    fail("RESOURCE_EXHAUSTED", "%d proxies a box are the limit here", #list)
+  end
+  local proxy = { name = name, port = port }
+  proxy.gate = open(service.proxies, record, proxy)
+  list[#list + 1] = proxy
+  service.boxes:change(record, { proxies = list })
+  return { name = name, vm_name = record.name, port = port,
+    domain = domain_of(proxy) }
 end
 
 local function set_port(service, request)
-  local record = service.boxes:find_vm(request)
-  local port = math.tointeger(tonumber(request.port or "", 10))
-  if not port or port < 0 or port > 65535 then
-    fail("INVALID_ARGUMENT", "'%s' is no port", request.port or "")
+  local text = request.port or ""
+  local port = text:find "^%d+$" and #text < 9 and math.tointeger(text)
+  if not port then
+    fail("INVALID_ARGUMENT", "'%s' is no port: give a number, or 0 to have it "
+      .. "found", text)
   end
-  find(record, request.name).port = port
-  save(service, record)
+  box_request.check_port(port)
+  local record = service.boxes:find_vm(request)
+  local _lock <close> = service.boxes:lock(record)
+  local _, i = find(record, request.name)
+  local list = copy_list(record.proxies)
+  list[i].port = port
+  service.boxes:change(record, { proxies = list })
   return {}
 end
 
 local function delete(service, request)
   local record = service.boxes:find_vm(request)
+  local _lock <close> = service.boxes:lock(record)
   local proxy, i = find(record, request.name)
   if proxy.name == "default" then
     fail("FAILED_PRECONDITION", "the default proxy stays with its box")
   end
-  table.remove(of(record), i)
-  save(service, record)
+  local list = copy_list(record.proxies)
+  table.remove(list, i)
+  service.boxes:change(record, { proxies = list })
+  close(service.proxies, record, proxy.name)
   return {}
+end
+
+local function effective(service, record, proxy)
+  if proxy.port ~= 0 then return proxy.port end
+  local handle = record.status == "running" and service.boxes.live[record.id]
+  return handle and detect(service, handle) or 0
 end
 
 proxies.rpcs = {
@@ -82,7 +221,9 @@ proxies.rpcs = {
   ListProxies = function(service, request)
     local record = service.boxes:find_vm(request)
     local out = {}
-    for i, proxy in ipairs(of(record)) do out[i] = info(record, proxy) end
+    for i, proxy in ipairs(copy_list(record.proxies)) do
+      out[i] = info(record, proxy, effective(service, record, proxy))
+    end
     return { proxies = out }
   end,
 }

@@ -1,6 +1,8 @@
 -- Templates, networks and domains: records, with what they lead to.
 
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
+local proxies = require "boxd.local.proxies"
 local status = require "boxd.local.status"
 
 local fail, random_id = status.fail, account.random_id
@@ -49,6 +51,8 @@ local function create_template(service, request)
         request.name)
     end
   end
+  box_request.check_image(request.image_ref)
+  box_request.fields { config = request.config } -- it raises for a bad one
   local id = random_id("tpl-", 6)
   store:put("templates", id, { id = id, name = request.name,
     image = request.image_ref, config = request.config,
@@ -78,12 +82,12 @@ end
 
 local function create_from_template(service, request)
   local template = find_template(service.records, request.template_id)
-  local record = service.boxes:create {
+  local record = service.boxes:create({
     name = request.name, image_ref = template.image,
     config = merged(template.config, request.config),
-  }
+  }, function(box, volumes) service.disks:attach_all(box, volumes) end)
   return { vm_id = record.id, name = record.name, status = record.status,
-    public_ip = record.public_ip, url = "http://" .. record.public_ip,
+    public_ip = record.public_ip, url = proxies.url(record),
     boot_time_ms = record.boot_time_ms }
 end
 
@@ -115,6 +119,19 @@ local function unbind_domain(service, request)
   end
   service.store:remove("domains", domain)
   return {}
+end
+
+-- Domains of boxes that are no more.
+function records:restore(boxes)
+  for domain, record in pairs(self.store:all "domains") do
+    if not boxes[record.vm_id] then self.store:remove("domains", domain) end
+  end
+end
+
+function records:gone(box)
+  for domain, record in pairs(self.store:all "domains") do
+    if record.vm_id == box.id then self.store:remove("domains", domain) end
+  end
 end
 
 records.rpcs = {

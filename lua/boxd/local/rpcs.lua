@@ -7,6 +7,7 @@ local boxes = require "boxd.local.boxes"
 local disks = require "boxd.local.disks"
 local exec = require "boxd.local.exec"
 local files = require "boxd.local.files"
+local logs = require "boxd.local.logs"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local status = require "boxd.local.status"
@@ -26,9 +27,16 @@ local function list(field, items) return { [field] = items } end
 
 local function created(record)
   return { vm_id = record.id, name = record.name, image = record.image,
-    public_ip = record.public_ip, url = "http://" .. record.public_ip,
+    public_ip = record.public_ip, url = proxies.url(record),
     status = record.status, boot_time_ms = record.boot_time_ms,
     forked_from = record.forked_from }
+end
+
+-- Attaches the volumes that the request for a box names.
+local function attach_all(service)
+  return function(record, volumes)
+    service.disks:attach_all(record, volumes)
+  end
 end
 
 local function without(message, ...)
@@ -68,7 +76,7 @@ local unary = {
 
   -- Boxes
   CreateVm = function(service, request)
-    local record = service.boxes:create(request)
+    local record = service.boxes:create(request, attach_all(service))
     return without(created(record), "forked_from")
   end,
   ForkVm = function(service, request)
@@ -76,7 +84,7 @@ local unary = {
       fail("INVALID_ARGUMENT", "source_vm_id is missing")
     end
     local source = service.boxes:find(request.source_vm_id)
-    return created(service.boxes:fork(source, request))
+    return created(service.boxes:fork(source, request, attach_all(service)))
   end,
   GetVm = on_box(function(_, record) return boxes.info(record) end),
   ListVms = function(service)
@@ -89,15 +97,19 @@ local unary = {
   StartVm = on_box(function(all, record) all:start(record) end),
   StopVm = on_box(function(all, record) all:stop(record) end),
   RebootVm = on_box(function(all, record) all:reboot(record) end),
-  DestroyVm = on_box(function(all, record, service)
-    disks.release(service, record)
-    all:destroy(record)
-  end),
+  DestroyVm = on_box(function(all, record) all:destroy(record) end),
   SuspendVm = on_box(function(all, record)
     return { suspend_us = all:suspend(record) }
   end),
   ResumeVm = on_box(function(all, record)
     return { resume_us = all:resume(record) }
+  end),
+  SetAutoSuspendTimeout = on_box(function(all, record, service, request)
+    all:change(record, { auto_suspend = request.timeout_secs })
+    service.idle:look()
+  end),
+  SetAutoHibernateTimeout = on_box(function(all, record, _, request)
+    all:change(record, { auto_hibernate = request.timeout_secs })
   end),
 
   -- Files
@@ -109,8 +121,16 @@ for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
 
+for _, name in ipairs { "ListPlans", "GetBilling", "CreateCheckoutSession",
+  "CreateBillingPortalSession", "ChangeShape" } do
+  unary[name] = function()
+    fail("UNIMPLEMENTED", "%s: the embedded service costs nothing, so it has "
+      .. "no plans and no billing", name)
+  end
+end
+
 local stream = {
-  Exec = exec,
+  Exec = exec, StreamLogs = logs.stream,
   UploadFileStream = files.upload_stream,
   DownloadFileStream = files.download_stream,
 }

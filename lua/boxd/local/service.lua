@@ -6,6 +6,10 @@ local serve = require "boxd.serve"
 local account = require "boxd.local.account"
 local boxes = require "boxd.local.boxes"
 local disks = require "boxd.local.disks"
+local idle = require "boxd.local.idle"
+local logs = require "boxd.local.logs"
+local processes = require "boxd.local.processes"
+local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
 local status = require "boxd.local.status"
@@ -16,7 +20,7 @@ service.__index = service
 
 local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
 
-local SUCCESSOR = "the embedded service does not have %s"
+local ABSENT = "%s is not in the 0.1 contract, which the embedded service has"
 
 -- Calls.
 
@@ -39,7 +43,7 @@ local function answer(self, call)
     end
     call:send(unary(self, request))
   else
-    status.fail("UNIMPLEMENTED", SUCCESSOR, call.rpc)
+    status.fail("UNIMPLEMENTED", ABSENT, call.rpc)
   end
 end
 
@@ -93,8 +97,34 @@ end
 
 local function accept_requests(self)
   for request in function() return self.server:request() end do
-    answer_http(self, request)
+    local ok, e = pcall(answer_http, self, request)
+    if not ok then
+      io.stderr:write("boxdlua --serve: the exchange: ", tostring(e), "\n")
+    end
   end
+end
+
+-- Making and running.
+
+-- The parts that follow what becomes of boxes, in the order they are told.
+local function add_watchers(self)
+  self.logs = logs.new(self.store.dir .. "/logs")
+  self.idle = idle.new(self)
+  self.disks = disks.new(self)
+  self.proxies = proxies.new(self)
+  self.processes = processes.new(self)
+  self.boxes.watchers = { self.idle, self.disks, self.records, self.proxies,
+    self.processes, self.logs }
+end
+
+-- Puts right what a service that was killed left half done, and starts the
+-- boxes that were up.
+local function restore(self)
+  local records_of_boxes = self.boxes.records
+  self.disks:restore()
+  self.records:restore(records_of_boxes)
+  self.logs:sweep(records_of_boxes)
+  self.boxes:restore()
 end
 
 -- options: state (folder), listen, net, max_boxes. The spawner comes first:
@@ -103,6 +133,7 @@ function service.open(options)
   local self = setmetatable({}, service)
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state)
+  self.store:note_spawner(self.spawner:pid())
   local limits, message = self.spawner:ready()
   if not limits then
     error("local boxes can't be made here: " .. message, 0)
@@ -112,34 +143,41 @@ function service.open(options)
   self.account = account.open(self.store)
   self.records = records.open(self.store)
   self.boxes = boxes.new(self.store, self.spawner, options)
-  self.boxes:restore()
+  add_watchers(self)
   self.server = serve.listen { address = options.listen }
+  restore(self)
   return self
 end
 
--- Serves until the server is closed.
+-- Without its spawner the service can do nothing: it ends, and says so.
+local function watch_boxes(self)
+  self.boxes:watch()
+  if not self.closing then
+    self.failure = "the process that runs local boxes has died, and with it "
+      .. "all boxes; those that were up start again with the service"
+  end
+  self.server:close()
+end
+
+-- Serves until it is interrupted, or its spawner has died.
 function service:run()
-  local tasks = {
-    boxd.spawn(accept_calls, self), boxd.spawn(accept_requests, self),
-    boxd.spawn(self.boxes.watch, self.boxes),
-  }
-  for _, task in ipairs(tasks) do task:join() end
+  boxd.spawn(accept_requests, self)
+  boxd.spawn(watch_boxes, self)
+  boxd.spawn(self.idle.run, self.idle)
+  boxd.spawn(accept_calls, self):join()
+  if self.failure then error(self.failure, 0) end
 end
 
 -- Files of boxes and disks may belong to users that only the spawner acts for.
 local function remove_files(self)
-  for id in pairs(self.boxes.records) do
-    local handle = self.boxes.live[id]
-    if handle then self.spawner:kill(handle) end
-    self.spawner:remove(self.boxes:folder(id))
-  end
-  for _, disk in pairs(self.store:all "disks") do
-    self.spawner:remove(disks.folder(self.store, disk))
-  end
+  self.boxes:close()
+  self.spawner:remove(self.boxes.dir)
+  self.spawner:remove(self.disks.dir)
 end
 
 -- Ends every call and every box. removing: the state goes, too.
 function service:close(removing)
+  self.closing = true
   self.server:close()
   if removing then pcall(boxd.with_timeout, REMOVE_SECONDS, remove_files, self)
   end

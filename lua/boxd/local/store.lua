@@ -1,5 +1,5 @@
--- Records on disk: a folder a kind, a JSON file a record. What put and remove
--- have done is durable when they return.
+-- Records on disk: a folder a kind, a JSON file a record. What put, update and
+-- remove have done is durable when they return, and in memory only then.
 
 local boxd = require "boxd"
 local sys = require "boxd.serve".sys
@@ -7,9 +7,69 @@ local sys = require "boxd.serve".sys
 local store = {}
 store.__index = store
 
+-- In the changes of an update: the field goes away.
+store.NONE = setmetatable({}, { __name = "none" })
+
+local LOCK_SECONDS = 1    -- for a killed service to be gone
+local SPAWNER_SECONDS = 10 -- and then for its spawner, with all boxes
+
 local function check(ok, message)
   if not ok then error("the state can't be written: " .. message, 0) end
   return ok
+end
+
+-- Asks every few ms until it gets an answer, or nil when the time is over.
+-- Nothing runs meanwhile: this is before the spawner, which no thread, gRPC's
+-- neither, may precede.
+local function ask_for(seconds, question)
+  local last = boxd.now() + seconds
+  local answer = question()
+  while not answer and boxd.now() < last do
+    sys.pause(0.005)
+    answer = question()
+  end
+  return answer
+end
+
+local function lock(dir)
+  local held = ask_for(LOCK_SECONDS, function() return sys.lock(dir .. "/lock") end)
+  if held then return held end
+  error(("another service uses %s: end it, or choose another folder with "
+    .. "--state"):format(dir), 0)
+end
+
+-- The start time of a process, which no later one with its number shares; nil
+-- when it is gone.
+local function start_of(pid)
+  local f = io.open(("/proc/%d/stat"):format(pid))
+  if not f then return nil end
+  local _f <close> = f
+  local state, rest = (f:read "a" or ""):match "%) (%a) (.*)"
+  if not state or state == "Z" or state == "X" then return nil end
+  local fields = {}
+  for field in rest:gmatch "%S+" do fields[#fields + 1] = field end
+  return fields[19] -- the 22nd of all
+end
+
+-- Boxes of a service that was killed may need a moment more to die.
+local function await_spawner(dir)
+  local f = io.open(dir .. "/spawner")
+  if not f then return end
+  local pid, start = f:read("n", "n")
+  f:close()
+  if not pid then return end
+  if not ask_for(SPAWNER_SECONDS, function()
+    return start_of(pid) ~= tostring(start)
+  end) then
+    error(("process %d still ends the boxes of the service before: try again")
+      :format(pid), 0)
+  end
+end
+
+-- For the next service of this folder.
+function store:note_spawner(pid)
+  check(sys.write(self.dir .. "/spawner",
+    ("%d %s\n"):format(pid, start_of(pid) or 0), true))
 end
 
 -- Opens the folder, making it; raises with what to do when it can't be used.
@@ -19,15 +79,22 @@ function store.open(dir)
     error(("others can read %s, which holds keys: chmod 700 it, or choose "
       .. "another folder with --state"):format(dir), 0)
   end
-  local lock = sys.lock(dir .. "/lock")
-  if not lock then
-    error(("another service uses %s: end it, or choose another folder with "
-      .. "--state"):format(dir), 0)
-  end
-  return setmetatable({ dir = dir, lock = lock, kinds = {} }, store)
+  local self = setmetatable({ dir = dir, lock = lock(dir), kinds = {},
+    last = 0 }, store)
+  await_spawner(dir)
+  return self
 end
 
--- The table id -> record of a kind, read at the first use.
+local function read(path)
+  local f <close> = assert(io.open(path, "rb"))
+  local ok, record = pcall(boxd.json.decode, f:read "a")
+  if ok and type(record) == "table" then return record end
+  error(("%s is damaged: restore it, or remove it to go on without"):format(
+    path), 0)
+end
+
+-- The table id -> record of a kind, read at the first use. What a write left
+-- half done goes.
 function store:all(kind)
   local records = self.kinds[kind]
   if records then return records end
@@ -37,19 +104,45 @@ function store:all(kind)
   for _, name in ipairs(check(sys.list(folder))) do
     local id = name:match "^(.*)%.json$"
     if id then
-      local f <close> = assert(io.open(folder .. "/" .. name, "rb"))
-      records[id] = boxd.json.decode(f:read "a")
+      records[id] = read(folder .. "/" .. name)
+      self.last = math.max(self.last, records[id].n or 0)
+    elseif name:find "%.new$" then
+      check(sys.unlink(folder .. "/" .. name))
     end
   end
   self.kinds[kind] = records
   return records
 end
 
+local function write(self, kind, id, record, passing)
+  check(sys.write(("%s/%s/%s.json"):format(self.dir, kind, id),
+    boxd.json.encode(record), passing))
+end
+
+-- n: the order in which records were made.
+function store:number()
+  self.last = self.last + 1
+  return self.last
+end
+
 function store:put(kind, id, record)
   local records = self:all(kind)
-  check(sys.write(("%s/%s/%s.json"):format(self.dir, kind, id),
-    boxd.json.encode(record)))
+  record.n = record.n or self:number()
+  write(self, kind, id, record)
   records[id] = record
+end
+
+-- Changes fields of a record. passing: it may be lost when the machine falls,
+-- though not when the service does.
+function store:update(kind, record, changes, passing)
+  local new = {}
+  for k, v in pairs(record) do new[k] = v end
+  for k, v in pairs(changes) do
+    if v == store.NONE then v = nil end
+    new[k] = v
+  end
+  write(self, kind, record.id, new, passing)
+  for k in pairs(changes) do record[k] = new[k] end
 end
 
 function store:remove(kind, id)
@@ -63,7 +156,7 @@ function store:list(kind)
   local out = {}
   for _, record in pairs(self:all(kind)) do out[#out + 1] = record end
   table.sort(out, function(a, b)
-    if a.created_at ~= b.created_at then return a.created_at < b.created_at end
+    if a.n ~= b.n then return (a.n or 0) < (b.n or 0) end
     return a.id < b.id
   end)
   return out

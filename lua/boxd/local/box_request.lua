@@ -1,0 +1,151 @@
+-- What a client asks of a new box, checked.
+
+local status = require "boxd.local.status"
+
+local fail = status.fail
+
+local box_request = {}
+
+local DEFAULT_IMAGE = "ubuntu:24.04"
+local GIB = 1 << 30
+local LIMITS = { vcpu = 64, memory = 1 << 40, disk = 1 << 44 }
+local PROXIES_MAX = 32
+
+box_request.DEFAULT_IMAGE = DEFAULT_IMAGE
+
+function box_request.check_name(name)
+  if #name <= 63 and name:find "^[a-z0-9-]+$" and not name:find "^-"
+    and not name:find "%-$" then
+    return name
+  end
+  fail("INVALID_ARGUMENT", "'%s' is no name of a box: 1 to 63 of a-z, 0-9 "
+    .. "and '-', no '-' at either end", name)
+end
+
+function box_request.check_image(image)
+  if not image then return DEFAULT_IMAGE end
+  if #image > 255 or not image:find "^%w[%w._/:@-]*$" then
+    fail("INVALID_ARGUMENT", "'%s' is no image reference, such as "
+      .. "'ubuntu:24.04'", image)
+  end
+  return image
+end
+
+-- proto3 has no difference between 0 and nothing: the default.
+local function check_size(what, value, default, most)
+  if not value or value == 0 then return default end
+  if value < 0 or value > most then
+    fail("INVALID_ARGUMENT", "%s is beyond the limit of %d", what, most)
+  end
+  return value
+end
+
+local function check_policy(policy)
+  if not policy then return "always" end
+  if policy ~= "always" and policy ~= "never" then
+    fail("INVALID_ARGUMENT", "restart_policy is 'always' or 'never', not '%s'",
+      policy)
+  end
+  return policy
+end
+
+local function check_env(env)
+  for _, v in ipairs(env or {}) do
+    if not (v.key or ""):find "^[%a_][%w_]*$" then
+      fail("INVALID_ARGUMENT", "'%s' is no name of an environment variable",
+        v.key or "")
+    end
+  end
+  return env
+end
+
+-- A proxy's name; the default one has its own.
+function box_request.check_proxy_name(name)
+  if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
+    fail("INVALID_ARGUMENT", "'%s' is no name of a proxy: 1 to 63 of a-z, 0-9 "
+      .. "and '-'", name)
+  end
+  return name
+end
+
+-- 0: whatever listens in the box.
+function box_request.check_port(port)
+  if port < 0 or port > 65535 then
+    fail("INVALID_ARGUMENT", "%d is no port: give 1 to 65535, or 0 to have it "
+      .. "found", port)
+  end
+  return port
+end
+
+local function check_proxies(entries)
+  local out, seen = { { name = "default", port = 8000 } }, { default = 1 }
+  for _, entry in ipairs(entries or {}) do
+    local name = box_request.check_proxy_name(entry.name or "default")
+    local port = box_request.check_port(entry.port or 0)
+    if name == "default" then
+      out[1].port = port
+    elseif seen[name] then
+      fail("ALREADY_EXISTS", "there are two proxies named '%s'", name)
+    else
+      seen[name] = #out + 1
+      out[seen[name]] = { name = name, port = port }
+    end
+  end
+  if #out > PROXIES_MAX then
+    fail("RESOURCE_EXHAUSTED", "%d proxies a box are the limit here",
+      PROXIES_MAX)
+  end
+  return out
+end
+
+box_request.PROXIES_MAX = PROXIES_MAX
+
+-- A mount path as disks have it.
+function box_request.check_mount_path(path)
+  path = path or ""
+  if not path:find "^/." or ("/" .. path .. "/"):find "/%.%.?/" then
+    fail("INVALID_ARGUMENT", "mount_path is an absolute path, not '%s'", path)
+  end
+  return path
+end
+
+local function check_volumes(volumes)
+  local seen = {}
+  for _, v in ipairs(volumes or {}) do
+    if not v.disk_id then fail("INVALID_ARGUMENT", "disk_id is missing") end
+    local path = box_request.check_mount_path(v.mount_path)
+    if seen[path] or seen[v.disk_id] then
+      fail("INVALID_ARGUMENT", "a disk and a mount path can be in volumes only "
+        .. "once: see %s", path)
+    end
+    seen[path], seen[v.disk_id] = true, true
+  end
+  return volumes or {}
+end
+
+-- The fields of a record that a CreateVmRequest or ForkVmRequest gives, and the
+-- volumes that are to be attached. source: the record that is forked.
+function box_request.fields(request, source)
+  local config = request.config or {}
+  local srf = config.srf or {}
+  source = source or {}
+  local function size(what, value, key, default)
+    return check_size(what, value, source[key] or default, LIMITS[what])
+  end
+  return {
+    name = request.name and box_request.check_name(request.name),
+    image = source.image or box_request.check_image(request.image_ref),
+    vcpu = size("vcpu", config.vcpu, "vcpu", 2),
+    memory_bytes = size("memory", config.memory_bytes, "memory_bytes", 4 * GIB),
+    disk_bytes = size("disk", config.disk_bytes, "disk_bytes", 20 * GIB),
+    auto_suspend = srf.auto_suspend_timeout_secs or source.auto_suspend or 0,
+    auto_destroy = srf.auto_destroy_timeout_secs or 0,
+    env = source.env or check_env(request.env),
+    cmd = source.cmd or request.cmd,
+    restart_policy = source.restart_policy
+      or check_policy(request.restart_policy),
+    proxies = check_proxies((config.network or {}).proxies),
+  }, check_volumes(config.volumes)
+end
+
+return box_request

@@ -1,0 +1,83 @@
+-- The main process of a box: its `cmd`, started with the sandbox, started again
+-- when it ends under policy "always", its output in the box's log.
+
+local boxd = require "boxd"
+local core = require "boxd.core"
+local boxes = require "boxd.local.boxes"
+
+local TERM = 15
+local STOP_SECONDS = 2 -- to end by itself before its box goes down
+-- Seconds before it starts again, doubling while it does not last LONG.
+local FIRST, LAST, LONG = 0.1, 30, 10
+
+local processes = {}
+processes.__index = processes
+
+function processes.new(service)
+  return setmetatable({ service = service, running = {} }, processes)
+end
+
+local function keep_output(fd, log)
+  local n = 0
+  for data in function() return fd:read() end do
+    log:write(data)
+    n = n + #data
+    if n > 1 << 20 then -- others get a turn, however much there is
+      n = 0
+      boxd.sleep(0)
+    end
+  end
+  fd:close()
+end
+
+-- Runs it once, to its end.
+local function run(self, record, handle, log)
+  local command, message = self.service.spawner:exec(handle, {
+    command = "exec " .. core.text.quote(record.cmd),
+    env = boxes.env_of(record),
+  })
+  if not command then
+    log:write("can't be started: " .. message .. "\n")
+    return
+  end
+  command:end_input()
+  self.running[record.id] = command
+  local out = boxd.spawn(keep_output, command.stdout, log)
+  local err = boxd.spawn(keep_output, command.stderr, log)
+  command:wait()
+  if self.running[record.id] == command then self.running[record.id] = nil end
+  command.stdout:finish()
+  command.stderr:finish()
+  out:join()
+  err:join()
+end
+
+local function supervise(self, record, handle)
+  local all, delay = self.service.boxes, FIRST
+  local log = self.service.logs:of(record)
+  repeat
+    local began = boxd.now()
+    run(self, record, handle, log)
+    if record.restart_policy ~= "always" then return end
+    if boxd.now() - began > LONG then delay = FIRST end
+    boxd.sleep(delay)
+    delay = math.min(delay * 2, LAST)
+    while record.status == "suspended" do all.changed:wait() end
+  until all.live[record.id] ~= handle
+end
+
+function processes:up(record, handle)
+  if #(record.cmd or {}) > 0 then
+    boxd.spawn(supervise, self, record, handle)
+  end
+end
+
+-- Asks it to end before the box goes down under it.
+function processes:stopping(record)
+  local command = self.running[record.id]
+  if not command or record.status ~= "running" then return end
+  command:signal(TERM)
+  pcall(boxd.with_timeout, STOP_SECONDS, command.wait, command)
+end
+
+return processes
