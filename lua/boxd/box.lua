@@ -27,9 +27,10 @@ local Temporary = { __name = Box.__name, __index = methods, kind = Box,
   __tostring = Box.__tostring }
 
 local NAMES = { vm_id = "id", image_ref = "image" }
+local TIMEOUT = { "timeout" }
 
 local function new(compute, message)
-  local box = resource.fields(message, NAMES, {})
+  local box = resource.rename(message, NAMES)
   return setmetatable(resource.own(box, compute), Box)
 end
 
@@ -58,7 +59,7 @@ local VANISHING = { "image", "public_ip", "restart_policy", "org",
   "spec", "created_spec", "created_by", "created_by_name" }
 
 function methods:refresh(opts)
-  opts = check.options(1, "refresh", opts, { "timeout" })
+  opts = check.options(1, "refresh", opts, TIMEOUT)
   local message = call(compute_of(self), "GetVm", { vm_id = self.id }, opts)
   -- 0.1 tells the time to boot only when it answers create.
   if message.boot_time_ms == 0 then message.boot_time_ms = self.boot_time_ms end
@@ -329,7 +330,7 @@ end
 function service:get(id, opts)
   check.string(1, "get", id)
   if id == "" then check.invalid("get: an id or a name expected") end
-  opts = check.options(2, "get", opts, { "timeout" })
+  opts = check.options(2, "get", opts, TIMEOUT)
   local compute = compute_of(self)
   local ok, reply = pcall(call, compute, "GetVm", { vm_id = id }, opts)
   if ok then return new(compute, reply) end

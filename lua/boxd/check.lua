@@ -81,8 +81,12 @@ function check.invalid(fmt, ...)
   core.raise("InvalidArgumentError", fmt:format(...))
 end
 
--- An options table: nil, or only the given names. `timeout` is always one.
+local NONE = {}
+
+-- An options table: nil, or only the given names. `timeout` is always one. What
+-- is returned is only read.
 function check.options(index, method, opts, names)
+  if opts == nil then return NONE end
   opts = check.opt_table(index, method, opts)
   core.text.options(opts, method, names)
   if opts.timeout ~= nil then check.seconds(method, "timeout", opts.timeout) end

@@ -66,6 +66,14 @@ function resource.fields(message, names, into)
   return into
 end
 
+-- A message with its fields under those names: the same table.
+function resource.rename(message, names)
+  for from, to in pairs(names) do
+    message[from], message[to] = nil, message[from]
+  end
+  return message
+end
+
 -- Makes the class of a service, c.NAME: methods called with the service itself,
 -- which holds its Compute.
 function resource.service(name, methods)

@@ -76,3 +76,18 @@ lbx_arena *lbx_arena_new(lua_State *L) {
   lbx_arena_reset(a);
   return a;
 }
+
+lbx_arena *lbx_arena_scratch(lua_State *L) {
+  static char key;
+  lbx_room(L, 6);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lbx_arena_new(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+  }
+  lbx_arena *a = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  lbx_arena_reset(a);
+  return a;
+}

@@ -19,6 +19,11 @@ typedef struct lbx_arena lbx_arena;
    malloc. __gc and __close reset it. */
 lbx_arena *lbx_arena_new(lua_State *L);
 
+/* The state's own arena, reset. Whoever takes it must be done with it before
+   Lua code can run (allocating an object may run a finalizer): the next to
+   take it resets it. Nothing is pushed. */
+lbx_arena *lbx_arena_scratch(lua_State *L);
+
 /* len zeroed bytes, aligned for any type; NULL when memory or LBX_ARENA_MAX
    is exhausted. */
 void *lbx_arena_alloc(lbx_arena *a, size_t len);

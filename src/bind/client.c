@@ -118,7 +118,7 @@ double lbx_client_deadline(lua_State *L, int idx) {
 }
 
 grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc) {
-  lbx_arena *arena = lbx_arena_new(L);
+  lbx_arena *arena = lbx_arena_scratch(L);
   ProtobufCMessage *m = lbx_encode(L, idx, lbx_rpc_request(rpc), arena);
   grpc_byte_buffer *buffer = lbx_pack(m);
   lbx_arena_reset(arena);
@@ -151,8 +151,8 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
                              .arg = c}, ctx, call_k);
   if (c->error.class_) lbx_client_throw(L, 1, &c->error, u->rpc);
   lbx_client_decode(L, &c->reply, u->rpc);
-  grpc_byte_buffer_destroy(c->reply); /* it may be large: not left to the gc */
-  c->reply = NULL;
+  u->call = NULL; /* not left to the gc: the reply may be large */
+  bx_call_unref(c);
   return 1;
 }
 

@@ -35,7 +35,7 @@ const lbx_rpc *lbx_client_rpc(lua_State *L, int idx);
 double lbx_client_deadline(lua_State *L, int idx);
 
 /* Encodes the request table at idx; the caller owns the buffer and calls no
-** Lua function before it has given it away. Leaves one value pushed. */
+** Lua function before it has given it away. Pushes nothing. */
 grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc);
 
 /* Decodes a reply and pushes its table; the buffer stays the caller's, in a
