@@ -6,6 +6,7 @@ local check = require "boxd.check"
 local config = require "boxd.config"
 local exec = require "boxd.exec"
 local files = require "boxd.files"
+local progress = require "boxd.progress"
 local resource = require "boxd.resource"
 core.internal()
 
@@ -116,10 +117,12 @@ function methods:wait_until_ready(opts)
     or check.seconds("wait_until_ready", "poll_interval", opts.poll_interval)
   local limit = opts.timeout or 90
   local ends, pause = boxd.now() + limit, 0.01
+  local say, _shown <close> = progress.wait(self.name or self.id)
   while true do
     local ready, why = is_ready(self, math.max(ends - boxd.now(), 0.001))
     if ready then return self end
     local left = ends - boxd.now()
+    say(type(why) == "table" and why.message or tostring(why))
     if left <= 0 then
       core.raise("TimeoutError", ("box %s was not ready within %g s: %s")
         :format(self.name or self.id, limit,

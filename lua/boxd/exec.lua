@@ -2,6 +2,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.check"
+local progress = require "boxd.progress"
 local resource = require "boxd.resource"
 core.internal()
 
@@ -45,6 +46,7 @@ local function run(box, command, opts, pty, stream)
     or not stream and not opts.stdin and not pty
   local process = client:exec(first, opts.stdin, half_close, not stream,
     opts.timeout)
+  progress.watch(process)
   if stream then return process end
   local stdout, stderr, code = process:collect()
   return setmetatable({ stdout = stdout, stderr = stderr, exit_code = code,

@@ -3,6 +3,7 @@
 local core = require "boxd.core"
 local check = require "boxd.check"
 local path = require "boxd.path"
+local progress = require "boxd.progress"
 local resource = require "boxd.resource"
 core.internal()
 
@@ -34,13 +35,15 @@ function files:read_file(source, opts)
     { vm_id = self.id, path = source }, opts).data
 end
 
-local function progress_option(method, opts)
-  return check.field(method, opts, "progress", "function") or function() end
+-- What is told of a transfer: opts.progress, or the terminal.
+local function progress_option(method, opts, name)
+  return check.field(method, opts, "progress", "function")
+    or progress.transfer(method .. " " .. name)
 end
 
 -- Sends the file's chunks; the first one says where they go. A file that is not
 -- as long as it was is refused before the service takes it for whole.
-local function send_chunks(stream, f, name, first, progress)
+local function send_chunks(stream, f, name, first, tell)
   local total, done = first.total_size, 0
   repeat
     first.data = f:read(math.min(CHUNK, total - done)) or ""
@@ -50,7 +53,7 @@ local function send_chunks(stream, f, name, first, progress)
     end
     stream:send(first)
     done = done + #first.data
-    progress(done, total)
+    tell(done, total)
     first = {}
   until done >= total
   if f:read(1) then
@@ -64,7 +67,7 @@ function files:upload(source, dest, opts)
   source = path.name(source) or source
   check_paths("upload", source, dest)
   opts = check.options(3, "upload", opts, { "timeout", "progress" })
-  local progress = progress_option("upload", opts)
+  local tell, _shown <close> = progress_option("upload", opts, source)
   local f <close> = path.open(source)
   local size = f:seek "end"
   if not size or size == math.maxinteger then
@@ -74,7 +77,7 @@ function files:upload(source, dest, opts)
   local client = resource.client(resource.compute(self))
   local stream <close> = client:stream("UploadFileStream", nil, opts.timeout)
   send_chunks(stream, f, source,
-    { vm_id = self.id, path = dest, total_size = size }, progress)
+    { vm_id = self.id, path = dest, total_size = size }, tell)
   stream:half_close()
   local reply = stream:recv() or core.raise("InternalError",
     "the server ended the upload without an answer", "UploadFileStream")
@@ -134,7 +137,7 @@ function files:download(source, dest, opts)
   dest = path.name(dest) or dest
   check_paths("download", source, dest)
   opts = check.options(3, "download", opts, { "timeout", "progress" })
-  local progress = progress_option("download", opts)
+  local tell, _shown <close> = progress_option("download", opts, source)
   local part, f = open_part(dest)
   local done, total, whole = 0, 0, false
   local _cleanup <close> = setmetatable({}, { __close = function()
@@ -145,7 +148,7 @@ function files:download(source, dest, opts)
   for chunk in next_chunk do
     write(f, dest, chunk.data)
     done, total = done + #chunk.data, math.max(total, chunk.total_size)
-    progress(done, total)
+    tell(done, total)
   end
   if done < total then
     core.raise("InternalError", ("the download of %s ended after %d of %d "

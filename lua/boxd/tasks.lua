@@ -4,6 +4,7 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.check"
+local progress = require "boxd.progress"
 core.internal()
 
 local tasks = {}
@@ -109,8 +110,9 @@ function tasks.map(list, fn, opts)
     return true
   end)
   local next_index = counter(n)
+  local call, _shown <close> = progress.board(list, n, fn)
   for _ = 1, math.min(n, limit) do
-    workers:spawn(next_index, function(i) results[i] = (fn(list[i], i)) end)
+    workers:spawn(next_index, function(i) results[i] = (call(list[i], i)) end)
   end
   workers:wait()
   if mode == "collect" then return results, errors end

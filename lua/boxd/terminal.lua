@@ -3,6 +3,7 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.check"
+local progress = require "boxd.progress"
 core.internal()
 
 local terminal = {}
@@ -18,6 +19,7 @@ end
 local OUTPUTS = { stdout = io.stdout, stderr = io.stderr }
 
 local function print_to(output, ...)
+  progress.clear()
   local ok, message = output:write(...)
   if ok then ok, message = output:flush() end
   if not ok then

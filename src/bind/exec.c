@@ -435,6 +435,18 @@ static int m__tostring(lua_State *L) {
   return 1;
 }
 
+/* core.tail(process) -> the end of its latest output, at most 120 bytes */
+static int tail(lua_State *L) {
+  lbx_process *p = check_process(L);
+  lua_pushlstring(L, (const char *)p->tail, p->tail_len);
+  return 1;
+}
+
+void lbx_open_exec_core(lua_State *L) {
+  lua_pushcfunction(L, tail);
+  lua_setfield(L, -2, "tail");
+}
+
 void lbx_open_exec(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"read_stdout", m_read_stdout}, {"read_stderr", m_read_stderr},

@@ -82,6 +82,11 @@ static lbx_chunk *copy_message(grpc_byte_buffer *message, size_t size) {
   return c;
 }
 
+static void keep_tail(lbx_process *p, const lbx_chunk *c) {
+  p->tail_len = c->len < LBX_TAIL_MAX ? c->len : LBX_TAIL_MAX;
+  memcpy(p->tail, c->data + c->len - p->tail_len, p->tail_len);
+}
+
 /* Takes the call's message apart. */
 static void take_message(lbx_process *p) {
   size_t size = grpc_byte_buffer_length(p->call->message);
@@ -97,10 +102,12 @@ static void take_message(lbx_process *p) {
   bool ok = read_chunk(c, size, &exit_code, &is_stderr);
   if (!ok) fail(p, "the server sent a message that is no ExecChunk");
   if (exit_code != 0) p->exit_code = exit_code;
-  if (ok && c->len > 0)
-    append(p, is_stderr ? &p->err : &p->out, c);
-  else
+  if (!ok || c->len == 0) {
     free(c);
+    return;
+  }
+  keep_tail(p, c);
+  append(p, is_stderr ? &p->err : &p->out, c);
 }
 
 /* The status is there: all is, unless a message is still on its way. */

@@ -30,6 +30,8 @@ typedef struct lbx_queue {
   bx_event readable; /* a chunk is there, or all has ended */
 } lbx_queue;
 
+#define LBX_TAIL_MAX 120
+
 typedef struct lbx_process {
   bx_call *call;
   lbx_queue out, err;
@@ -44,6 +46,9 @@ typedef struct lbx_process {
   const char *feed; /* stdin still to be sent; kept by a user value */
   size_t feed_len;
   bool feeding;
+
+  uint8_t tail[LBX_TAIL_MAX]; /* the end of what arrived last, for progress */
+  size_t tail_len;
 
   bx_buf line; /* lines(): stdout not given out yet */
   size_t line_at, line_scanned;

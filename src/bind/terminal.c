@@ -202,6 +202,15 @@ static int f_terminal(lua_State *L) {
   return throw_errno(L, "can't attach the terminal");
 }
 
+/* core.screen() -> columns of the terminal that stderr is, or nil */
+static int f_screen(lua_State *L) {
+  struct winsize size;
+  if (!isatty(STDERR_FILENO)) return 0;
+  bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  lua_pushinteger(L, known ? size.ws_col : 80);
+  return 1;
+}
+
 void lbx_open_terminal(lua_State *L) {
   static const luaL_Reg methods[] = {{"read", m_read},
                                      {"size", m_size},
@@ -213,4 +222,6 @@ void lbx_open_terminal(lua_State *L) {
   lbx_newtype(L, TYPE, methods, meta);
   lua_pushcfunction(L, f_terminal);
   lua_setfield(L, -2, "terminal");
+  lua_pushcfunction(L, f_screen);
+  lua_setfield(L, -2, "screen");
 }

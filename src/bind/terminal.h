@@ -12,7 +12,7 @@
 /* Ends raw mode if it is on. A signal handler may call it. */
 void lbx_terminal_restore(void);
 
-/* Adds `terminal` to the core table on top. */
+/* Adds `terminal` and `screen` to the core table on top. */
 void lbx_open_terminal(lua_State *L);
 
 #endif

@@ -1,0 +1,103 @@
+-- Progress, seen on a terminal and nowhere else.
+
+local program = require "spec.support.program"
+local terminal = require "spec.support.terminal"
+
+local MAP = [[
+local c <close> = boxd.Compute {}
+print(#boxd.map({ "web-1", "web-2" }, function(name)
+  local box <close> = c.box:temporary { name = name }
+  box:sh("echo one; sleep 0.6; echo two of " .. name .. "; sleep 0.2")
+  if name == "web-2" then print "printed" end
+  return name
+end), print == io.write)
+]]
+
+-- A transfer slow enough to be seen: its other side reads when it is told.
+local UPLOAD = [[
+local box = require "spec.support.calls".start({
+  UploadFileStream = function(call)
+    for _ in function() return call:recv() end do boxd.sleep(0.01) end
+    call:send { bytes_written = 1 }
+    call:finish()
+  end,
+  GetVm = function(call)
+    local id = call:recv().vm_id
+    call:send { vm_id = id, status = ready and "running" or "pending" }
+    call:finish()
+  end,
+  Exec = function(call) call:send { exit_code = 0 } call:finish() end,
+}).box
+]]
+
+local function play(env, code, ...)
+  env.TERM = env.TERM or "xterm"
+  local script = program.file(code)
+  local out, status = terminal.play({ program.boxdlua, script, env = env,
+    ... }, { { "end" } })
+  os.remove(script)
+  assert.equal(0, status, out)
+  return out
+end
+
+describe("boxd.map on a terminal", function()
+  it("shows a line an item with its state and latest output", function()
+    local out = play({ BOXD_LOCAL = "1" }, MAP)
+    assert.matches("web%-1  running +%d%.%d s  one\n", out)
+    assert.matches("web%-2  running +%d%.%d s  two of web%-2", out)
+    assert.matches("\r?printed\n", out)
+    assert.matches("2\tfalse\n$", out)
+  end)
+
+  it("shows nothing that is not wanted", function()
+    for _, name in ipairs { "NO_COLOR", "CI" } do
+      assert.equal("printed\n2\tfalse\n",
+        play({ BOXD_LOCAL = "1", [name] = "1" }, MAP))
+    end
+    assert.equal("printed\n2\tfalse\n",
+      play({ BOXD_LOCAL = "1", TERM = "dumb" }, MAP))
+  end)
+
+  it("shows nothing elsewhere", function()
+    local result = program.lua { "-e", MAP, env = { BOXD_LOCAL = "1",
+      TERM = "xterm" } }
+    assert.equal("", result.err)
+    assert.equal("printed\n2\tfalse\n", result.out)
+  end)
+end)
+
+describe("a transfer on a terminal", function()
+  local big
+
+  setup(function()
+    big = os.tmpname()
+    os.execute("truncate -s 100M " .. big)
+  end)
+
+  teardown(function() os.remove(big) end)
+
+  it("is shown while it lasts", function()
+    local out = play({}, UPLOAD .. ([[
+      box:upload("%s", "/x") print "done"]]):format(big))
+    assert.matches("upload " .. big:gsub("%p", "%%%0")
+      .. "  %d+%.%d MiB of 100%.0 MiB  %d+%%  %d", out)
+    assert.matches("\rdone\n$", out)
+  end)
+
+  it("is not shown to who wants to be told", function()
+    local out = play({}, UPLOAD .. ([[local told = 0
+      box:upload("%s", "/x", { progress = function() told = told + 1 end })
+      print(told)]]):format(big))
+    assert.equal("100\n", out)
+  end)
+end)
+
+describe("a wait on a terminal", function()
+  it("says why it goes on", function()
+    local out = play({}, UPLOAD .. [[
+      boxd.spawn(function() boxd.sleep(1.2) ready = true end)
+      box:wait_until_ready { poll_interval = 0.1 } print "ready"]])
+    assert.matches("waiting for one  %d s  it is pending", out)
+    assert.matches("\rready\n$", out)
+  end)
+end)
