@@ -88,9 +88,14 @@ static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
   bx_event_set(s->loop, &s->ready);
 }
 
-/* What takes seconds, or will be missing, is no riddle to who waits for it. */
-static void on_note(const bx_spawn_event *ev) {
-  fprintf(stderr, "boxdlua: %s\n", ev->text ? ev->text : "");
+/* What takes seconds, or will be missing, is no riddle to who waits for it.
+   What is missing for every box is said once. */
+static void on_note(lbx_spawner *s, bx_spawn_event *ev) {
+  if (!ev->text || (s->note && strcmp(s->note, ev->text) == 0)) return;
+  fprintf(stderr, "boxdlua: %s\n", ev->text);
+  free(s->note);
+  s->note = ev->text;
+  ev->text = NULL;
 }
 
 static void on_event(lbx_spawner *s, bx_spawn_event *ev) {
@@ -99,7 +104,7 @@ static void on_event(lbx_spawner *s, bx_spawn_event *ev) {
     case BX_SPAWN_READY: on_ready_event(s, ev); break;
     case BX_SPAWN_EXIT: on_exit_event(s, ev); break;
     case BX_SPAWN_BOX_GONE: on_gone(s, ev->id); break;
-    case BX_SPAWN_NOTE: on_note(ev); break;
+    case BX_SPAWN_NOTE: on_note(s, ev); break;
     case BX_SPAWN_LOST: lose_all(s); break;
   }
   bx_spawn_event_clear(ev);
@@ -233,7 +238,8 @@ static bx_mount *read_mounts(lua_State *L, int idx, size_t *n) {
   return mounts;
 }
 
-/* spawner:start{ dir=, hostname=, memory=, processes=, net_host=, mounts= } */
+/* spawner:start{ dir=, hostname=, memory=, processes=, net_host=, outgoing=,
+** mounts= } -> handle, pid */
 static int m_start(lua_State *L) {
   bx_error e;
   lbx_spawner *s = lbx_check_spawner(L);
@@ -243,7 +249,8 @@ static int m_start(lua_State *L) {
       .hostname = field_string(L, 2, "hostname"),
       .limits = {(uint64_t)lbx_opt_integer(L, 2, "memory", 0),
                  (uint32_t)lbx_opt_integer(L, 2, "processes", 0)},
-      .net_host = lbx_opt_boolean(L, 2, "net_host", false)};
+      .net_host = lbx_opt_boolean(L, 2, "net_host", false),
+      .outgoing = lbx_opt_boolean(L, 2, "outgoing", false)};
   spec.mounts = read_mounts(L, 2, &spec.nmounts);
   request *r = lbx_new_request(L, s, AS_START);
   return lbx_submit(L, r, bx_box_start(s->sp, &spec, &e), &e);
@@ -351,6 +358,8 @@ static int m_stop(lua_State *L) {
   s->sp = NULL;
   free(s->limits);
   s->limits = NULL;
+  free(s->note);
+  s->note = NULL;
   lose_all(s);
   return 0;
 }

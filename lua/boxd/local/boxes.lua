@@ -104,7 +104,7 @@ local function boot(self, record)
   local handle, message = self.spawner:start {
     dir = self:folder(record.id), hostname = record.name,
     memory = record.memory_bytes, net_host = self.net_host,
-    mounts = mounts_of(self, record),
+    outgoing = not self.net_host, mounts = mounts_of(self, record),
   }
   if not handle then
     fail("INTERNAL", "the box can't be started: %s", message)
