@@ -1,0 +1,199 @@
+-- Every script of scripts/examples, run as a user would, against an embedded
+-- service of its own.
+
+local boxd = require "boxd"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local terminal = require "spec.support.terminal"
+
+local function sh(fmt, ...)
+  local pipe = assert(io.popen(fmt:format(...)))
+  local text = pipe:read "a"
+  assert(pipe:close(), text)
+  return text
+end
+
+local FOLDER = "scripts/examples/"
+
+-- An embedded service: what clients of it export, and what it is ended by.
+local function serve(state)
+  local server = process.start { program.boxdlua, "--serve", "--listen",
+    "127.0.0.1:0", "--state", state }
+  local env = { _stop = function() server:stop() end }
+  for _ = 1, 3 do
+    local name, value = server:line():match "^export (%S+)=(.*)$"
+    env[name] = value
+  end
+  return env
+end
+
+local function compute(env)
+  return boxd.Compute { api_url = env.BOXD_API_URL, api_key = env.BOXD_API_KEY,
+    exchange_url = env.BOXD_EXCHANGE_URL }
+end
+
+describe("the example", function()
+  local folder, here, c
+
+  setup(function()
+    folder = sh("mktemp -d"):gsub("\n", "")
+    here = serve(folder .. "/here")
+    c = compute(here)
+  end)
+
+  teardown(function()
+    c:close()
+    here._stop()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  -- Whatever a script makes, it takes away.
+  after_each(function()
+    local left = {}
+    for _, box in ipairs(c.box:list()) do
+      left[#left + 1] = box.name
+      box:destroy() -- the next example is not to blame
+    end
+    assert.same({}, left)
+    assert.equal(0, #c.disk:list())
+    assert.equal(0, #c.template:list())
+  end)
+
+  local function environment(more)
+    local env = { BOXD_API_URL = here.BOXD_API_URL,
+      BOXD_EXCHANGE_URL = here.BOXD_EXCHANGE_URL,
+      BOXD_API_KEY = here.BOXD_API_KEY }
+    for name, value in pairs(more or {}) do env[name] = value end
+    return env
+  end
+
+  local function run(name, args, more)
+    args = args or {}
+    table.insert(args, 1, FOLDER .. name .. ".lua")
+    args.env = environment(more)
+    local result = program.lua(args)
+    assert.equal("", result.err)
+    assert.equal(0, result.status)
+    return result.out
+  end
+
+  it("hello", function()
+    assert.matches("created: Box.*live: line 1\nlive: line 2\nlive: line 3\n"
+      .. "exit code: 0\nread back: made by a script\nls failed: exit code 2, "
+      .. ".*\ndestroyed: hello is destroyed\n$", run "hello")
+  end)
+
+  it("web_server", function()
+    assert.matches("^serving at http://%S+\nit answers: <h1>It works</h1>\n$",
+      run "web_server")
+  end)
+
+  it("build_matrix", function()
+    local out = run "build_matrix"
+    assert.matches("build%-1 +%-O0  C +32 bits  FAILED: no such target\n", out)
+    assert.matches("build%-8 +%-O2  C.UTF%-8 +64 bits  passed\n6 of 8 passed\n$",
+      out)
+  end)
+
+  it("golden_image", function()
+    assert.equal("worker-1: 42 changed\nworker-2: 42 changed\n"
+      .. "worker-3: 42 changed\ngolden is as it was: 42\n", run "golden_image")
+  end)
+
+  it("persistent_disk", function()
+    assert.equal("the note was kept\nit can't be changed here\n",
+      run "persistent_disk")
+  end)
+
+  it("follow_logs", function()
+    assert.equal("log: starting: step 1\nlog: starting: step 2\nseen: step 2\n",
+      run("follow_logs", { "step 2" }))
+  end)
+
+  it("share_token", function()
+    assert.matches("^a token that ends in 60 minutes\nwith it one is local\n"
+      .. "revoked: it is refused from now on\n$", run "share_token")
+  end)
+
+  it("run_everywhere", function()
+    local boxes = { c.box:create "one", c.box:create "three" }
+    for _, box in ipairs(boxes) do box:wait_until_ready() end
+    local out = run("run_everywhere", { "hostname; [ $(hostname) = one ]" })
+    for _, box in ipairs(boxes) do box:destroy() end
+    assert.truthy(out:find("one   │ one\n", 1, true), out)
+    assert.truthy(out:find("three │ three\n", 1, true), out)
+    assert.matches("2 boxes, 1 failed\n$", out)
+  end)
+
+  it("shell", function()
+    local out, status = terminal.play({ program.boxdlua, FOLDER .. "shell.lua",
+      "sh-box", env = environment { TERM = "xterm" } }, {
+        { "expect", "sh-box with it\n" }, { "expect", "# " },
+        { "send", "echo $((40 + 2)) $(hostname)\r" },
+        { "expect", "42 sh-box" }, { "expect", "# " },
+        { "send", "exit 5\r" },
+        { "expect", "the shell ended with exit code 5" }, { "end" } })
+    assert.equal(0, status, out)
+  end)
+
+  describe("ci_job", function()
+    local function job(command)
+      local path = program.boxdlua:find "^/" and program.boxdlua
+        or os.getenv "PWD" .. "/" .. program.boxdlua
+      local here_folder = os.getenv "PWD" .. "/" .. FOLDER
+      return program.run { "sh", "-c", ("cd %s && exec %s %sci_job.lua in.tar "
+        .. "out/result '%s'"):format(folder, path, here_folder, command),
+        env = environment() }
+    end
+
+    setup(function()
+      sh("cd %s && echo 6 > number && tar cf in.tar number", folder)
+    end)
+
+    it("keeps the artifact", function()
+      local result = job "mkdir out && echo $(($(cat number) * 7)) | tee out/result"
+      assert.equal("", result.err)
+      assert.equal("job | 42\nkept result\n", result.out)
+      assert.equal("42\n", sh("cat %s/result", folder))
+      assert.equal(0, result.status)
+    end)
+
+    it("ends as the job does, and leaves nothing", function()
+      local result = job "echo broken >&2; exit 3"
+      assert.equal("job | broken\n", result.err)
+      assert.equal(3, result.status)
+    end)
+
+    it("says how it is used", function()
+      local result = program.lua { FOLDER .. "ci_job.lua" }
+      assert.matches("^usage: ", result.err)
+      assert.equal(2, result.status)
+    end)
+  end)
+
+  it("migrate", function()
+    local there = serve(folder .. "/there")
+    local d <close> = compute(there)
+    finally(function() there._stop() end)
+    for _, name in ipairs { "a", "b" } do
+      local box = c.box:create(name)
+      box:wait_until_ready()
+      box:write_file("of " .. name, "/srv/data/file")
+    end
+    local out = run("migrate", {}, { NEW_API_URL = there.BOXD_API_URL,
+      NEW_EXCHANGE_URL = there.BOXD_EXCHANGE_URL,
+      NEW_API_KEY = there.BOXD_API_KEY })
+    assert.matches("2 boxes moved\n$", out)
+    for _, name in ipairs { "a", "b" } do
+      assert.equal("of " .. name, d.box:get(name):read_file "/srv/data/file")
+      c.box:get(name):destroy()
+    end
+  end)
+
+  it("is here, for each file", function()
+    local source = sh "cat spec/examples_spec.lua"
+    for name in sh("ls " .. FOLDER):gmatch "([%w_]+)%.lua" do
+      assert.truthy(source:find('"' .. name .. '"', 1, true), name)
+    end
+  end)
+end)
