@@ -65,6 +65,17 @@ describe("the prompt on a terminal", function()
       { "expect", "a line\na line" }, { "prompt" } }
   end)
 
+  it("comes back after Ctrl-C: from a line, a wait and a loop", function()
+    session { { "send", "garbage\3" }, { "prompt" },
+      { "send", "for i = 1, 2 do\n" }, { "prompt" }, { "send", "\3" },
+      { "prompt" },
+      { "send", "print 'waits' boxd.sleep(60)\n" }, { "expect", "waits\n" },
+      { "send", "\3" }, { "expect", "interrupted" }, { "prompt" },
+      { "send", "print 'loops' while true do end\n" }, { "expect", "loops\n" },
+      { "send", "\3" }, { "expect", "interrupted" }, { "prompt" },
+      { "send", "6 * 7\n" }, { "expect", "\n42" }, { "prompt" } }
+  end)
+
   it("is left from inside by os.exit in a task", function()
     local out, status = terminal.play(
       { program.boxdlua, env = { TERM = "xterm" } }, {

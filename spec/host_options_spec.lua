@@ -18,6 +18,12 @@ describe("the options of boxdlua", function()
     refuses("unrecognized option '--listenx'", "--serve", "--listenx")
   end)
 
+  it("names the one that was meant", function()
+    refuses("'--locl': did you mean '--local'?", "--locl")
+    refuses("'--docter': did you mean '--doctor'?", "--docter")
+    refuses("'--trace' needs a value", "--trace")
+  end)
+
   it("refuses one without its argument", function()
     refuses("'-e' needs argument", "-e")
     refuses("'-l' needs argument", "-l", "-v")

@@ -108,7 +108,8 @@ describe("repl.show", function()
     local long = {}
     for i = 1, 1000 do long[i] = i end
     assert.is_true(#show(long) < 400)
-    assert.is_true(#show { ("x"):rep(1e6) } < 100)
+    assert.is_true(#show { ("x"):rep(1e6) } < 400)
+    assert.is_true(#show { { { ("x"):rep(1e6) } } } < 100)
     assert.equal('{ "a\\nb\\"\\xff" }', show { "a\nb\"\xff" })
   end)
 
@@ -118,6 +119,15 @@ describe("repl.show", function()
     local many = {}
     for i = 1, 300 do many[i] = { id = i } end
     assert.matches("… 200 more$", show(many))
+  end)
+
+  it("leaves out columns that say nothing, or have no room", function()
+    assert.equal("id  port\na   1\nb   0", show {
+      { id = "a", port = 1, none = 0, off = false, text = "" },
+      { id = "b", port = 0, none = 0, off = false, text = "" } })
+    local wide = {}
+    for i = 1, 8 do wide["field" .. i] = ("x"):rep(30) end
+    for line in show({ wide }):gmatch "[^\n]+" do assert.is_true(#line <= 100) end
   end)
 
   it("shows boxes by their fields", function()

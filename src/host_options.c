@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
+
 const char host_options_help[] =
     "Options of lua(1):\n"
     "  -e stat          execute string 'stat'\n"
@@ -133,6 +135,18 @@ static int read_serve_option(reader *r) {
   return found;
 }
 
+static int refuse_unknown(reader *r, const char *word) {
+  static const char *const known[] = {
+      "--local", "--serve",  "--listen", "--state", "--net",
+      "--trace", "--doctor", "--help",   "--max-boxes"};
+  const char *near =
+      bx_text_nearest(word, known, sizeof known / sizeof *known);
+  if (near == NULL) return refuse(r, "unrecognized option '%s'", word);
+  snprintf(r->message, r->size, "unrecognized option '%s': did you mean '%s'?",
+           word, near);
+  return -1;
+}
+
 static int read_long(reader *r, const char **needs_serve) {
   host_options *o = r->o;
   const char *word = o->argv[r->at];
@@ -148,7 +162,7 @@ static int read_long(reader *r, const char **needs_serve) {
     int found = long_value(r, "--trace", &o->trace);
     if (found != 0) return found > 0 ? 0 : -1;
     found = read_serve_option(r);
-    if (found == 0) return refuse(r, "unrecognized option '%s'", word);
+    if (found == 0) return refuse_unknown(r, word);
     *needs_serve = word;
     return found > 0 ? 0 : -1;
   }

@@ -10,8 +10,9 @@ local show = {}
 local DEPTH = 3       -- tables in tables
 local ENTRIES = 20    -- of a table
 local ROWS, COLUMNS = 100, 8
-local TEXT = 60       -- bytes of a string inside a table
-local CELL = 40       -- ... and of a column
+local TEXT = 60       -- bytes of a string deep inside a table,
+local TEXT_TOP = 300  -- ... right in it,
+local CELL = 40       -- ... and in a column
 
 local SECRET = { token = true, api_key = true, password = true, secret = true,
   authorization = true, bearer = true }
@@ -31,8 +32,8 @@ local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t",
   ["\\"] = "\\\\", ["\""] = "\\\"" }
 
 -- A string as Lua writes it, on one line.
-local function quoted(text)
-  local escaped = cut(text, TEXT):gsub("[%c\\\"]", function(c)
+local function quoted(text, limit)
+  local escaped = cut(text, limit or TEXT):gsub("[%c\\\"]", function(c)
     return ESCAPES[c] or ("\\x%02x"):format(c:byte())
   end)
   if not utf8.len(escaped) then
@@ -98,7 +99,7 @@ end
 function describe(v, depth, above, key)
   if type(v) == "string" then
     if is_secret(key, v) then return "(hidden)" end
-    return quoted(v)
+    return quoted(v, depth <= 2 and TEXT_TOP or TEXT)
   end
   if type(v) ~= "table" or has_text(v) then return tostring(v) end
   return describe_table(v, depth, above)
@@ -128,12 +129,16 @@ local function is_list_of_records(t)
   return true
 end
 
--- The columns: those everybody looks for first, then by name; no nested ones.
+local NOTHING = { [""] = true, [0] = true, [false] = true }
+
+-- The columns: those everybody looks for first, then by name; none that is
+-- nested, or that says nothing in any row.
 local function columns_of(list)
   local seen, names = {}, {}
   for _, record in ipairs(list) do
     for key, value in next, record do
-      if type(key) == "string" and type(value) ~= "table" and not seen[key] then
+      if type(key) == "string" and type(value) ~= "table"
+        and not NOTHING[value] and not seen[key] then
         seen[key] = true
         names[#names + 1] = key
       end
@@ -173,11 +178,16 @@ local function table_of(list)
       widths[at] = math.max(widths[at] or 0, width_of(text))
     end
   end
+  local count, room = 0, (core.screen() or 100) + 2
+  for at, width in ipairs(widths) do
+    room = room - width - 2
+    if room >= 0 or at == 1 then count = at end
+  end
   for i, row in ipairs(rows) do
-    for at, text in ipairs(row) do
-      row[at] = text .. (" "):rep(widths[at] - width_of(text))
+    for at = 1, count do
+      row[at] = row[at] .. (" "):rep(widths[at] - width_of(row[at]))
     end
-    rows[i] = table.concat(row, "  "):gsub("%s+$", "")
+    rows[i] = table.concat(row, "  ", 1, count):gsub("%s+$", "")
   end
   if #list > ROWS then rows[#rows + 1] = ("… %d more"):format(#list - ROWS) end
   return table.concat(rows, "\n")
