@@ -69,7 +69,8 @@ end
 -- A message with its fields under those names: the same table.
 function resource.rename(message, names)
   for from, to in pairs(names) do
-    message[from], message[to] = nil, message[from]
+    local value = message[from]
+    if value ~= nil then message[to], message[from] = value, nil end
   end
   return message
 end
