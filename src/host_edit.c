@@ -21,9 +21,10 @@
 
 #define LIBRARY "libedit.so.2"
 
-#define FUNCTIONS(X)                                                     \
-  X(el_init) X(el_end) X(el_set) X(el_gets) X(el_line) X(el_insertstr)   \
-  X(el_resize) X(el_source) X(history_init) X(history_end) X(history)
+#define FUNCTIONS(X)                                                    \
+  X(el_init) X(el_end) X(el_set) X(el_wset) X(el_gets) X(el_line)       \
+  X(el_insertstr) X(el_resize) X(el_source) X(history_init)             \
+  X(history_end) X(history)
 
 static struct {
 #define X(name) __typeof__(name) *name;
@@ -141,7 +142,7 @@ static int complete(lua_State *L) {
   return 2;
 }
 
-static unsigned char on_tab(EditLine *el, int key) {
+static unsigned char on_tab(EditLine *el, wint_t key) {
   lua_State *L = editor.L;
   unsigned char what = CC_ERROR;
   (void)key;
@@ -187,7 +188,8 @@ static void configure(EditLine *el) {
   lib.history(editor.history, &ev, H_SETSIZE, 2000);
   lib.history(editor.history, &ev, H_SETUNIQUE, 1);
   lib.el_set(el, EL_HIST, lib.history, editor.history);
-  lib.el_set(el, EL_ADDFN, "boxd-complete", "Completes a name", on_tab);
+  /* el_set would copy the names and never free them. */
+  lib.el_wset(el, EL_ADDFN, L"boxd-complete", L"Completes a name", on_tab);
   lib.el_set(el, EL_BIND, "^I", "boxd-complete", NULL);
   lib.el_set(el, EL_BIND, "^R", "em-inc-search-prev", NULL);
   lib.el_source(el, NULL); /* ~/.editrc */
