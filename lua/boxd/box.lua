@@ -225,13 +225,14 @@ local function create_options(method, name, opts)
   check.opt_string(1, method, name)
   opts = check.options(index, method, opts,
     { "name", "image", "config", "timeout" })
+  check.field(method, opts, "image", "string")
   return name or check.field(method, opts, "name", "string"), opts
 end
 
 local function create(self, name, opts)
   local request = config.apply(opts.config, {
     name = name,
-    image_ref = check.field(method, opts, "image", "string"),
+    image_ref = opts.image,
   })
   local compute = compute_of(self)
   local box = new(compute, call(compute, "CreateVm", request, opts))
