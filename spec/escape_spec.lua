@@ -1,0 +1,143 @@
+-- Ways out of a box (spec/support/escape.py), which must all fail.
+
+local boxd = require "boxd"
+local program = require "spec.support.program"
+local sandbox = require "spec.support.sandbox"
+
+local TRIES = "spec/support/escape.py"
+local PYTHON = "/usr/bin/python3" -- one that boxes see too
+
+local function file(path)
+  local f <close> = assert(io.open(path))
+  return f:read "a"
+end
+
+local function quote(text) return "'" .. text:gsub("'", [['\'']]) .. "'" end
+
+-- What can be reached outside, told where: a file, a listener, a process.
+local outside_py = [[
+import os, socket, sys, json
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(64)
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\0boxd-escape-%d" % os.getpid())
+abstract.listen(64)
+names = ("user", "mnt", "pid", "net", "ipc", "uts")
+print(json.dumps({"pid": os.getpid(), "port": listener.getsockname()[1],
+    "abstract": "boxd-escape-%d" % os.getpid(),
+    "namespaces": {n: os.readlink("/proc/self/ns/" + n) for n in names}}),
+    flush=True)
+sys.stdin.read()
+]]
+
+local tries = sandbox.words(PYTHON .. " " .. TRIES)
+
+describe("a box", function()
+  local process = require "spec.support.process"
+  local boxes, why, box, outside, facts, text
+
+  setup(function()
+    boxes, why = sandbox.new()
+    if not boxes then return end
+    outside = process.start { PYTHON, "-c", "import signal\n"
+      .. outside_py:gsub("sys.stdin.read%(%)", "signal.pause()") }
+    facts = boxd.json.decode(outside:line())
+    facts.secret, facts.state = "secret-" .. facts.abstract, boxes.state
+    facts.secret_files = { boxes.folder .. "/secret", boxes.state .. "/secret" }
+    for _, path in ipairs(facts.secret_files) do
+      local f <close> = assert(io.open(path, "w"))
+      f:write(facts.secret)
+    end
+    text = file(TRIES)
+    box = boxes:start("escape", { outgoing = true })
+    -- A way out, where there is one, must be there before it is tried.
+    if boxes.spawner:ready() and io.open("/dev/net/tun", "r+") then
+      sandbox.eventually(function()
+        return boxes:output(box, "wc -l < /proc/net/route") ~= "1"
+      end)
+    end
+  end)
+
+  teardown(function()
+    if outside then outside:stop() end
+    if boxes then boxes:close() end
+  end)
+
+  local function try(name)
+    local r = boxes:run(box, ("exec %s - %s %s"):format(PYTHON, name,
+      quote(boxd.json.encode(facts))), { input = text })
+    return r.out .. r.err
+  end
+
+  it("has more than 30 ways out to be tried", function()
+    assert.is_true(#tries >= 30)
+  end)
+
+  for _, name in ipairs(tries) do
+    it("does not let out by " .. name, function()
+      if not boxes then return pending("no boxes here: " .. why) end
+      assert.equal("refused\n", try(name))
+    end)
+  end
+
+  -- The same tries find their way where there is no box around them.
+  for _, name in ipairs { "path_of_a_file_outside", "path_with_dots",
+    "writing_to_a_file_outside", "state_folder_of_the_service",
+    "signal_to_a_process_outside", "processes_of_the_machine",
+    "namespaces_are_own", "no_filter_of_calls", "new_privileges",
+    "loopback_of_the_machine", "abstract_sockets", "clone3" } do
+    it("would let out by " .. name .. " if it were none", function()
+      if not boxes then return pending("no boxes here: " .. why) end
+      local r = program.run { PYTHON, TRIES, name, boxd.json.encode(facts) }
+      assert.truthy(r.out:find "^escaped", r.out .. r.err)
+    end)
+  end
+
+  it("keeps what is written in it from the machine", function()
+    if not boxes then return pending("no boxes here: " .. why) end
+    local name = facts.abstract
+    for _, folder in ipairs { "/usr", "/etc", "/var/tmp", "/tmp", "/opt" } do
+      local path = folder .. "/" .. name
+      boxes:output(box, "echo in > " .. path)
+      assert.is_nil(io.open(path))
+    end
+    boxes:output(box, "rm /etc/hostname; echo changed > /etc/passwd")
+    assert.falsy(file("/etc/passwd"):find "^changed")
+  end)
+
+  it("reads no file of the machine through a link of its own", function()
+    if not boxes then return pending("no boxes here: " .. why) end
+    for i, path in ipairs(facts.secret_files) do
+      for j, way in ipairs { path, "/proc/1/root" .. path,
+        ("../"):rep(40) .. path } do
+        local link = ("/root/l%d%d"):format(i, j)
+        boxes:output(box, ("ln -s %s %s"):format(way, link))
+        local there = boxes.spawner:file(box, "read", link)
+        assert.not_equal(facts.secret, there and sandbox.read(there))
+        -- A write through it makes a file in the box, or none.
+        local fd, temporary, final = boxes.spawner:file(box, "begin", link)
+        if fd then
+          fd:write("from the box")
+          fd:close()
+          boxes.spawner:file(box, "commit", temporary, final)
+        end
+        assert.equal(facts.secret, file(path))
+      end
+    end
+  end)
+
+  it("mounts no disk over what keeps it in", function()
+    if not boxes then return pending("no boxes here: " .. why) end
+    for _, target in ipairs { "/", "/proc", "/proc/sys", "/sys", "/dev",
+      "/tmp/../proc" } do
+      local ok = boxes.spawner:attach(box, boxes.folder, target, false)
+      assert.is_nil(ok, target)
+    end
+  end)
+
+  it("is still there, after all of this", function()
+    if not boxes then return pending("no boxes here: " .. why) end
+    assert.equal("escape", boxes:output(box, "hostname"))
+  end)
+end)
