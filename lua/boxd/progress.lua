@@ -251,9 +251,10 @@ function board:call(fn, item, i)
   return (fn(item, i))
 end
 
+-- The task ends by itself: to wait for it here could take the cancellation that
+-- is meant for the script.
 board.__close = function(self)
   self.task:cancel()
-  pcall(self.task.join, self.task)
   give_back(self)
 end
 
