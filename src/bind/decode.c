@@ -290,26 +290,6 @@ static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
   return true;
 }
 
-/* How many fields the table will have, near enough to make it of that size. */
-static int count_fields(const Message *d, lbx_reader r) {
-  int n = 0;
-  size_t next = 0;
-  lbx_field w;
-  for (size_t i = 0; i < d->n_fields; i++) {
-    const Field *f = &d->fields[i];
-    n += is_repeated(f) || wire_type(f) != LBX_WIRE_BYTES ||
-         f->type == PROTOBUF_C_TYPE_BYTES;
-  }
-  while (r.p < r.end && lbx_read_field(&r, &w)) {
-    const Field *f = find(d, w.id, next);
-    if (!f) continue;
-    next = (size_t)(f - d->fields) + 1;
-    n += !is_repeated(f) && wire_type(f) == LBX_WIRE_BYTES &&
-         f->type != PROTOBUF_C_TYPE_BYTES && n < FIELDS_MAX;
-  }
-  return n;
-}
-
 static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
   lbx_reader r = {w->s, w->s + w->n};
   seen s = {{0}};
@@ -319,7 +299,7 @@ static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
     return false;
   lbx_room(L, 8);
   if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
-  lua_createtable(L, 0, count_fields(d, r));
+  lua_createtable(L, 0, (int)d->n_fields);
   if (!take_fields(c, d, r, &s)) return false;
   for (size_t i = 0; i < d->n_fields; i++)
     if (!has(&s, i) && push_default(L, &d->fields[i]))

@@ -218,6 +218,10 @@ static void start(bx_call *c, grpc_byte_buffer *request) {
   link_call(c);
   bx_observe_start(c);
   observe_message(c, true, request);
+  if (bx_runtime_check(&c->error)) {
+    end_early(c);
+    return;
+  }
   if (c->channel->closed) {
     bx_error_set(&c->error, BX_CANCELLED, "the client was closed");
     end_early(c);

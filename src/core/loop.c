@@ -160,7 +160,9 @@ static void fire_timers(bx_loop *loop) {
 bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
   grpc_completion_queue *queue = bx_loop_queue(loop, e);
   if (!queue) return e->class_;
-  for (int i = 0; i < BURST; i++) {
+  loop->woken = false;
+  /* Not once more when there is a taker: looking costs a system call. */
+  for (int i = 0; i < BURST && !loop->woken; i++) {
     double limit = i > 0 || bx_loop_has_ready(loop) ? 0 : until;
     if (loop->timers > 0 && loop->heap[0]->at < limit) limit = loop->heap[0]->at;
     grpc_event ev =

@@ -11,6 +11,7 @@ struct bx_loop {
   bx_io *io;
   struct bx_curl *curl; /* made at the first HTTP request */
   bx_waiters ready;
+  bool woken; /* what somebody waits for in place has been set */
   unsigned held;
   bx_timer **heap; /* binary heap by `at` */
   size_t timers, heap_cap;

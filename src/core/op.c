@@ -39,6 +39,7 @@ void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w) {
 
 void bx_event_set(bx_loop *loop, bx_event *ev) {
   ev->set = true;
+  if (ev->blocked > 0) loop->woken = true;
   while (ev->waiters.first) bx_waiter_wake(loop, ev->waiters.first);
 }
 

@@ -4,10 +4,10 @@
 #include <grpc/support/log.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-static atomic_int owner; /* the process that started gRPC; 0: none has */
+/* started: gRPC, by this process; lost: it was, by the one we were forked
+** from. */
+static atomic_bool started, lost;
 
 /* gRPC reports on stderr what our callers get as errors, and its traces print
 ** bearers: silence, whatever GRPC_VERBOSITY says. */
@@ -29,9 +29,13 @@ void bx_restore_signals(const sigset_t *old) {
   pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
+static void on_fork(void) {
+  if (atomic_load(&started)) atomic_store(&lost, true);
+}
+
+/* For every call: no system call here. */
 bx_class bx_runtime_check(bx_error *e) {
-  int pid = atomic_load(&owner);
-  if (pid == 0 || pid == (int)getpid()) return BX_OK;
+  if (!atomic_load(&lost)) return BX_OK;
   return bx_error_set(e, BX_BOXD,
                       "this process was forked from one that uses boxd: "
                       "connections do not survive a fork; load boxd after "
@@ -40,15 +44,17 @@ bx_class bx_runtime_check(bx_error *e) {
 
 bx_class bx_runtime_start(bx_error *e) {
   if (bx_runtime_check(e)) return e->class_;
+  if (!atomic_load(&started) && pthread_atfork(NULL, NULL, on_fork) != 0)
+    return bx_error_set(e, BX_BOXD, "not enough memory");
   sigset_t old;
   bx_block_signals(&old);
   gpr_set_log_function(drop_log);
   grpc_init();
   bx_restore_signals(&old);
-  atomic_store(&owner, (int)getpid());
+  atomic_store(&started, true);
   return BX_OK;
 }
 
 void bx_runtime_stop(void) {
-  if (atomic_load(&owner) == (int)getpid()) grpc_shutdown();
+  if (!atomic_load(&lost)) grpc_shutdown();
 }
