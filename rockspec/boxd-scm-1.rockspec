@@ -27,6 +27,7 @@ external_dependencies = {
   },
   CJSON = { header = "cjson/cJSON.h", library = "cjson" },
   OPENSSL = { header = "openssl/evp.h", library = "crypto" },
+  EDIT = { header = "histedit.h" },
   CURL = { library = "curl" }, -- its headers are where only the compiler looks
   PROTOC = { program = "protoc" },
   PROTOC_C = { program = "protoc-c" },

@@ -65,6 +65,11 @@ describe("the prompt on a terminal", function()
       { "expect", "a line\na line" }, { "prompt" } }
   end)
 
+  it("follows the size of its terminal", function()
+    session { { "size", 30, 10 }, { "send", ("x"):rep(50) }, { "size", 90, 24 },
+      { "send", "\21'fits'\n" }, { "expect", "\nfits" }, { "prompt" } }
+  end)
+
   it("comes back after Ctrl-C: from a line, a wait and a loop", function()
     session { { "send", "garbage\3" }, { "prompt" },
       { "send", "for i = 1, 2 do\n" }, { "prompt" }, { "send", "\3" },

@@ -167,6 +167,8 @@ describe("calls", function()
         ["boxd.run(function() os.exit(3) end)"] = 3,
         ["boxd.run(function() os.exit(3, false) end)"] = 3,
         ["boxd.spawn(boxd.sleep, 60) error 'x'"] = 1,
+        ["boxd.spawn(boxd.sleep, 60) os.execute 'kill -TERM $PPID' "
+          .. "boxd.sleep(60)"] = 143,
       } do
         local events, result = trace(code)
         assert.equal(status, result.status, code)
