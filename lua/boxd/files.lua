@@ -81,6 +81,7 @@ function files:upload(source, dest, opts)
   stream:half_close()
   local reply = stream:recv() or core.raise("InternalError",
     "the server ended the upload without an answer", "UploadFileStream")
+  stream:recv() -- the status, without which nothing is certain
   return reply.bytes_written
 end
 

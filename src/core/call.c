@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <grpc/byte_buffer.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,8 +194,9 @@ static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e) {
   c->bearer = grpc_slice_from_copied_string(bearer);
   c->metadata.key = grpc_slice_from_static_string("authorization");
   c->metadata.value = c->bearer;
+  bx_channel *ch = c->channel;
   c->call = grpc_channel_create_call(
-      c->channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+      c->streaming ? ch->streams : ch->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
       bx_loop_queue(loop, &c->error), grpc_slice_from_static_string(c->method),
       NULL, bx_timespec(c->deadline), NULL);
   bool ok = c->streaming ? start_stream(c) : start_unary(c);
@@ -305,6 +307,18 @@ static void on_received(bx_tag *tag, bool ok) {
   bx_call_unref(c);
 }
 
+/* gRPC's words for a message over the limit, ours or the server's, do not say
+** what to do. */
+static void explain_size(bx_error *e) {
+  static const char words[] = "Received message larger than max";
+  size_t n = strlen(e->message);
+  if (e->status == GRPC_STATUS_RESOURCE_EXHAUSTED &&
+      strncmp(e->message, words, sizeof words - 1) == 0)
+    snprintf(e->message + n, sizeof e->message - n,
+             ": a message holds 64 MiB at most; box:download and box:upload "
+             "move larger files");
+}
+
 static void on_status(bx_tag *tag, bool ok) {
   bx_call *c = OWNER(bx_call, status_tag, tag);
   (void)ok; /* receiving a status never fails */
@@ -316,6 +330,7 @@ static void on_status(bx_tag *tag, bool ok) {
     bx_error_set(&c->error, BX_INTERNAL, "the server answered OK without a "
                                          "message");
   observe_message(c, false, c->reply);
+  explain_size(&c->error);
   finish(c);
   bx_call_unref(c);
 }

@@ -76,7 +76,7 @@ static bool is_loopback(const char *target) {
 }
 
 static grpc_channel *create(const bx_channel_config *config,
-                            grpc_channel_credentials *creds) {
+                            grpc_channel_credentials *creds, bool retries) {
   grpc_arg args[12];
   size_t n = 0;
   args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
@@ -93,7 +93,9 @@ static grpc_channel *create(const bx_channel_config *config,
   }
   if (is_loopback(config->target))
     args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (config->service_config)
+  if (!retries)
+    args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0);
+  else if (config->service_config)
     args[n++] = string(GRPC_ARG_SERVICE_CONFIG, config->service_config);
   grpc_channel_args all = {.num_args = n, .args = args};
   sigset_t old;
@@ -101,6 +103,11 @@ static grpc_channel *create(const bx_channel_config *config,
   grpc_channel *channel = grpc_channel_create(config->target, creds, &all);
   bx_restore_signals(&old);
   return channel;
+}
+
+static void destroy(bx_channel *ch) {
+  if (ch->channel) grpc_channel_destroy(ch->channel);
+  if (ch->streams) grpc_channel_destroy(ch->streams);
 }
 
 bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
@@ -115,9 +122,11 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
   ch->loop = loop;
   grpc_channel_credentials *creds = credentials(config, e);
   if (creds) {
-    ch->channel = create(config, creds);
+    ch->channel = create(config, creds, true);
+    ch->streams = create(config, creds, false);
     grpc_channel_credentials_release(creds);
-    if (ch->channel) return ch;
+    if (ch->channel && ch->streams) return ch;
+    destroy(ch);
     bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",
                  config->target);
   }
@@ -128,7 +137,7 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
 void bx_channel_unref(bx_channel *ch) {
   bx_error e;
   if (!ch || --ch->refs > 0) return;
-  if (bx_runtime_check(&e) == BX_OK) grpc_channel_destroy(ch->channel);
+  if (bx_runtime_check(&e) == BX_OK) destroy(ch);
   free(ch);
 }
 

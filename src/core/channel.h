@@ -1,5 +1,8 @@
 /*
-** channel: a connection to one endpoint, shared by the calls made on it.
+** channel: the connections to one endpoint, shared by the calls made on it: one
+** for unary calls, one for streams, each made when first used. Streams do
+** without gRPC's retries, in which a call that has sent more than they keep
+** (256 KiB) never ends when it is cancelled as its status arrives (gRPC 1.51).
 ** Reference-counted: the Compute holds one, every call another.
 */
 #ifndef BX_CHANNEL_H
@@ -25,7 +28,7 @@ typedef struct bx_channel_config {
 typedef struct bx_channel {
   unsigned refs;
   bx_loop *loop;
-  grpc_channel *channel;
+  grpc_channel *channel, *streams;
   bx_call *calls; /* those under way */
   bool closed;
 } bx_channel;

@@ -67,8 +67,8 @@ static const char *method(const bx_call *c) {
 static const char *connection(const bx_call *c) {
   static const char *const names[] = {"idle", "connecting", "ready", "failing",
                                       "closed"};
-  int state =
-      (int)grpc_channel_check_connectivity_state(c->channel->channel, 0);
+  grpc_channel *of = c->streaming ? c->channel->streams : c->channel->channel;
+  int state = (int)grpc_channel_check_connectivity_state(of, 0);
   return state >= 0 && state < 5 ? names[state] : "unknown";
 }
 
