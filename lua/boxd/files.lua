@@ -46,13 +46,13 @@ end
 local function send_chunks(stream, f, name, first, tell)
   local total, done = first.total_size, 0
   repeat
-    first.data = f:read(math.min(CHUNK, total - done)) or ""
-    if first.data == "" and done < total then
+    local wanted = math.min(CHUNK, total - done)
+    local sent = stream:send_file(first, f, wanted)
+    if sent == 0 and wanted > 0 then
       check.invalid("can't upload %s: it ended after %d of %d bytes", name,
         done, total)
     end
-    stream:send(first)
-    done = done + #first.data
+    done = done + sent
     tell(done, total)
     first = {}
   until done >= total
@@ -101,34 +101,38 @@ local function open_part(dest)
   return part, f
 end
 
-local function write(f, name, data)
-  local ok, message = f:write(data)
-  if not ok then
-    check.invalid("can't write the local file %s: %s", name, message)
-  end
+local function check_written(ok, name, message)
+  if ok then return ok end
+  check.invalid("can't write the local file %s: %s", name, message)
 end
 
--- The chunks of a file; today's stream, or 0.1's single message.
-local function chunks(self, source, opts)
+-- Puts the pieces of a file into f, called `name`, one with each call of the
+-- function that is returned: its bytes and how many the file has, nil at the
+-- end. Today's stream, or 0.1's single message.
+local function pieces(self, source, f, name, opts)
   local request = { vm_id = self.id, path = source }
   local client = resource.client(resource.compute(self))
   local stream = client:stream("DownloadFileStream", request, opts.timeout)
-  local ok, first = pcall(stream.recv, stream)
+  local ok, chunk, n = pcall(stream.recv_file, stream, f)
   if ok then
+    local ahead = true
     return function()
-      local chunk = first
-      first = chunk and stream:recv()
-      return chunk
+      if not ahead then chunk, n = stream:recv_file(f) end
+      ahead = false
+      if chunk then return n, chunk.total_size end
+      check_written(not n, name, n)
     end, stream
   end
   stream:close()
-  if first.code ~= "UNIMPLEMENTED" then error(first, 0) end
+  if chunk.code ~= "UNIMPLEMENTED" then error(chunk, 0) end
   local data = files.read_file(self, source, { timeout = opts.timeout })
-  local whole = { data = data, total_size = #data }
   return function()
-    local chunk = whole
-    whole = nil
-    return chunk
+    local whole = data
+    data = nil
+    if not whole then return nil end
+    local written, message = f:write(whole)
+    check_written(written, name, message)
+    return #whole, #whole
   end
 end
 
@@ -145,10 +149,9 @@ function files:download(source, dest, opts)
     if io.type(f) == "file" then f:close() end
     if not whole then os.remove(part) end
   end })
-  local next_chunk, _stream <close> = chunks(self, source, opts)
-  for chunk in next_chunk do
-    write(f, dest, chunk.data)
-    done, total = done + #chunk.data, math.max(total, chunk.total_size)
+  local next_piece, _stream <close> = pieces(self, source, f, dest, opts)
+  for bytes, size in next_piece do
+    done, total = done + bytes, math.max(total, size)
     tell(done, total)
   end
   if done < total then

@@ -6,15 +6,12 @@
 #include "await.h"
 #include "client.h"
 #include "error.h"
+#include "stream_private.h"
 #include "type.h"
 
 #define TYPE "boxd.Stream"
 
-typedef struct stream {
-  bx_call *call;
-  const lbx_rpc *rpc;
-  bool closed;
-} stream;
+typedef lbx_stream stream;
 
 static stream *check_stream(lua_State *L) {
   stream *s = luaL_checkudata(L, 1, TYPE);
@@ -50,57 +47,77 @@ int lbx_stream_open(lua_State *L) {
   return 1;
 }
 
-static int recv_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
+void lbx_stream_drop_message(lbx_stream *s) {
+  grpc_byte_buffer_destroy(s->call->message);
+  s->call->message = NULL;
+}
+
+bool lbx_stream_await_message(lua_State *L, lua_KContext ctx,
+                              lua_KFunction k) {
   stream *s = lua_touserdata(L, 1);
   bx_call *c = s->call;
   while (c->receiving)
-    lbx_await(L, &(lbx_wait){.event = &c->received}, ctx, recv_k);
-  if (c->message) {
-    lbx_client_decode(L, &c->message, s->rpc);
-    grpc_byte_buffer_destroy(c->message);
-    c->message = NULL;
-    return 1;
-  }
+    lbx_await(L, &(lbx_wait){.event = &c->received}, ctx, k);
+  if (c->message) return true;
   while (!c->finished.set)
-    lbx_await(L, &(lbx_wait){.event = &c->finished}, ctx, recv_k);
-  if (c->error.class_) return throw_ended(L, s);
-  lua_pushnil(L);
+    lbx_await(L, &(lbx_wait){.event = &c->finished}, ctx, k);
+  if (c->error.class_) throw_ended(L, s);
+  return false;
+}
+
+static int recv_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  stream *s = lua_touserdata(L, 1);
+  if (lbx_stream_await_message(L, ctx, recv_k)) {
+    lbx_client_decode(L, &s->call->message, s->rpc);
+    lbx_stream_drop_message(s);
+  } else {
+    lua_pushnil(L);
+  }
   return 1;
 }
 
-/* stream:recv() -> the next message, or nil at the end. Also stream(). */
-static int m_recv(lua_State *L) {
+lbx_stream *lbx_stream_reader(lua_State *L) {
   stream *s = check_stream(L);
   bx_call *c = s->call;
-  lua_settop(L, 1);
   if (bx_event_awaited(&c->received) || bx_event_awaited(&c->finished))
     lbx_error_class(L, BX_BOXD, "busy: another task reads this stream");
   /* A reader that was cancelled left its message behind. */
   if (!c->receiving && !c->message) bx_call_recv(c);
+  return s;
+}
+
+/* stream:recv() -> the next message, or nil at the end. Also stream(). */
+static int m_recv(lua_State *L) {
+  lbx_stream_reader(L);
+  lua_settop(L, 1);
   return recv_k(L, LUA_OK, 0);
+}
+
+void lbx_stream_await_room(lua_State *L, lua_KContext ctx, lua_KFunction k) {
+  stream *s = lua_touserdata(L, 1);
+  bx_call *c = s->call;
+  while (c->sending) lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, k);
+  if (c->finished.set) {
+    if (c->error.class_) throw_ended(L, s);
+    lbx_error_class(L, BX_BOXD, "the server has ended this stream");
+  }
+  if (c->closing)
+    lbx_error_class(L, BX_BOXD, "this stream's sending side is closed");
 }
 
 /* Waits until the last message is out; 1: the stream, 2: the next one. */
 static int send_k(lua_State *L, int status, lua_KContext half_close) {
   (void)status;
   stream *s = lua_touserdata(L, 1);
-  bx_call *c = s->call;
-  while (c->sending)
-    lbx_await(L, &(lbx_wait){.event = &c->sent}, half_close, send_k);
-  if (c->finished.set) {
-    if (c->error.class_) return throw_ended(L, s);
-    lbx_error_class(L, BX_BOXD, "the server has ended this stream");
-  }
-  if (c->closing)
-    lbx_error_class(L, BX_BOXD, "this stream's sending side is closed");
+  lbx_stream_await_room(L, half_close, send_k);
   grpc_byte_buffer *message =
       half_close ? NULL : lbx_client_encode(L, 2, s->rpc);
-  bx_call_send(c, message, half_close != 0);
+  bx_call_send(s->call, message, half_close != 0);
   return 0;
 }
 
-static stream *check_sender(lua_State *L) {
+lbx_stream *lbx_stream_sender(lua_State *L) {
   stream *s = check_stream(L);
   if (!(s->rpc->kind & LBX_CLIENT))
     lbx_error_class(L, BX_BOXD, "%s takes one request only", s->rpc->name);
@@ -111,7 +128,7 @@ static stream *check_sender(lua_State *L) {
 
 /* stream:send(message): waits while the transport is full. */
 static int m_send(lua_State *L) {
-  check_sender(L);
+  lbx_stream_sender(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   return send_k(L, LUA_OK, 0);
@@ -119,7 +136,7 @@ static int m_send(lua_State *L) {
 
 /* stream:half_close(): no more messages from here. Idempotent. */
 static int m_half_close(lua_State *L) {
-  stream *s = check_sender(L);
+  stream *s = lbx_stream_sender(L);
   if (s->call->closing) return 0;
   lua_settop(L, 1);
   return send_k(L, LUA_OK, 1);
@@ -143,6 +160,8 @@ static int m__gc(lua_State *L) {
 void lbx_open_stream(lua_State *L) {
   static const luaL_Reg methods[] = {{"recv", m_recv},
                                      {"send", m_send},
+                                     {"send_file", lbx_stream_send_file},
+                                     {"recv_file", lbx_stream_recv_file},
                                      {"half_close", m_half_close},
                                      {"close", m_close},
                                      {NULL, NULL}};
