@@ -28,7 +28,8 @@ LUA_CFLAGS := $(call pc,--cflags $(LUA_PC))
 DEP_CFLAGS := $(call pc,--cflags grpc libprotobuf-c libcjson libcurl openssl)
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
-  -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. $(OPT) $(WARN) $(SANITIZE) \
+  -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
+  $(OPT) $(WARN) $(SANITIZE) \
   -Isrc -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
 
 # gRPC and the C++ library linked statically halve the time boxdlua takes to

@@ -170,8 +170,8 @@ static void describe(lua_State *L, X509 *certificate) {
   lua_setfield(L, -2, "days");
 }
 
-/* certificate(socket, host, seconds [, roots]) -> { subject=, issuer=, days= left,
-** problem= why it is not trusted or nil, http2= } */
+/* certificate(socket, host, seconds [, roots]) -> { subject=, issuer=, days=
+** left, problem= why it is not trusted or nil, http2= } */
 static int m_certificate(lua_State *L) {
   int *fd = luaL_checkudata(L, 1, SOCKET_TYPE);
   const char *host = luaL_checkstring(L, 2);

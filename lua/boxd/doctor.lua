@@ -63,7 +63,8 @@ local function check_name(at)
   local addresses, why = probe.resolve(at.host)
   if not addresses then
     say("fail", "name", "%s is not found: %s; check the spelling of "
-      .. "BOXD_API_URL, and this machine's DNS (/etc/resolv.conf)", at.host, why)
+      .. "BOXD_API_URL, and this machine's DNS (/etc/resolv.conf)", at.host,
+      why)
     return nil
   end
   say("ok", "name", "%s is %s", at.host, table.concat(addresses, ", "))
@@ -82,7 +83,10 @@ local function check_connection(at, addresses)
     end
     reasons[#reasons + 1] = address .. ": " .. why
   end
-  if #reasons == 0 then return say("skip", "connection", "no address") and nil end
+  if #reasons == 0 then
+    say("skip", "connection", "no address")
+    return nil
+  end
   say("fail", "connection", "nobody answers on port %s (%s); %s", at.port,
     table.concat(reasons, "; "), is_this_machine(at.host)
       and "start it with: boxdlua --serve"
@@ -137,7 +141,7 @@ local function left(seconds)
 end
 
 local HINTS = {
-  [401] = "the key is unknown, revoked or expired: make a new one",
+  [401] = "the key is unknown there, revoked or expired: make a new one",
   [404] = "nothing is there: check BOXD_EXCHANGE_URL",
   [429] = "asked too often: wait a minute",
 }
@@ -147,12 +151,20 @@ local function without_secrets(url)
   return (url:gsub("//[^/@]*@", "//"):gsub("%?.*", ""))
 end
 
+-- A key for one service is of no use at another's exchange.
+local function where_to_exchange()
+  if env "BOXD_API_URL" and not env "BOXD_EXCHANGE_URL" then
+    return "BOXD_API_URL is set: set BOXD_EXCHANGE_URL, too"
+  end
+  return "check BOXD_EXCHANGE_URL"
+end
+
 -- Takes the answer to an exchange apart: the token, or nil after a line.
 local function judge_exchange(url, response)
   if response.status ~= 200 then
     return say("fail", "exchange", "%s answers with HTTP status %d; %s", url,
       response.status, HINTS[response.status]
-        or "check BOXD_EXCHANGE_URL, or try again later") and nil
+        or where_to_exchange() .. ", or try again later") and nil
   end
   local ok, answer = pcall(boxd.json.decode, response.body)
   if not ok or type(answer) ~= "table" or type(answer.token) ~= "string"
@@ -172,7 +184,10 @@ end
 
 -- The credentials to go on with; nil: none.
 local function check_exchange(at, credentials)
-  if not credentials then return say("skip", "exchange", "no credentials") and nil end
+  if not credentials then
+    say("skip", "exchange", "no credentials")
+    return nil
+  end
   if not credentials.api_key then
     say("skip", "exchange", credentials.token and "a token needs none"
       or "the machine's gateway is asked instead")
@@ -185,8 +200,8 @@ local function check_exchange(at, credentials)
     body = boxd.json.encode { api_key = credentials.api_key },
   })
   if not ok then
-    return say("fail", "exchange", "%s: %s; check BOXD_EXCHANGE_URL", url,
-      message_of(response)) and nil
+    return say("fail", "exchange", "%s: %s; %s", url, message_of(response),
+      where_to_exchange()) and nil
   end
   local token = judge_exchange(url, response)
   return token and { token = token }

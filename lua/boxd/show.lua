@@ -189,7 +189,9 @@ local function table_of(list)
     end
     rows[i] = table.concat(row, "  ", 1, count):gsub("%s+$", "")
   end
-  if #list > ROWS then rows[#rows + 1] = ("… %d more"):format(#list - ROWS) end
+  if #list > ROWS then
+    rows[#rows + 1] = ("… %d more"):format(#list - ROWS)
+  end
   return table.concat(rows, "\n")
 end
 

@@ -1,5 +1,6 @@
 /* A program with Lua and boxd inside:
-** cc embed.c $(pkg-config --cflags --libs boxd) -o embed && ./embed script.lua */
+**   cc embed.c $(pkg-config --cflags --libs boxd) -o embed
+**   ./embed script.lua */
 #include <boxd.h>
 #include <lauxlib.h>
 #include <lualib.h>

@@ -1,6 +1,6 @@
 -- Moves the boxes of one account to another one: name, image, environment and
 -- a folder of files. Nothing is destroyed at the old place.
---   NEW_API_URL=... NEW_API_KEY=... boxdlua scripts/examples/migrate.lua [folder]
+--   NEW_API_KEY=... boxdlua scripts/examples/migrate.lua [folder]
 
 local folder = arg and arg[1] or "/srv"
 local old <close> = boxd.Compute {}

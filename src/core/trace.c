@@ -126,7 +126,7 @@ bool bx_trace_close(bx_error *e) {
   trace.runs = NULL;
   if (!whole)
     bx_error_set(e, BX_BOXD, "the trace %s could not be written whole: %s",
-                 trace.path, errno ? strerror(errno) : "disk or memory is full");
+                 trace.path, errno ? strerror(errno) : "out of room");
   return whole;
 }
 
