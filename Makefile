@@ -50,7 +50,7 @@ SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test check asan install install-lua install-embed clean
+.PHONY: all test soak check asan install install-lua install-embed clean
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -96,6 +96,10 @@ $(BUILD):
 
 test: all
 	sh scripts/test
+
+# Boxes made and destroyed 1000 times, which must leave nothing.
+soak: all
+	BOXD_ROUNDS=1000 sh scripts/test spec/spawn_spec.lua
 
 check:
 	luacheck -q lua spec scripts
