@@ -1,0 +1,329 @@
+-- Files to and from a box: whole ones, and streams.
+
+local boxd = require "boxd"
+local scripted = require "spec.support.scripted"
+
+local failure, refused = scripted.failure, scripted.refused
+local MIB = 1 << 20
+
+describe("files", function()
+  local folder
+
+  before_each(function()
+    local pipe = assert(io.popen "mktemp -d")
+    folder = pipe:read()
+    pipe:close()
+  end)
+
+  after_each(function() os.execute("rm -rf " .. folder) end)
+
+  local function write(name, data)
+    local f = assert(io.open(folder .. "/" .. name, "wb"))
+    assert(f:write(data))
+    f:close()
+    return folder .. "/" .. name
+  end
+
+  local function read(name)
+    local f = io.open(folder .. "/" .. name, "rb")
+    if not f then return nil end
+    local data = f:read "a"
+    f:close()
+    return data
+  end
+
+  local function names()
+    local pipe, list = assert(io.popen("ls -A " .. folder)), {}
+    for name in pipe:lines() do list[#list + 1] = name end
+    pipe:close()
+    return list
+  end
+
+  -- Takes an upload in; `seen` gets its chunks' sizes, first message and data.
+  local function taker(seen)
+    return function(first, call)
+      seen.first, seen.sizes = first, {}
+      local parts, message = {}, first
+      repeat
+        seen.sizes[#seen.sizes + 1] = #message.data
+        parts[#parts + 1] = message.data
+        message = call:recv()
+      until not message
+      seen.data = table.concat(parts)
+      return { bytes_written = #seen.data }
+    end
+  end
+
+  describe("box:write_file and box:read_file", function()
+    it("move bytes", function()
+      local s <close> = scripted.start { UploadFile = {},
+        DownloadFile = { data = "\0\xff\r\n" } }
+      local box = s:box()
+      assert.is_nil(box:write_file("a\0\xff", "/f"))
+      assert.same({ vm_id = "vm1", path = "/f", data = "a\0\xff" },
+        s:request "UploadFile")
+      box:write_file("", "/empty")
+      assert.equal("", s:request("UploadFile").data)
+      assert.equal("\0\xff\r\n", box:read_file "/f")
+      assert.same({ vm_id = "vm1", path = "/f" }, s:request "DownloadFile")
+      s.handlers.DownloadFile = {}
+      assert.equal("", box:read_file "/empty")
+    end)
+
+    it("take a boxd.path for a local file", function()
+      local s <close> = scripted.start { UploadFile = {} }
+      local name = write("local", "x\0y")
+      s:box():write_file(boxd.path(name), "/f")
+      assert.equal("x\0y", s:request("UploadFile").data)
+    end)
+
+    it("say what is wrong with a local file", function()
+      local s <close> = scripted.start {}
+      local box = s:box()
+      local name = folder .. "/none"
+      local e = failure(box.write_file, box, boxd.path(name), "/f")
+      assert.equal("InvalidArgumentError", e.class)
+      assert.equal("can't read the local file " .. name
+        .. ": No such file or directory", e.message)
+      e = failure(box.write_file, box, boxd.path(folder), "/f")
+      assert.matches("Is a directory", e.message)
+    end)
+
+    it("say that a file of the box is not there", function()
+      local s <close> = scripted.start { DownloadFile = function(_, call)
+        call:finish("NOT_FOUND", "/f: no such file")
+      end }
+      local box = s:box()
+      local e = failure(box.read_file, box, "/f")
+      assert.same({ "NotFoundError", "DownloadFile", "/f: no such file" },
+        { e.class, e.method, e.message })
+    end)
+
+    it("refuse what is longer than a message, before sending it", function()
+      local s <close> = scripted.start {}
+      local box = s:box()
+      local e = failure(box.write_file, box, ("x"):rep(65 * MIB), "/f")
+      assert.equal("InvalidArgumentError", e.class)
+      assert.matches("64 MiB", e.message)
+      assert.matches("stream", e.message)
+      assert.equal(1, s:count())
+    end)
+
+    it("take 60 MiB both ways", function()
+      local data = ("0123456789abcdef"):rep(60 * MIB // 16)
+      local s <close> = scripted.start { UploadFile = {},
+        DownloadFile = { data = data } }
+      local box = s:box()
+      box:write_file(data, "/f")
+      assert.is_true(s:request("UploadFile").data == data)
+      assert.is_true(box:read_file "/f" == data)
+    end)
+
+    it("want strings", function()
+      local s <close> = scripted.start {}
+      local box = s:box()
+      assert.matches("#1 to 'write_file' %(string expected, got table",
+        refused(box.write_file, box, {}, "/f"))
+      assert.matches("#2 to 'write_file' %(string expected, got nil",
+        refused(box.write_file, box, "x"))
+      assert.matches("#1 to 'read_file'", refused(box.read_file, box, 5))
+    end)
+  end)
+
+  describe("box:upload", function()
+    it("sends chunks of 1 MiB, the first with where they go", function()
+      local seen, data = {}, ("x"):rep(2 * MIB + 5)
+      local s <close> = scripted.start { UploadFileStream = taker(seen) }
+      local steps = {}
+      local n = s:box():upload(write("big", data), "/dest", {
+        progress = function(done, total) steps[#steps + 1] = { done, total } end })
+      assert.equal(#data, n)
+      assert.same({ MIB, MIB, 5 }, seen.sizes)
+      assert.same({ "vm1", "/dest", #data },
+        { seen.first.vm_id, seen.first.path, seen.first.total_size })
+      assert.is_true(seen.data == data)
+      assert.same({ { MIB, #data }, { 2 * MIB, #data }, { #data, #data } },
+        steps)
+    end)
+
+    it("sends one chunk of an empty file", function()
+      local seen = {}
+      local s <close> = scripted.start { UploadFileStream = taker(seen) }
+      assert.equal(0, s:box():upload(boxd.path(write("e", "")), "/dest"))
+      assert.same({ 0 }, seen.sizes)
+      assert.equal("/dest", seen.first.path)
+    end)
+
+    it("never says more than the file had", function()
+      local s <close> = scripted.start { UploadFileStream = taker {} }
+      local box = s:box()
+      for _, growing in ipairs { true, false } do
+        local name = write("changing", ("x"):rep(3 * MIB))
+        local e = failure(box.upload, box, name, "/dest", {
+          progress = function(done)
+            if done > MIB then return end
+            local f = assert(io.open(name, growing and "ab" or "wb"))
+            f:write "y"
+            f:close()
+          end })
+        assert.equal("InvalidArgumentError", e.class)
+        assert.matches(growing and "longer" or "ended after", e.message)
+      end
+    end)
+
+    it("refuses what is no regular file", function()
+      local s <close> = scripted.start { UploadFileStream = taker {} }
+      local box = s:box()
+      assert.matches("regular file", failure(box.upload, box, folder, "/d").message)
+      assert.matches("No such file",
+        failure(box.upload, box, folder .. "/none", "/d").message)
+      assert.matches("longer", failure(box.upload, box, "/proc/self/status",
+        "/d").message)
+    end)
+
+    it("raises what the service says, also in the middle", function()
+      local s <close> = scripted.start { UploadFileStream = function(_, call)
+        call:finish("RESOURCE_EXHAUSTED", "the disk is full")
+      end }
+      local box = s:box()
+      local e = failure(box.upload, box, write("big", ("x"):rep(8 * MIB)), "/d")
+      assert.same({ "QuotaExceededError", "UploadFileStream",
+        "the disk is full" }, { e.class, e.method, e.message })
+      s.handlers.UploadFileStream = function(_, call)
+        while call:recv() do end -- luacheck: ignore 542
+        call:finish()
+      end
+      e = failure(box.upload, box, write("small", "x"), "/d")
+      assert.equal("InternalError", e.class)
+    end)
+  end)
+
+  describe("box:download", function()
+    local function sender(chunks, total, status)
+      return function(_, call)
+        for i, chunk in ipairs(chunks) do
+          call:send { data = chunk, total_size = i == 1 and total or 0 }
+        end
+        call:finish(status or "OK", "cut")
+      end
+    end
+
+    it("writes the file when it is whole, telling its progress", function()
+      local s <close> = scripted.start { DownloadFileStream =
+        sender({ "ab\0", "\xff", "c" }, 5) }
+      local steps, seen = {}, {}
+      local n = s:box():download("/src", folder .. "/dest", {
+        progress = function(done, total)
+          steps[#steps + 1] = { done, total }
+          seen[#seen + 1] = read "dest" or "absent"
+        end })
+      assert.equal(5, n)
+      assert.equal("ab\0\xffc", read "dest")
+      assert.same({ { 3, 5 }, { 4, 5 }, { 5, 5 } }, steps)
+      assert.same({ "absent", "absent", "absent" }, seen)
+      assert.same({ "dest" }, names())
+      assert.same({ vm_id = "vm1", path = "/src" },
+        s:request "DownloadFileStream")
+    end)
+
+    it("takes an empty file, and replaces one", function()
+      local s <close> = scripted.start { DownloadFileStream = sender({}, 0) }
+      write("dest", "old")
+      assert.equal(0, s:box():download("/src", boxd.path(folder .. "/dest")))
+      assert.equal("", read "dest")
+    end)
+
+    it("leaves nothing of a file that did not come whole", function()
+      local s <close> = scripted.start()
+      local box = s:box()
+      for _, row in ipairs {
+        { sender({ "abc" }, 10), "InternalError", "3 of 10" },
+        { sender({ "abc" }, 10, "UNAVAILABLE"), "ConnectionError", "cut" },
+        { sender({}, 0, "NOT_FOUND"), "NotFoundError", "cut" },
+      } do
+        s.handlers.DownloadFileStream = row[1]
+        write("dest", "old")
+        local e = failure(box.download, box, "/src", folder .. "/dest")
+        assert.equal(row[2], e.class)
+        assert.matches(row[3], e.message)
+        assert.equal("old", read "dest")
+        assert.same({ "dest" }, names())
+      end
+      s.handlers.DownloadFileStream = sender({ "abc" }, 3)
+      assert.is_false(pcall(box.download, box, "/src", folder .. "/dest",
+        { progress = function() error "stop" end }))
+      assert.same({ "dest" }, names())
+    end)
+
+    it("asks a 0.1 service for the whole file", function()
+      local s <close> = scripted.start { DownloadFile = { data = "whole" } }
+      local steps = {}
+      local n = s:box():download("/src", folder .. "/dest", {
+        progress = function(done, total) steps[#steps + 1] = { done, total } end })
+      assert.equal(5, n)
+      assert.equal("whole", read "dest")
+      assert.same({ { 5, 5 } }, steps)
+      assert.equal("/src", s:request("DownloadFile").path)
+    end)
+
+    it("refuses a place it can't write to, before any call", function()
+      local s <close> = scripted.start()
+      local box = s:box()
+      for dest, why in pairs { [folder .. "/none/x"] = "No such file",
+        [folder] = "folder", ["/proc/x"] = "" } do
+        local e = failure(box.download, box, "/src", dest)
+        assert.equal("InvalidArgumentError", e.class)
+        assert.truthy(e.message:find("can't write the local file " .. dest, 1,
+          true), e.message)
+        assert.falsy(e.message:find(".part", 1, true), e.message)
+        assert.matches(why, e.message)
+      end
+      assert.equal(1, s:count())
+    end)
+
+    it("says when the local disk is full", function()
+      if not io.open "/dev/full" then return end
+      local s <close> = scripted.start { DownloadFileStream =
+        sender({ ("x"):rep(MIB) }, MIB) }
+      local box = s:box()
+      local open = io.open
+      local _restore <close> = setmetatable({}, { __close = function()
+        io.open = open -- luacheck: ignore
+      end })
+      io.open = function(name, mode) -- luacheck: ignore
+        if name:find "%.part$" then name = "/dev/full" end
+        return open(name, mode)
+      end
+      local e = failure(box.download, box, "/src", folder .. "/dest")
+      assert.equal("InvalidArgumentError", e.class)
+      assert.matches("dest: No space left on device", e.message)
+      assert.same({}, names())
+    end)
+  end)
+
+  it("want strings for names and a function for progress", function()
+    local s <close> = scripted.start {}
+    local box = s:box()
+    for _, method in ipairs { "upload", "download" } do
+      assert.matches("#1 to '" .. method .. "' %(string expected, got nil",
+        refused(box[method], box))
+      assert.matches("#2 to '" .. method .. "' %(string expected, got number",
+        refused(box[method], box, "a", 5))
+      assert.matches("'progress' to '" .. method .. "' %(function expected",
+        refused(box[method], box, "a", "b", { progress = true }))
+    end
+  end)
+end)
+
+describe("boxd.path", function()
+  it("names a local file, and nothing else is one", function()
+    assert.equal("dir/file", tostring(boxd.path "dir/file"))
+    assert.matches("bad argument #1 to 'path' %(string expected, got nil",
+      refused(boxd.path))
+    assert.matches("got table", refused(boxd.path, {}))
+    local s <close> = scripted.start {}
+    local box = s:box()
+    assert.matches("got table",
+      refused(box.write_file, box, { path = "/etc/hostname" }, "/f"))
+  end)
+end)
