@@ -1,5 +1,6 @@
--- Turns Lua files into a C table of module name, chunk name and source, sorted
--- by name, for boxdlua to carry:
+-- Turns Lua files into a C table of module name, chunk name and code, sorted by
+-- name, for boxdlua to carry. The code is compiled, with its lines and names: to
+-- parse it took half the time that boxdlua needed to start and make a call.
 --   lua5.4 scripts/embed.lua lua/boxd/a.lua lua/boxd/b/init.lua > embedded.c
 
 local PER_LINE = 16
@@ -12,26 +13,29 @@ local function module_name(path)
   return (name:gsub("/init$", ""):gsub("/", "."))
 end
 
-local function read(path)
+-- The name that errors and tracebacks show.
+local function chunk_name(path) return "@" .. path:gsub("^lua/", "") end
+
+local function compile(path)
   local file = assert(io.open(path, "rb"))
   local source = assert(file:read("a"))
   file:close()
-  -- A syntax error is better met by the build than by a user.
-  assert(load(source, "@" .. path, "t"))
-  return source
+  assert(load(source, "@" .. path, "t")) -- the build names the file in full
+  return string.dump(assert(load(source, chunk_name(path), "t")))
 end
 
 -- Bytes in decimal: a C compiler need not take long string literals.
-local function write_bytes(source)
-  for at = 1, #source, PER_LINE do
-    local bytes = { source:byte(at, at + PER_LINE - 1) }
+local function write_bytes(code)
+  for at = 1, #code, PER_LINE do
+    local bytes = { code:byte(at, at + PER_LINE - 1) }
     io.write("  ", table.concat(bytes, ","), ",\n")
   end
 end
 
 local modules, by_name = {}, {}
 for _, path in ipairs(arg) do
-  local module = { name = module_name(path), path = path, source = read(path) }
+  local module = { name = module_name(path), path = path,
+    code = compile(path) }
   local other = by_name[module.name]
   if other then
     error(("%s and %s are both module %s"):format(other.path, path,
@@ -45,14 +49,14 @@ table.sort(modules, function(a, b) return a.name < b.name end)
 io.write("/* Made by scripts/embed.lua: change the Lua files instead. */\n",
   '#include "host.h"\n\n')
 for i, module in ipairs(modules) do
-  io.write(("static const char source_%d[] = {\n"):format(i))
-  write_bytes(module.source)
+  io.write(("static const unsigned char code_%d[] = {\n"):format(i))
+  write_bytes(module.code)
   io.write("  0\n};\n\n")
 end
 io.write("const host_module host_modules[] = {\n")
 for i, module in ipairs(modules) do
-  io.write(('  {"%s", "@%s", source_%d, sizeof source_%d - 1},\n'):format(
-    module.name, module.path:gsub("^lua/", ""), i, i))
+  io.write(('  {"%s", "%s", (const char *)code_%d, sizeof code_%d - 1},\n')
+    :format(module.name, chunk_name(module.path), i, i))
 end
 io.write("  {0, 0, 0, 0}\n};\n\n",
   ("const size_t host_module_count = %d;\n"):format(#modules))

@@ -98,7 +98,7 @@ void host_repl(lua_State *L);
 typedef struct host_module {
   const char *name;  /* "boxd.local.main" */
   const char *chunk; /* "@boxd/local/main.lua" */
-  const char *source;
+  const char *code;  /* compiled, by a Lua of the same version */
   size_t size;
 } host_module;
 

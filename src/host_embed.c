@@ -19,7 +19,7 @@ static int m_search(lua_State *L) {
     lua_pushfstring(L, "no module '%s' inside boxdlua", name);
     return 1;
   }
-  if (luaL_loadbuffer(L, m->source, m->size, m->chunk) != LUA_OK)
+  if (luaL_loadbufferx(L, m->code, m->size, m->chunk, "b") != LUA_OK)
     return lua_error(L);
   lua_pushstring(L, m->chunk + 1);
   return 2;
