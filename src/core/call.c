@@ -8,6 +8,7 @@
 
 #include "observe.h"
 #include "runtime.h"
+#include "why.h"
 
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
@@ -319,6 +320,25 @@ static void explain_size(bx_error *e) {
              "move larger files");
 }
 
+/* The last of a call that gRPC has started. */
+static void end(bx_call *c) {
+  finish(c);
+  bx_call_unref(c);
+}
+
+/* Also when it has not been told: then gRPC's words have to do. */
+static void end_asking(bx_call *c) {
+  bx_http_free(c->asking);
+  c->asking = NULL;
+  end(c);
+}
+
+static void on_told(bx_http *h) {
+  bx_call *c = h->owner;
+  bx_why_told(c->channel, h, &c->error);
+  end_asking(c);
+}
+
 static void on_status(bx_tag *tag, bool ok) {
   bx_call *c = OWNER(bx_call, status_tag, tag);
   (void)ok; /* receiving a status never fails */
@@ -331,12 +351,16 @@ static void on_status(bx_tag *tag, bool ok) {
                                          "message");
   observe_message(c, false, c->reply);
   explain_size(&c->error);
-  finish(c);
-  bx_call_unref(c);
+  c->asking = bx_why_ask(c->channel, &c->error, on_told, c);
+  if (!c->asking) end(c);
 }
 
 void bx_call_cancel(bx_call *c, const char *why) {
   if (!c->started || c->finished.set) return;
+  if (c->asking) {
+    end_asking(c);
+    return;
+  }
   if (c->call) {
     grpc_call_cancel_with_status(c->call, GRPC_STATUS_CANCELLED, why, NULL);
     return;

@@ -17,6 +17,7 @@
 #include "auth.h"
 #include "channel.h"
 #include "error.h"
+#include "http.h"
 #include "op.h"
 
 struct bx_call {
@@ -26,6 +27,7 @@ struct bx_call {
   bx_auth *auth;
   const char *method;   /* "/boxd.api.v1.BoxdApi/GetVm"; must outlive it */
   grpc_call *call;      /* NULL until the token is there */
+  bx_http *asking;      /* it has failed, and asks why */
   double deadline;
   bx_timer timer;       /* the deadline, while there is no gRPC call yet */
   bx_auth_wait wait;

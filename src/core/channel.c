@@ -105,16 +105,35 @@ static grpc_channel *create(const bx_channel_config *config,
   return channel;
 }
 
-static void destroy(bx_channel *ch) {
+/* Calls under way keep what they need. */
+static void disconnect(bx_channel *ch) {
+  bx_error e;
+  if (bx_runtime_check(&e) != BX_OK) return; /* a fork: the parent's */
   if (ch->channel) grpc_channel_destroy(ch->channel);
   if (ch->streams) grpc_channel_destroy(ch->streams);
+  ch->channel = ch->streams = NULL;
+}
+
+static void destroy(bx_channel *ch) {
+  disconnect(ch);
+  free(ch->target);
+  free(ch->ca_file);
+  free(ch);
+}
+
+static bool note(bx_channel *ch, const bx_channel_config *config) {
+  ch->tls = config->tls;
+  ch->target = strdup(config->target);
+  if (config->ca_file) ch->ca_file = strdup(config->ca_file);
+  return ch->target && (ch->ca_file || !config->ca_file);
 }
 
 bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
                            bx_error *e) {
   if (!bx_loop_queue(loop, e)) return NULL;
   bx_channel *ch = calloc(1, sizeof *ch);
-  if (!ch) {
+  if (!ch || !note(ch, config)) {
+    if (ch) destroy(ch);
     bx_error_set(e, BX_BOXD, "not enough memory");
     return NULL;
   }
@@ -126,19 +145,15 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
     ch->streams = create(config, creds, false);
     grpc_channel_credentials_release(creds);
     if (ch->channel && ch->streams) return ch;
-    destroy(ch);
     bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",
                  config->target);
   }
-  free(ch);
+  destroy(ch);
   return NULL;
 }
 
 void bx_channel_unref(bx_channel *ch) {
-  bx_error e;
-  if (!ch || --ch->refs > 0) return;
-  if (bx_runtime_check(&e) == BX_OK) destroy(ch);
-  free(ch);
+  if (ch && --ch->refs == 0) destroy(ch);
 }
 
 void bx_channel_close(bx_channel *ch) {
@@ -148,4 +163,5 @@ void bx_channel_close(bx_channel *ch) {
     next = c->next;
     bx_call_cancel(c, "the client was closed");
   }
+  disconnect(ch); /* else gRPC goes on connecting until we are collected */
 }

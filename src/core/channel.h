@@ -28,8 +28,10 @@ typedef struct bx_channel_config {
 typedef struct bx_channel {
   unsigned refs;
   bx_loop *loop;
-  grpc_channel *channel, *streams;
-  bx_call *calls; /* those under way */
+  grpc_channel *channel, *streams; /* NULL once closed */
+  bool tls;
+  char *target, *ca_file; /* as configured; ca_file may be NULL */
+  bx_call *calls;         /* those under way */
   bool closed;
 } bx_channel;
 

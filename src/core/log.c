@@ -68,6 +68,7 @@ static const char *connection(const bx_call *c) {
   static const char *const names[] = {"idle", "connecting", "ready", "failing",
                                       "closed"};
   grpc_channel *of = c->streaming ? c->channel->streams : c->channel->channel;
+  if (!of) return "closed";
   int state = (int)grpc_channel_check_connectivity_state(of, 0);
   return state >= 0 && state < 5 ? names[state] : "unknown";
 }

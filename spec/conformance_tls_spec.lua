@@ -1,0 +1,154 @@
+-- TLS against servers that are not ours, with certificates of an authority made
+-- for the spec: what is trusted, and the reason named when it is not.
+
+local boxd = require "boxd"
+local certs = require "spec.support.certs"
+local process = require "spec.support.process"
+local recorder = require "spec.support.recorder"
+
+local HERE = "IP:127.0.0.1,DNS:localhost"
+local REFUSED = "the server's certificate is refused: "
+
+describe("over TLS", function()
+  local authority, stranger, server, peer, ca_file, keys
+
+  setup(function()
+    authority, stranger = certs.new(), certs.new()
+    ca_file = authority:path "ca.pem"
+    local leaves = { authority:leaf("good", HERE),
+      authority:leaf("expired", HERE, -1),
+      authority:leaf("elsewhere", "DNS:elsewhere.example"),
+      stranger:leaf("stranger", HERE) }
+    server = recorder.start(leaves)
+    peer = process.start { "/usr/bin/python3", "spec/support/peer.py",
+      table.unpack(leaves) }
+    local ports = peer:line():gmatch "%d+"
+    keys = {}
+    ports() -- those without TLS
+    ports()
+    for port in ports do
+      keys[#keys + 1] = "https://127.0.0.1:" .. port .. "/token"
+    end
+  end)
+  teardown(function()
+    server:stop()
+    peer:stop()
+    authority:remove()
+    stranger:remove()
+  end)
+
+  -- How a call ends: the id that the server gives, or an error of ours.
+  local function whoami(options)
+    local c <close> = boxd.Compute(options)
+    local ok, result = pcall(c.whoami, c, { timeout = 10 })
+    if ok then return result.user_id end
+    assert.is_true(boxd.is_error(result), tostring(result))
+    return result
+  end
+
+  local function logs(options)
+    local c <close> = boxd.Compute(options)
+    local ok, err = pcall(function()
+      c:stream("StreamLogs", { vm_id = "vm-1" })()
+    end)
+    assert.is_false(ok)
+    assert.is_true(boxd.is_error(err), tostring(err))
+    return err
+  end
+
+  -- Refused for a reason, before anything was said to the server.
+  local function refused(url, reason, ca)
+    server:script {}
+    for _, call in ipairs { whoami, logs } do
+      local err = call { api_url = url, token = "t", ca_file = ca }
+      assert.equal("ConnectionError", err.class)
+      assert.equal("UNAVAILABLE", err.code)
+      assert.truthy(err.message:find(reason, 1, true), err.message)
+    end
+    assert.same({}, server:calls())
+  end
+
+  it("trusts the authority in ca_file", function()
+    for _, host in ipairs { "127.0.0.1", "localhost" } do
+      server:script { Whoami = { { reply = { user_id = "u-1" } } } }
+      local url = server.tls[1]:gsub("127%.0%.0%.1", host)
+      assert.equal("u-1", whoami { api_url = url, token = "t",
+        ca_file = ca_file })
+      assert.equal(1, #server:calls())
+    end
+  end)
+
+  it("names what is wrong with a certificate", function()
+    refused(server.tls[2], REFUSED .. "SSL certificate problem: certificate has "
+      .. "expired", ca_file)
+    refused(server.tls[3], "Peer name 127.0.0.1 is not in peer certificate",
+      ca_file)
+    refused(server.tls[4], REFUSED .. "SSL certificate problem: unable to get "
+      .. "local issuer certificate", ca_file)
+  end)
+
+  it("trusts the system's authorities otherwise, and no other", function()
+    refused(server.tls[1], REFUSED .. "SSL certificate problem: unable to get "
+      .. "local issuer certificate")
+  end)
+
+  it("says which scheme fits the server", function()
+    refused(server.url:gsub("^http:", "https:"), "begins with http://", ca_file)
+    refused(server.tls[1]:gsub("^https:", "http:"), "begins with https://")
+  end)
+
+  it("holds the exchange of keys to the same", function()
+    local function exchange(url, ca)
+      server:script { Whoami = { { reply = { user_id = "u-1" } } } }
+      return whoami { api_url = server.url, api_key = "bxk_good",
+        exchange_url = url, ca_file = ca }
+    end
+    assert.equal("u-1", exchange(keys[1], ca_file))
+    assert.truthy(server:calls()[1].metadata)
+    for url, reason in pairs {
+      [keys[2]] = "certificate has expired",
+      [keys[3]] = "subject name matches target host name '127.0.0.1'",
+      [keys[4]] = "unable to get local issuer certificate",
+      [server.url:gsub("^http:", "https:") .. "/token"] = "exchange",
+    } do
+      local err = exchange(url, ca_file)
+      assert.equal("ConnectionError", err.class)
+      assert.truthy(err.message:find(reason, 1, true), err.message)
+      assert.falsy(tostring(err):find("bxk_good", 1, true))
+      assert.same({}, server:calls())
+    end
+    assert.equal("ConnectionError", exchange(keys[1]).class)
+  end)
+
+  it("has no option that trusts everybody", function()
+    for _, name in ipairs { "insecure", "verify", "verify_peer", "tls",
+      "skip_verify", "ssl_verify" } do
+      local ok, err = pcall(boxd.Compute, { token = "t", [name] = false })
+      assert.is_false(ok)
+      assert.is_true(boxd.is_error(err, boxd.InvalidArgumentError))
+      assert.truthy(err.message:find(name, 1, true), err.message)
+    end
+  end)
+
+  it("says that a ca_file can't be used", function()
+    for _, file in ipairs { "/nowhere/ca.pem", authority:path "good.key" } do
+      local err = whoami { api_url = server.tls[1], token = "t",
+        ca_file = file }
+      assert.equal("InvalidArgumentError", err.class)
+      assert.truthy(err.message:find(file, 1, true), err.message)
+    end
+  end)
+
+  it("ends at once when it is cancelled as it asks for the reason", function()
+    local c <close> = boxd.Compute { api_url = server.tls[2], token = "t",
+      ca_file = ca_file }
+    for i = 0, 20 do
+      local task = boxd.spawn(function() c:whoami() end)
+      boxd.sleep(i / 2000) -- somewhere in the handshakes
+      task:cancel()
+      local ok, err = pcall(task.join, task)
+      assert.is_false(ok)
+      assert.is_true(boxd.is_error(err), tostring(err))
+    end
+  end)
+end)
