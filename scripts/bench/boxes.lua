@@ -1,5 +1,6 @@
--- What waiting costs a person on this machine: starting, making a local box,
--- running a command in it. Run it by `make bench-boxes`.
+-- What waiting for local boxes costs a person on this machine, against the bar
+-- each is held to. Run it by `make bench-boxes`: as the user who runs it and,
+-- if that is root, as an ordinary one too. Prints Markdown.
 
 local function median(list)
   table.sort(list)
@@ -13,8 +14,20 @@ local function time(f)
   return (boxd.now() - start) * 1000
 end
 
-local function report(what, ms, bar)
-  print(("%-32s %7.2f ms   (bar: under %g ms)"):format(what, ms, bar))
+-- The median of n times, milliseconds.
+local function times(n, f)
+  local list = {}
+  for i = 1, n do list[i] = time(function() f(i) end) end
+  return median(list)
+end
+
+local function report(what, bar, figure, ...)
+  print(("| %s | %s | %s |"):format(what, bar, figure:format(...)))
+end
+
+local function output(command)
+  local pipe <close> = assert(io.popen(command))
+  return pipe:read "a"
 end
 
 local function start_of(program)
@@ -22,30 +35,156 @@ local function start_of(program)
   return time(function() assert(os.execute(command)) end)
 end
 
--- In turn, so that both meet the same machine.
-local ours, plain = {}, {}
-for i = 1, 50 do
-  ours[i], plain[i] = start_of("build/boxdlua"), start_of("lua5.4")
+local function starts()
+  -- In turn, so that both meet the same machine.
+  local ours, plain = {}, {}
+  for i = 1, 30 do
+    ours[i] = start_of((os.getenv "BUILD" or "build") .. "/boxdlua")
+    plain[i] = start_of "lua5.4"
+  end
+  report("boxdlua starts after lua5.4 by", "5 ms", "%.1f ms",
+    median(ours) - median(plain))
 end
-report("boxdlua starts after lua5.4 by", median(ours) - median(plain), 5)
 
+local function creates(compute)
+  local to_create, to_exec, to_destroy = {}, {}, {}
+  for i = 1, 20 do
+    local start = boxd.now()
+    local box = compute.box:create { name = "bench-" .. i }
+    to_create[i] = (boxd.now() - start) * 1000
+    box:exec "true"
+    to_exec[i] = (boxd.now() - start) * 1000
+    to_destroy[i] = time(function() box:destroy() end)
+  end
+  report("create a box", "", "%.1f ms", median(to_create))
+  report("create to first exec", "40 ms", "%.1f ms", median(to_exec))
+  report("destroy a box", "", "%.1f ms", median(to_destroy))
+end
+
+-- A way out is there when the box has a route.
+local function network(compute)
+  local tun = io.open("/dev/net/tun", "r+")
+  if not tun or output "command -v pasta" == "" then
+    return report("create to working network", "80 ms", "no way out here")
+  end
+  tun:close()
+  local list = {}
+  for i = 1, 20 do
+    local start = boxd.now()
+    local box <close> = compute.box:temporary { name = "net-" .. i }
+    box:sh 'until [ "$(wc -l </proc/net/route)" -gt 1 ]; do sleep 0.001; done'
+    list[i] = (boxd.now() - start) * 1000
+  end
+  report("create to working network", "80 ms", "%.1f ms", median(list))
+end
+
+local function execs(box)
+  report("exec `true` alone", "5 ms", "%.1f ms", times(100, function()
+    box:exec "true"
+  end))
+  local list = {}
+  for i = 1, 600 do list[i] = i end
+  local ms = time(function()
+    boxd.map(list, function() box:exec "true" end, { limit = 16 })
+  end)
+  report("exec `true`, sixteen at once", "300 /s", "%.0f /s",
+    #list / ms * 1000)
+  local size = 256 << 20
+  ms = times(3, function()
+    local process = box:exec("head", "-c", tostring(size), "/dev/zero",
+      { stream = true })
+    local n = 0
+    for data in process:chunks() do n = n + #data end
+    assert(n == size, "output was lost")
+  end)
+  report("output of an exec", "400 MB/s", "%.0f MB/s", size / 1e6 / ms * 1000)
+end
+
+local function freezes(box)
+  box:sh "for i in 1 2 3 4 5; do sleep 1000 >/dev/null 2>&1 & done"
+  local suspend, resume = {}, {}
+  for i = 1, 30 do
+    suspend[i] = time(function() box:suspend() end)
+    resume[i] = time(function() box:resume() end)
+  end
+  report("suspend", "5 ms", "%.1f ms", median(suspend))
+  report("resume", "5 ms", "%.1f ms", median(resume))
+end
+
+local function forks(compute, box)
+  box:sh "head -c 100000000 /dev/urandom > /root/data; sync"
+  local list = {}
+  for i = 1, 5 do
+    local fork
+    list[i] = time(function()
+      fork = compute.box:fork(box, { name = "fork-" .. i })
+    end)
+    fork:destroy()
+  end
+  report("fork of a box with 100 MB", "500 ms", "%.0f ms", median(list))
+end
+
+local function crowd(compute)
+  local list = {}
+  for i = 1, 50 do list[i] = i end
+  local boxes
+  local ms = time(function()
+    boxes = boxd.map(list, function(i)
+      local box = compute.box:create { name = "crowd-" .. i }
+      box:exec "true"
+      return box
+    end, { limit = 8 })
+  end)
+  local there = 0
+  for i = 1, 50 do
+    there = there + (boxes[i]:sh("hostname").stdout == "crowd-" .. i .. "\n"
+      and 1 or 0)
+  end
+  report("50 boxes at once", "50", "%d in %.0f ms", there, ms)
+  for i = 1, 50 do boxes[i]:destroy() end
+end
+
+-- Ticks of a second of CPU time, user and system.
+local function cpu(pid)
+  local f <close> = assert(io.open("/proc/" .. pid .. "/stat"))
+  local user, system = f:read("a"):match(
+    "%) %a" .. (" %-?%d+"):rep(10) .. " (%d+) (%d+)")
+  return tonumber(user) + tonumber(system)
+end
+
+local function memory(pid)
+  local f <close> = assert(io.open("/proc/" .. pid .. "/status"))
+  return tonumber(f:read("a"):match "VmRSS:%s*(%d+)") * 1024 / 1e6
+end
+
+-- The service is our child, the spawner the service's. They idle for SECONDS.
+local function idles()
+  local SECONDS = 10
+  local pid = output("cat /proc/$PPID/task/*/children"):match "%d+"
+  local spawner = output("cat /proc/" .. pid .. "/task/*/children"):match "%d+"
+  report("memory of the idle service", "30 MB", "%.1f MB", memory(pid))
+  report("memory of its spawner", "", "%.1f MB", memory(spawner))
+  local before = cpu(pid) + cpu(spawner)
+  boxd.sleep(SECONDS)
+  local ticks = cpu(pid) + cpu(spawner) - before
+  report("CPU of both, a box running", "0.5 %", "%.2f %%",
+    ticks / tonumber(output "getconf CLK_TCK") / SECONDS * 100)
+end
+
+print(("\nLocal boxes as %s:\n"):format(output("id -un"):match "%S+"))
+print "| what | bar | figure |\n|---|---|---|"
+starts()
 local compute <close> = boxd.Compute {}
 compute:whoami()
-
-local creates = {}
-for i = 1, 10 do
-  local box
-  creates[i] = time(function()
-    box = compute.box:create { name = "bench-" .. i }
-  end)
-  box:destroy()
+do
+  local box <close> = compute.box:temporary { name = "idle" }
+  box:exec "true"
+  idles()
 end
-report("create a local box", median(creates), 60)
-
+creates(compute)
+network(compute)
 local box <close> = compute.box:temporary { name = "bench" }
-box:wait_until_ready()
-local execs = {}
-for i = 1, 50 do
-  execs[i] = time(function() box:exec("true") end)
-end
-report('box:exec("true")', median(execs), 10)
+execs(box)
+freezes(box)
+forks(compute, box)
+crowd(compute)
