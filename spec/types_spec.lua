@@ -66,3 +66,25 @@ describe("lua/boxd/types.lua", function()
     end
   end)
 end)
+
+describe("the README's table of the Python SDK's names", function()
+  it("has only names of ours that exist", function()
+    local readme <close> = assert(io.open "README.md")
+    local table_ = readme:read("a"):match "## Coming from the Python SDK\n(.-)\n## "
+    local class = { box = "Box", p = "ExecProcess", d = "Disk", c = "Compute" }
+    local service = { box = "Boxes", template = "Templates", disk = "Disks",
+      domain = "Domains", network = "Networks", token = "Tokens" }
+    local n = 0
+    for ours in table_:gmatch "\n|[^\n]-|([^\n|]*)|" do
+      for name in ours:gmatch "boxd%.([%w_]+)" do
+        assert.truthy(boxd[name], name)
+      end
+      for holder, name in ours:gmatch "`([%w_.]+):([%w_]+)" do
+        local of = service[holder:match "^c%.(.*)"] or class[holder]
+        assert.is_true(annotated(of)[name], holder .. ":" .. name)
+        n = n + 1
+      end
+    end
+    assert.is_true(n > 40, tostring(n))
+  end)
+end)
