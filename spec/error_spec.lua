@@ -1,0 +1,53 @@
+-- Error values and classes.
+
+local boxd = require "boxd"
+local scripted = require "spec.support.scripted"
+
+local CLASSES = { "BoxdError", "AuthenticationError", "NotFoundError",
+  "QuotaExceededError", "InvalidArgumentError", "TimeoutError",
+  "ConnectionError", "InternalError", "CancelledError" }
+
+describe("errors", function()
+  it("have classes with a readable tostring, also in boxd.errors", function()
+    local n = 0
+    for _ in pairs(boxd.errors) do n = n + 1 end
+    assert.equal(#CLASSES, n)
+    for _, name in ipairs(CLASSES) do
+      assert.equal("boxd." .. name, tostring(boxd[name]))
+      assert.equal(boxd[name], boxd.errors[name])
+    end
+  end)
+
+  it("are of their class and of BoxdError", function()
+    local e = scripted.failure(boxd.Compute, { tokn = "x" })
+    for _, name in ipairs(CLASSES) do
+      local expected = name == "BoxdError" or name == "InvalidArgumentError"
+      assert.equal(expected, e:is(boxd[name]))
+      assert.equal(expected, boxd.is_error(e, boxd[name]))
+    end
+    assert.is_nil(e.code)
+    assert.is_nil(e.grpc_code)
+    assert.is_nil(e.method)
+  end)
+
+  it("are told from any other value", function()
+    for _, v in ipairs { "text", 1, true, {}, print, boxd.BoxdError } do
+      assert.is_false(boxd.is_error(v))
+      assert.is_false(boxd.is_error(v, boxd.BoxdError))
+    end
+    assert.is_false(boxd.is_error(nil))
+    assert.is_false(pcall(boxd.is_error, "x", "NotFoundError"))
+  end)
+
+  it("read well, with the script's position", function()
+    local s <close> = scripted.start { GetVm = function(_, call)
+      call:finish("NOT_FOUND", "no box web")
+    end }
+    local box = s:box()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local e = scripted.failure(function() box:refresh() end)
+    assert.equal("error_spec.lua:" .. line
+      .. ": NotFoundError: no box web (GetVm: NOT_FOUND)",
+      tostring(e):match "error_spec.*")
+  end)
+end)
