@@ -59,7 +59,8 @@ static grpc_byte_buffer *read_message(const ProtobufCMessage *m, uint32_t id,
   uint8_t *start = GRPC_SLICE_START_PTR(room);
   uint8_t *data = start + size + HEAD_MAX;
   *n = fread(data, 1, *n, f);
-  size_t before = size + put_head(head, id, *n);
+  size_t before = size;
+  if (*n > 0) before += put_head(head, id, *n); /* empty: unset, as ever */
   uint8_t *at = data - before; /* all of it right before the data */
   protobuf_c_message_pack(m, at);
   memcpy(at + size, head, before - size);
