@@ -54,8 +54,10 @@ describe("the prompt on a terminal", function()
 
   it("lets tasks go on while it waits", function()
     session {
-      "boxd.spawn(function() boxd.sleep(0.01) print('from', 'a task') end)",
-      { "expect", "from\ta task" },
+      "boxd.spawn(function() boxd.sleep(0.2) print('from', 'a task') end)",
+      { "send", "40 +" }, { "expect", "from\ta task\n" },
+      { "expect", "> 40 +" }, { "send", " 2\n" }, { "expect", "\n42" },
+      { "prompt" },
     }
   end)
 

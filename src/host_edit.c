@@ -39,7 +39,7 @@ static struct {
   History *history;
   const char *prompt;
   lua_State *L; /* who reads; an error it met is on its stack when `failed` */
-  bool failed;
+  bool failed, reading;
   struct winsize size;
   bx_watch watch;
   bx_event readable;
@@ -165,6 +165,28 @@ static unsigned char on_tab(EditLine *el, wint_t key) {
   return what;
 }
 
+/* ---- what tasks print while a line is edited ---- */
+
+/* print, above the line: 1: the usual one is the upvalue. */
+static int m_print(lua_State *L) {
+  bool inside = editor.reading;
+  if (inside) fputs("\r\033[K", stdout);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  if (inside) {
+    fflush(stdout);
+    lib.el_set(editor.el, EL_REFRESH);
+  }
+  return 0;
+}
+
+static void replace_print(lua_State *L) {
+  lua_getglobal(L, "print");
+  lua_pushcclosure(L, m_print, 1);
+  lua_setglobal(L, "print");
+}
+
 /* ---- the editor ---- */
 
 static void add_history(void *arg, const char *line) {
@@ -215,6 +237,7 @@ bool host_edit_open(lua_State *L) {
   configure(editor.el);
   ioctl(STDOUT_FILENO, TIOCGWINSZ, &editor.size);
   host_history_load(add_history, NULL);
+  replace_print(L);
   return true;
 }
 
@@ -224,7 +247,9 @@ bool host_edit_line(lua_State *L, const char *text) {
   editor.prompt = text;
   editor.failed = false;
   luaL_checkstack(L, LUA_MINSTACK, "too deep to read a line");
+  editor.reading = true;
   const char *line = lib.el_gets(editor.el, &n);
+  editor.reading = false;
   bx_io_forget(lbx_state_get(L)->loop, &editor.watch);
   if (editor.failed) return lua_error(L);
   if (line == NULL || n <= 0) return false;
