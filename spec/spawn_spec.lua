@@ -459,9 +459,11 @@ describe("after boxes", function()
     local pid, found = boxes.spawner:pid(), {}
     local lists = {
       below = sandbox.below(pid),
-      descriptors = sandbox.words("ls /proc/" .. pid .. "/fd"),
+      descriptors = sandbox.words("ls /proc/" .. pid
+        .. "/fd 2>/dev/null"),
       mounts = sandbox.words("cat /proc/self/mounts | grep " .. boxes.folder),
-      own_mounts = sandbox.words("cut -d' ' -f2 /proc/" .. pid .. "/mounts"),
+      own_mounts = sandbox.words("cut -d' ' -f2 /proc/" .. pid
+        .. "/mounts 2>/dev/null"),
       groups = sandbox.words("find /sys/fs/cgroup -name 'boxd*' -type d"
         .. " | grep -w " .. pid),
       folders = sandbox.words("ls -A " .. boxes.state),
@@ -495,9 +497,11 @@ describe("after boxes", function()
     local during = traces()
     boxes:kill(b)
     assert.is_true(during.below > before.below)
-    assert.is_true(during.descriptors > before.descriptors)
+    if before.descriptors > 0 then -- else they are hidden from this user
+      assert.is_true(during.descriptors > before.descriptors)
+    end
     assert.is_true(during.folders > before.folders)
-    if boxes.spawner:ready():find "control group" then
+    if boxes.spawner:ready():find("(control group)", 1, true) then
       assert.is_true(during.groups > before.groups)
     end
     assert(boxes.spawner:remove(boxes:dir "seen"))
