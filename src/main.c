@@ -5,6 +5,7 @@
 */
 #include "host.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,12 +238,20 @@ static int run_state(host_options *o) {
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* What is let go of stays ours up to this much: messages of some MiB come one
+** after the other, and fresh pages for each would cost more than its copies. */
+static void keep_memory(void) {
+  mallopt(M_MMAP_THRESHOLD, 16 << 20);
+  mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
 int main(int argc, char **argv) {
   host_options o;
   char message[512];
   int status = EXIT_FAILURE;
   const char *name = argc > 0 && argv[0][0] ? argv[0] : "boxdlua";
   host_set_name(name);
+  keep_memory();
   if (argc < 1) {
     host_complain("no argv[0]");
     return status;
