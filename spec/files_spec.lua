@@ -181,6 +181,21 @@ describe("files", function()
         "/d").message)
     end)
 
+    it("ends the call when progress raises", function()
+      local cancelled = false
+      local s <close> = scripted.start { UploadFileStream = function(_, call)
+        cancelled = call:wait_cancelled()
+      end }
+      local box = s:box()
+      local ok, e = pcall(box.upload, box, write("big", ("x"):rep(8 * MIB)),
+        "/d", { progress = function() error("enough", 0) end })
+      assert.is_false(ok)
+      assert.equal("enough", e)
+      require("boxd").with_timeout(5, function()
+        while not cancelled do require("boxd").sleep(0.01) end
+      end)
+    end)
+
     it("raises what the service says, also in the middle", function()
       local s <close> = scripted.start { UploadFileStream = function(_, call)
         call:finish("RESOURCE_EXHAUSTED", "the disk is full")

@@ -30,6 +30,11 @@ local box = require "spec.support.calls".start({
 }).box
 ]]
 
+-- Without the line on networks that an ordinary user may get from --local.
+local function without_note(text)
+  return (text:gsub("boxdlua: no way out of this box: [^\n]*\n", ""))
+end
+
 local function play(env, code, ...)
   env.TERM = env.TERM or "xterm"
   local script = program.file(code)
@@ -37,7 +42,7 @@ local function play(env, code, ...)
     ... }, { { "end" } })
   os.remove(script)
   assert.equal(0, status, out)
-  return out
+  return without_note(out)
 end
 
 describe("boxd.map on a terminal", function()
@@ -61,7 +66,7 @@ describe("boxd.map on a terminal", function()
   it("shows nothing elsewhere", function()
     local result = program.lua { "-e", MAP, env = { BOXD_LOCAL = "1",
       TERM = "xterm" } }
-    assert.equal("", result.err)
+    assert.equal("", without_note(result.err))
     assert.equal("printed\n2\tfalse\n", result.out)
   end)
 end)
