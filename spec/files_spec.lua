@@ -184,15 +184,19 @@ describe("files", function()
     it("ends the call when progress raises", function()
       local cancelled = false
       local s <close> = scripted.start { UploadFileStream = function(_, call)
-        cancelled = call:wait_cancelled()
+        repeat local ok, message = pcall(call.recv, call)
+        until not ok or not message
+        cancelled = call:cancelled()
       end }
       local box = s:box()
       local ok, e = pcall(box.upload, box, write("big", ("x"):rep(8 * MIB)),
-        "/d", { progress = function() error("enough", 0) end })
+        "/d", { progress = function(done)
+          if done > 2 * MIB then error("enough", 0) end
+        end })
       assert.is_false(ok)
       assert.equal("enough", e)
-      require("boxd").with_timeout(5, function()
-        while not cancelled do require("boxd").sleep(0.01) end
+      boxd.with_timeout(5, function()
+        while not cancelled do boxd.sleep(0.01) end
       end)
     end)
 
