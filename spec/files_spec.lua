@@ -1,6 +1,7 @@
 -- Files to and from a box: whole ones, and streams.
 
 local boxd = require "boxd"
+local serve = require "boxd.serve"
 local scripted = require "spec.support.scripted"
 
 local failure, refused = scripted.failure, scripted.refused
@@ -182,22 +183,20 @@ describe("files", function()
     end)
 
     it("ends the call when progress raises", function()
-      local cancelled = false
-      local s <close> = scripted.start { UploadFileStream = function(_, call)
+      local server <close> = serve.listen()
+      local told = boxd.spawn(function()
+        local call = server:accept()
         local ok, message
         repeat ok, message = pcall(call.recv, call) until not ok or not message
-        cancelled = not ok
-      end }
-      local box = s:box()
-      local ok, e = pcall(box.upload, box, write("big", ("x"):rep(8 * MIB)),
-        "/d", { progress = function(done)
-          if done > 2 * MIB then error("enough", 0) end
-        end })
+        return message
+      end)
+      local c <close> = boxd.Compute { api_url = server.address, token = "t" }
+      local up = require("boxd.box").new(c, { vm_id = "vm1" })
+      local ok, e = pcall(up.upload, up, write("big", ("x"):rep(8 * MIB)), "/d",
+        { progress = function() error("enough", 0) end })
       assert.is_false(ok)
       assert.equal("enough", e)
-      boxd.with_timeout(5, function()
-        while not cancelled do boxd.sleep(0.01) end
-      end)
+      assert.equal("CancelledError", told:join { timeout = 5 }.class)
     end)
 
     it("raises what the service says, also in the middle", function()
