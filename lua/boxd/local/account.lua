@@ -10,6 +10,7 @@ local account = {}
 account.__index = account
 
 local HOUR = 3600
+local LIFETIME_MAX = 100 * 365 * 24 * HOUR
 local USER = "local"
 
 function account.random_id(prefix, bytes)
@@ -38,9 +39,18 @@ function account.open(store)
   return self
 end
 
+-- Seconds from now on; a uint64 may come as a negative number.
+local function check_lifetime(seconds)
+  if seconds < 0 or seconds > LIFETIME_MAX then
+    fail("INVALID_ARGUMENT", "expires_in_secs is at most %d", LIFETIME_MAX)
+  end
+  return seconds
+end
+
 -- API keys are kept as hashes.
 
 function account:create_key(name, expires_in)
+  check_lifetime(expires_in)
   local secret = random_id("bxk_", 24)
   local now = os.time()
   local record = {
@@ -137,6 +147,7 @@ function account:check(authorization)
 end
 
 function account:create_token(expires_in)
+  check_lifetime(expires_in)
   local now = os.time()
   local jti = random_id("tok-", 8)
   local exp = now + (expires_in > 0 and expires_in or 24 * HOUR)

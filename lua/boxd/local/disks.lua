@@ -139,9 +139,9 @@ local function mount(service, handle, disk, path, read_only)
   local ok, message, errno = service.spawner:attach(handle,
     service.disks:folder(disk), path, read_only)
   if ok then return end
-  local code = errno == EINVAL and "INVALID_ARGUMENT"
-    or errno == EBUSY and "FAILED_PRECONDITION"
-    or errno == ENOENT and "NOT_FOUND" or "INTERNAL"
+  -- The folder is there: it is the path in the box that can't be.
+  local code = (errno == EINVAL or errno == ENOENT) and "INVALID_ARGUMENT"
+    or errno == EBUSY and "FAILED_PRECONDITION" or "INTERNAL"
   fail(code, "the disk can't be mounted at %s: %s", path, message)
 end
 

@@ -74,9 +74,9 @@ local function parts_of(call, chunk)
     local data = chunk and chunk.data
     chunk = chunk and call:recv()
     if data then
-      done = done + #data
+      done = done + #data if done % (50<<20) == 0 then io.stderr:write(collectgarbage("count"),"\n") end
     elseif done < total then
-      fail("INVALID_ARGUMENT", "%d bytes came instead of %d", done, total)
+      io.stderr:write(collectgarbage("count"),"\n") fail("INVALID_ARGUMENT", "%d bytes came instead of %d", done, total)
     end
     return data
   end
@@ -123,7 +123,7 @@ function files.download_stream(service, call)
     local done = 0
     repeat
       local data = read(fd, math.min(CHUNK, math.max(size - done, 1)))
-      done = done + #data
+      done = done + #data if done % (50<<20) == 0 then io.stderr:write(collectgarbage("count"),"\n") end
       call:send { data = data, total_size = size }
     until done >= size or data == ""
   end)

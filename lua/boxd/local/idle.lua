@@ -5,6 +5,9 @@
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
+local status = require "boxd.local.status"
+
+local AGAIN = 5 -- seconds, after what was due has failed
 
 local idle = {}
 idle.__index = idle
@@ -66,12 +69,13 @@ local function due(self, record, seconds)
   return (self.last[record.id] or boxd.now()) + seconds
 end
 
-local function quietly(...)
+-- Does it; returns when to look again.
+local function act(...)
   local ok, e = pcall(...)
-  if not ok then
-    local _, message = require "boxd.local.status".of(e)
-    io.stderr:write("boxdlua --serve: idle box: ", message, "\n")
-  end
+  if ok then return boxd.now() end
+  local _, message = status.of(e)
+  io.stderr:write("boxdlua --serve: an idle box: ", message, "\n")
+  return boxd.now() + AGAIN
 end
 
 local function suspend_at(self, record)
@@ -86,12 +90,12 @@ local function sweep(self)
     local destroy = due(self, record, record.auto_destroy)
     local suspend = suspend_at(self, record)
     if destroy and destroy <= now then
-      quietly(all.destroy, all, record)
+      next = math.min(next, act(all.destroy, all, record))
     elseif suspend and suspend <= now then
-      quietly(all.suspend, all, record, function()
+      next = math.min(next, act(all.suspend, all, record, function()
         local at = suspend_at(self, record)
         return not at or at > boxd.now()
-      end)
+      end))
     else
       next = math.min(next, destroy or next, suspend or next)
     end

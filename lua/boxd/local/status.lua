@@ -11,9 +11,13 @@ function status.fail(code, fmt, ...)
   error(setmetatable({ code = code, message = message }, Refusal), 0)
 end
 
--- The code and message of whatever was raised; a bug is INTERNAL.
+-- The code and message of whatever was raised; a bug is INTERNAL. A value that
+-- can't be kept or sent came from the client.
 function status.of(e)
   if getmetatable(e) == Refusal then return e.code, e.message end
+  if type(e) == "table" and e.class == "InvalidArgumentError" then
+    return e.code or "INVALID_ARGUMENT", e.message
+  end
   if type(e) == "table" and e.message then
     return e.code or "INTERNAL", e.message
   end

@@ -1,0 +1,230 @@
+-- boxd.local.boxes: the life of boxes, through a client.
+
+local boxd = require "boxd"
+local support = require "spec.support.service"
+
+local refused = support.refused
+
+describe("boxes of the embedded service", function()
+  local service, compute
+
+  setup(function() service = support.new { "--max-boxes", "6" } end)
+  teardown(function() support.__close(service) end)
+
+  before_each(function() compute = service.compute end)
+  after_each(function()
+    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
+  end)
+
+  local function call(rpc, request) return compute:call(rpc, request) end
+
+  it("answers create when the box runs, with what it is", function()
+    local reply = call("CreateVm", { name = "one" })
+    assert.matches("^vm%-%x+$", reply.vm_id)
+    assert.equal("one", reply.name)
+    assert.equal("ubuntu:24.04", reply.image)
+    assert.equal("running", reply.status)
+    assert.equal("127.0.0.1", reply.public_ip)
+    assert.matches("^http://127%.0%.0%.1:%d+$", reply.url)
+    assert.is_true(reply.boot_time_ms > 0)
+    local box = compute.box:get(reply.vm_id)
+    assert.equal("running", box.status)
+    assert.equal("one\n", box:exec("hostname").stdout)
+  end)
+
+  it("keeps what was asked for", function()
+    local before = os.time()
+    local box = compute.box:create { name = "sized", image = "alpine:3",
+      config = { vcpu = 3, memory = "1G", disk = "5G", env = { A = "1" },
+        restart_policy = "never",
+        lifecycle = { auto_suspend_timeout = 100, auto_destroy_timeout = 200 } } }
+    local vm = call("GetVm", { vm_id = box.id })
+    assert.equal("alpine:3", vm.image_ref)
+    assert.equal(3, vm.vcpu)
+    assert.equal(1 << 30, vm.memory_bytes)
+    assert.equal(5 << 30, vm.disk_bytes)
+    assert.equal("never", vm.restart_policy)
+    assert.equal(100, vm.auto_suspend_timeout_secs)
+    assert.equal(200, vm.auto_destroy_timeout_secs)
+    assert.is_true(vm.created_at >= before and vm.created_at <= os.time())
+  end)
+
+  it("chooses a name where there is none", function()
+    local a, b = compute.box:create(), compute.box:create()
+    assert.matches("^[a-z0-9-]+$", a.name)
+    assert.not_equal(a.name, b.name)
+  end)
+
+  it("finds a box by id and by name", function()
+    local box = compute.box:create "named"
+    assert.equal(box.id, call("GetVm", { vm_id = "named" }).vm_id)
+    assert.equal(box.id, call("GetVm", { vm_id = box.id }).vm_id)
+    refused("NOT_FOUND", call, "GetVm", { vm_id = "nobody" })
+    refused("INVALID_ARGUMENT", call, "GetVm", {})
+  end)
+
+  it("lists boxes in the order they were made", function()
+    for _, name in ipairs { "z", "a", "m" } do compute.box:create(name) end
+    local names = {}
+    for i, box in ipairs(compute.box:list()) do names[i] = box.name end
+    assert.same({ "z", "a", "m" }, names)
+  end)
+
+  it("refuses a name that is taken until its box is destroyed", function()
+    local box = compute.box:create "taken"
+    assert.matches("box named 'taken' already",
+      refused("ALREADY_EXISTS", call, "CreateVm", { name = "taken" }))
+    box:destroy()
+    compute.box:create "taken"
+  end)
+
+  it("lets one of many have a name", function()
+    local made = 0
+    local list = {}
+    for i = 1, 5 do list[i] = i end
+    boxd.map(list, function()
+      local ok, e = pcall(call, "CreateVm", { name = "race" })
+      if ok then made = made + 1 else assert.equal("ALREADY_EXISTS", e.code) end
+    end)
+    assert.equal(1, made)
+    assert.equal(1, #compute.box:list())
+  end)
+
+  it("refuses more boxes than --max-boxes, forks too", function()
+    local box
+    for _ = 1, 6 do box = compute.box:create() end
+    assert.matches("%-%-max%-boxes", refused("RESOURCE_EXHAUSTED", call,
+      "CreateVm", {}))
+    refused("RESOURCE_EXHAUSTED", call, "ForkVm", { source_vm_id = box.id })
+    assert.equal(6, #compute.box:list())
+    box:destroy()
+    compute.box:create()
+  end)
+
+  it("frees a destroyed box's id for nothing but NOT_FOUND", function()
+    local box = compute.box:create "gone"
+    call("DestroyVm", { vm_id = box.id })
+    for _, rpc in ipairs { "GetVm", "DestroyVm", "StartVm", "StopVm",
+      "RebootVm", "SuspendVm", "ResumeVm" } do
+      assert.matches("gone", refused("NOT_FOUND", call, rpc,
+        { vm_id = "gone" }))
+      refused("NOT_FOUND", call, rpc, { vm_id = box.id })
+    end
+    refused("NOT_FOUND", box.exec, box, "true")
+    assert.equal(0, #compute.box:list())
+  end)
+
+  it("stops, starts and reboots, files kept, processes not", function()
+    local box = compute.box:create "cycle"
+    box:write_file("kept", "/root/file")
+    box:sh "sleep 1000 >/dev/null 2>&1 &"
+    box:stop()
+    assert.equal("stopped", compute.box:get(box.id).status)
+    assert.matches("start it first",
+      refused("FAILED_PRECONDITION", box.exec, box, "true"))
+    refused("FAILED_PRECONDITION", call, "SuspendVm", { vm_id = box.id })
+    refused("FAILED_PRECONDITION", call, "ResumeVm", { vm_id = box.id })
+    refused("FAILED_PRECONDITION", call, "RebootVm", { vm_id = box.id })
+    box:stop()
+    box:start()
+    box:start()
+    assert.equal("kept", box:read_file "/root/file")
+    assert.equal(1, box:exec("pgrep", "sleep").exit_code)
+    box:sh "sleep 1000 >/dev/null 2>&1 &"
+    box:reboot()
+    assert.equal("kept", box:read_file "/root/file")
+    assert.equal(1, box:exec("pgrep", "sleep").exit_code)
+  end)
+
+  it("freezes a box's processes and goes on with them in the middle", function()
+    local box = compute.box:create "frozen"
+    box:sh "(while :; do echo x >> /root/ticks; sleep 0.01; done) >/dev/null 2>&1 &"
+    local function ticks() return #box:read_file "/root/ticks" end
+    support.eventually(function()
+      return box:exec("test", "-s", "/root/ticks").success
+    end)
+    assert.is_true(box:suspend().suspend_us > 0)
+    assert.equal("suspended", compute.box:get(box.id).status)
+    local pid = call("GetVm", { vm_id = box.id }).status
+    assert.equal("suspended", pid)
+    assert.is_true(box:suspend().suspend_us > 0)
+    assert.is_true(box:resume().resume_us > 0)
+    assert.is_true(box:resume().resume_us > 0)
+    local n = ticks()
+    support.eventually(function() return ticks() > n end)
+  end)
+
+  it("resumes a suspended box for a command, a file, a stop, a start", function()
+    local box = compute.box:create "woken"
+    local function status() return compute.box:get(box.id).status end
+    box:suspend()
+    assert.equal("hi\n", box:exec("echo", "hi").stdout)
+    assert.equal("running", status())
+    box:suspend()
+    box:write_file("x", "/root/x")
+    assert.equal("running", status())
+    box:suspend()
+    box:start()
+    assert.equal("running", status())
+    box:suspend()
+    box:reboot()
+    assert.equal("running", status())
+    box:suspend()
+    box:stop()
+    assert.equal("stopped", status())
+  end)
+
+  it("copies files, deletions, links and modes into a fork", function()
+    local box = compute.box:create { name = "source", config = {
+      env = { COLOR = "red" }, memory = "1G" } }
+    box:sh [[echo data > /root/f; ln -s f /root/link; ln /root/f /root/hard
+      chmod 751 /root/f; rm -f /etc/hostname-never; rm /etc/issue; mkdir -p /srv/d]]
+    local fork = compute.box:fork(box, { name = "copy" })
+    assert.equal(box.id, fork.forked_from)
+    assert.equal("copy", fork.name)
+    assert.equal("data\n", fork:read_file "/root/link")
+    assert.equal("751 2\n", fork:sh("stat -c '%a %h' /root/f").stdout)
+    assert.equal("f\n", fork:sh("readlink /root/link").stdout)
+    assert.is_false(fork:exec("test", "-e", "/etc/issue").success)
+    assert.is_true(fork:exec("test", "-d", "/srv/d").success)
+    assert.equal("copy red\n", fork:sh("echo $(hostname) $COLOR").stdout)
+    assert.equal(1 << 30, call("GetVm", { vm_id = fork.id }).memory_bytes)
+    fork:write_file("changed", "/root/f")
+    assert.equal("data\n", box:read_file "/root/f")
+    assert.equal("running", compute.box:get(box.id).status)
+    box:destroy()
+    assert.equal("changed", fork:read_file "/root/f")
+  end)
+
+  it("forks a stopped and a suspended box, which stay so", function()
+    local box = compute.box:create "still"
+    box:write_file("1", "/root/f")
+    box:suspend()
+    assert.equal("1", compute.box:fork(box):read_file "/root/f")
+    assert.equal("suspended", compute.box:get(box.id).status)
+    box:stop()
+    assert.equal("1", compute.box:fork(box):read_file "/root/f")
+    assert.equal("stopped", compute.box:get(box.id).status)
+    refused("NOT_FOUND", call, "ForkVm", { source_vm_id = "nobody" })
+    refused("INVALID_ARGUMENT", call, "ForkVm", {})
+  end)
+
+  it("starts a box again that died by itself, unless it is never to", function()
+    local always = compute.box:create { name = "always" }
+    local never = compute.box:create { name = "never",
+      config = { restart_policy = "never" } }
+    local function status(box) return compute.box:get(box.id).status end
+    always:write_file("kept", "/root/f")
+    -- The first processes of all boxes are the spawner's children.
+    os.execute("pkill -9 -P $(pgrep -P " .. service.pid .. " boxd-spawner)")
+    support.eventually(function() return status(never) ~= "running" end)
+    assert.equal("failed", status(never))
+    refused("FAILED_PRECONDITION", never.exec, never, "true")
+    never:start()
+    assert.is_true(never:exec("true").success)
+    support.eventually(function()
+      local ok, result = pcall(always.exec, always, "cat", "/root/f")
+      return ok and result.stdout == "kept"
+    end)
+  end)
+end)

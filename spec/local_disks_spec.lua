@@ -1,0 +1,145 @@
+-- boxd.local.disks: folders that are mounted into boxes.
+
+local boxd = require "boxd"
+local support = require "spec.support.service"
+
+local refused = support.refused
+
+describe("disks of the embedded service", function()
+  local service, compute, box
+
+  setup(function()
+    service = support.new()
+    compute = service.compute
+    box = compute.box:create "main"
+  end)
+  teardown(function() support.__close(service) end)
+
+  local function call(rpc, request) return compute:call(rpc, request) end
+
+  local function shown(disk)
+    for _, d in ipairs(call("ListDisks").disks) do
+      if d.disk_id == disk.id then return d end
+    end
+  end
+
+  it("is in a running box at its path, with its data kept after", function()
+    local disk = compute.disk:create("data", "1G")
+    assert.equal("available", disk.status)
+    assert.equal(1 << 30, disk.size_bytes)
+    disk:attach(box, "/mnt/data")
+    local d = shown(disk)
+    assert.equal("attached", d.status)
+    assert.same({ { vm_id = box.id, vm_name = "main", mount_path = "/mnt/data",
+      mount_mode = "rw" } }, { { vm_id = d.attachments[1].vm_id,
+      vm_name = d.attachments[1].vm_name,
+      mount_path = d.attachments[1].mount_path,
+      mount_mode = d.attachments[1].mount_mode } })
+    assert.is_true(d.created_at > 1000000000000)
+    box:write_file("kept", "/mnt/data/f")
+    disk:detach(box)
+    assert.equal("available", shown(disk).status)
+    assert.same({}, shown(disk).attachments)
+    assert.is_false(box:exec("test", "-e", "/mnt/data/f").success)
+    local other = compute.box:create()
+    disk:attach(other, "/elsewhere", { read_only = true })
+    assert.equal("ro", shown(disk).attachments[1].mount_mode)
+    assert.equal("kept", other:read_file "/elsewhere/f")
+    assert.is_false(other:sh("echo x > /elsewhere/g").success)
+    assert.is_false(other:sh("mount -o remount,rw /elsewhere").success)
+    other:destroy()
+    assert.equal("available", shown(disk).status)
+    disk:destroy()
+    assert.is_nil(shown(disk))
+  end)
+
+  it("is in one box at a time, whoever is first", function()
+    local disk = compute.disk:create("one", "1M")
+    local others = {}
+    for i = 1, 4 do others[i] = compute.box:create() end
+    local won = 0
+    boxd.map(others, function(other)
+      local ok, e = pcall(disk.attach, disk, other, "/mnt/x")
+      if ok then won = won + 1 else
+        assert.equal("FAILED_PRECONDITION", e.code)
+      end
+    end)
+    assert.equal(1, won)
+    for _, other in ipairs(others) do other:destroy() end
+    disk:destroy()
+  end)
+
+  it("stays over stop, start, reboot and a kill of the service", function()
+    local disk = compute.disk:create("stays", "1M")
+    disk:attach(box, "/mnt/stays")
+    box:write_file("1", "/mnt/stays/f")
+    box:reboot()
+    assert.equal("1", box:read_file "/mnt/stays/f")
+    box:stop()
+    disk:detach(box)
+    disk:attach(box, "/mnt/other")
+    box:start()
+    assert.equal("1", box:read_file "/mnt/other/f")
+    service:restart "KILL"
+    compute = service.compute
+    box = compute.box:get "main"
+    assert.equal("1", box:read_file "/mnt/other/f")
+    compute.disk:list()[1]:detach(box)
+    assert.is_false(box:exec("test", "-e", "/mnt/other/f").success)
+  end)
+
+  it("is mounted with its box, as the request's volumes say", function()
+    local disk = compute.disk:create("volume", "1M")
+    local other = compute.box:create { config = { volumes = {
+      { disk_id = disk.id, mount_path = "/vol" } } } }
+    other:write_file("v", "/vol/f")
+    refused("FAILED_PRECONDITION", compute.box.create, compute.box, { config = {
+      volumes = { { disk_id = disk.id, mount_path = "/vol" } } } })
+    local n = #compute.box:list()
+    refused("NOT_FOUND", compute.box.create, compute.box, { config = {
+      volumes = { { disk_id = "disk-no", mount_path = "/vol" } } } })
+    assert.equal(n, #compute.box:list())
+    other:destroy()
+    assert.equal("available", shown(disk).status)
+    disk:destroy()
+  end)
+
+  it("refuses what makes no sense, and says so", function()
+    local disk = compute.disk:create("r", "1M")
+    local function create(request)
+      return refused("INVALID_ARGUMENT", call, "CreateDisk", request)
+    end
+    create { name = "", size_bytes = 1 }
+    create { name = "zero", size_bytes = 0 }
+    create { name = "huge", size_bytes = 1 << 50 }
+    refused("ALREADY_EXISTS", call, "CreateDisk",
+      { name = "r", size_bytes = 1 })
+    local function attach(changes)
+      local request = { disk_id = disk.id, vm_id = box.id, mount_path = "/m" }
+      for k, v in pairs(changes) do request[k] = v end
+      return call("AttachDisk", request)
+    end
+    for _, path in ipairs { "", "/", "rel", "/a/../b", "/proc/x" } do
+      refused("INVALID_ARGUMENT", attach, { mount_path = path })
+    end
+    refused("NOT_FOUND", attach, { disk_id = "disk-no" })
+    refused("NOT_FOUND", attach, { vm_id = "nobody" })
+    attach {}
+    assert.matches("detach it first", refused("FAILED_PRECONDITION", attach,
+      {}))
+    assert.matches("detach it first", refused("FAILED_PRECONDITION", call,
+      "DestroyDisk", { disk_id = disk.id }))
+    local second = compute.disk:create("s", "1M")
+    refused("FAILED_PRECONDITION", attach, { disk_id = second.id })
+    local other = compute.box:create()
+    refused("FAILED_PRECONDITION", call, "DetachDisk",
+      { disk_id = disk.id, vm_id = other.id })
+    call("DetachDisk", { disk_id = disk.id, vm_id = box.id })
+    refused("FAILED_PRECONDITION", call, "DetachDisk",
+      { disk_id = disk.id, vm_id = box.id })
+    refused("NOT_FOUND", call, "DestroyDisk", { disk_id = "disk-no" })
+    disk:destroy()
+    second:destroy()
+    other:destroy()
+  end)
+end)

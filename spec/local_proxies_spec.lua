@@ -1,0 +1,230 @@
+-- boxd.local.proxies: ports of this machine that lead into boxes.
+
+local boxd = require "boxd"
+local support = require "spec.support.service"
+
+local refused = support.refused
+
+-- What a port says on its own: an HTTP/1.0 answer with the path as the body.
+local SERVER = [[
+import http.server, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = (sys.argv[2] + self.path).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_POST(self):
+        n = int(self.headers["Content-Length"])
+        total = 0
+        while total < n:
+            data = self.rfile.read(min(65536, n - total))
+            if not data: break
+            total += len(data)
+        body = b"x" * total
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
+]]
+
+describe("proxies of the embedded service", function()
+  local service, compute
+
+  setup(function()
+    service = support.new()
+    compute = service.compute
+  end)
+  teardown(function() support.__close(service) end)
+  after_each(function()
+    for _, box in ipairs(compute.box:list()) do box:destroy() end
+  end)
+
+  local function get(domain, path)
+    return pcall(boxd.http.request, { timeout = 5,
+      url = "http://" .. domain .. (path or "/") })
+  end
+
+  local function serve(box, port, word)
+    box:write_file(SERVER, "/root/server.py")
+    box:sh(("python3 /root/server.py %d %s >/dev/null 2>&1 &"):format(port,
+      word))
+    support.eventually(function()
+      return box:sh(("grep -q ':%04X 0' /proc/net/tcp"):format(port)).success
+    end)
+  end
+
+  local function answer(domain, path)
+    local ok, reply = get(domain, path)
+    assert(ok, tostring(reply))
+    return reply.body
+  end
+
+  it("leads from the start to port 8000 of each box", function()
+    local a, b = compute.box:create "a", compute.box:create "b"
+    serve(a, 8000, "A")
+    serve(b, 8000, "B")
+    local list = a:proxies()
+    assert.equal(1, #list)
+    assert.equal("default", list[1].name)
+    assert.equal("a", list[1].vm_name)
+    assert.equal(8000, list[1].port)
+    assert.is_true(list[1].is_default)
+    assert.matches("^127%.0%.0%.1:%d+$", list[1].domain)
+    assert.equal("A/x", answer(list[1].domain, "/x"))
+    assert.equal("B/y", answer(b:proxies()[1].domain, "/y"))
+  end)
+
+  it("is created, changed and removed live", function()
+    local box = compute.box:create "p"
+    serve(box, 8000, "one")
+    serve(box, 9000, "two")
+    local made = box:create_proxy("web", 9000)
+    assert.equal("web", made.name)
+    assert.equal("p", made.vm_name)
+    assert.equal(9000, made.port)
+    assert.equal("two/", answer(made.domain))
+    compute:call("SetProxyPort", { vm_name = "p", name = "web", port = "8000" })
+    assert.equal("one/", answer(made.domain))
+    box:set_proxy_port(9000)
+    assert.equal("two/", answer(box:proxies()[1].domain))
+    box:delete_proxy "web"
+    assert.is_false((get(made.domain)))
+    assert.equal(1, #box:proxies())
+    box:destroy()
+  end)
+
+  it("finds the port that something listens on, for port 0", function()
+    local box = compute.box:create "auto"
+    local proxy = box:create_proxy "auto"
+    assert.equal(0, proxy.port)
+    local function shown() return box:proxies()[2].effective_port end
+    assert.equal(0, shown())
+    assert.is_false((get(proxy.domain)))
+    serve(box, 40123, "high")
+    assert.equal("high/", answer(proxy.domain))
+    serve(box, 5005, "low")
+    assert.equal(5005, shown())
+    assert.equal("low/", answer(proxy.domain))
+  end)
+
+  it("ends a connection where nobody listens, or the box is stopped",
+    function()
+      local box = compute.box:create "none"
+      local domain = box:proxies()[1].domain
+      assert.is_false((get(domain)))
+      box:stop()
+      assert.is_false((get(domain)))
+      box:start()
+      serve(box, 8000, "back")
+      assert.equal("back/", answer(domain))
+    end)
+
+  it("resumes a suspended box", function()
+    local box = compute.box:create "asleep"
+    serve(box, 8000, "awake")
+    box:suspend()
+    assert.equal("awake/", answer(box:proxies()[1].domain))
+    assert.equal("running", compute.box:get(box.id).status)
+  end)
+
+  it("carries much, both ways, from many at once", function()
+    local box = compute.box:create "busy"
+    serve(box, 8000, "x")
+    local url = "http://" .. box:proxies()[1].domain .. "/"
+    local reply = boxd.http.request { url = url, method = "POST",
+      body = ("d"):rep(8 << 20), timeout = 20 }
+    assert.equal(8 << 20, #reply.body)
+    local list = {}
+    for i = 1, 40 do list[i] = i end
+    for _, r in ipairs(boxd.map(list, function(i)
+      return boxd.http.request { url = url .. i, timeout = 20 }.body
+    end)) do assert.matches("^x/%d+$", r) end
+  end)
+
+  it("carries the end of each direction by itself", function()
+    local box = compute.box:create "half"
+    box:write_file([[
+import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", 8000)); s.listen()
+c, _ = s.accept()
+data = b""
+while True:
+    part = c.recv(65536)
+    if not part: break
+    data += part
+c.sendall(b"got %d" % len(data))
+]], "/root/half.py")
+    box:sh "python3 /root/half.py >/dev/null 2>&1 &"
+    support.eventually(function()
+      return box:sh("grep -q ':1F40 0' /proc/net/tcp").success
+    end)
+    local client <close> = io.popen(([[python3 -c '
+import socket
+s = socket.create_connection(("127.0.0.1", %d))
+s.sendall(b"z" * 3000000); s.shutdown(socket.SHUT_WR)
+print(s.recv(100).decode())']]):format(
+      box:proxies()[1].domain:match ":(%d+)"))
+    -- The service is another process: it goes on while this one waits.
+    assert.equal("got 3000000", client:read())
+  end)
+
+  it("is made with its box, too", function()
+    local box = compute.box:create { name = "made", config = { network = {
+      proxies = { { name = "api", port = 7000 } } } } }
+    local list = box:proxies()
+    assert.equal(2, #list)
+    assert.equal("api", list[2].name)
+    assert.equal(7000, list[2].port)
+  end)
+
+  it("keeps its port over a restart of the service", function()
+    local box = compute.box:create "kept"
+    box:create_proxy("web", 9000)
+    local before = box:proxies()
+    service:restart "KILL"
+    compute = service.compute
+    box = compute.box:get(box.id)
+    local after = box:proxies()
+    for i = 1, 2 do
+      assert.equal(before[i].domain, after[i].domain)
+      assert.equal(before[i].name, after[i].name)
+    end
+    serve(box, 9000, "again")
+    assert.equal("again/", answer(after[2].domain))
+  end)
+
+  it("refuses what makes no sense, and says so", function()
+    local box = compute.box:create "r"
+    local function call(rpc, request) return compute:call(rpc, request) end
+    box:create_proxy("web", 80)
+    refused("ALREADY_EXISTS", call, "CreateProxy",
+      { vm_name = "r", name = "web", port = 81 })
+    refused("ALREADY_EXISTS", call, "CreateProxy",
+      { vm_name = "r", name = "default", port = 81 })
+    for _, name in ipairs { "", "Up", "a b", ("x"):rep(64) } do
+      refused("INVALID_ARGUMENT", call, "CreateProxy",
+        { vm_name = "r", name = name, port = 80 })
+    end
+    refused("INVALID_ARGUMENT", call, "CreateProxy",
+      { vm_name = "r", name = "x", port = 65536 })
+    refused("NOT_FOUND", call, "CreateProxy", { vm_name = "no", name = "x" })
+    refused("INVALID_ARGUMENT", call, "CreateProxy", { name = "x" })
+    for _, port in ipairs { "", "x", "-1", "65536", "1.5", "0x10" } do
+      refused("INVALID_ARGUMENT", call, "SetProxyPort",
+        { vm_name = "r", port = port })
+    end
+    refused("NOT_FOUND", call, "SetProxyPort",
+      { vm_name = "r", name = "no", port = "80" })
+    refused("NOT_FOUND", call, "DeleteProxy", { vm_name = "r", name = "no" })
+    refused("FAILED_PRECONDITION", call, "DeleteProxy",
+      { vm_name = "r", name = "default" })
+    refused("NOT_FOUND", call, "ListProxies", { vm_name = "no" })
+    assert.equal(2, #box:proxies())
+  end)
+end)

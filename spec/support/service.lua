@@ -1,0 +1,82 @@
+-- The embedded service as a child, for specs: `boxdlua --serve` on a state of
+-- its own, on a port of its own.
+
+local boxd = require "boxd"
+local calls = require "spec.support.calls"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local service = {}
+service.__index = service
+
+service.eventually = calls.eventually
+
+local function read_export(self, name)
+  return assert(self.process:line():match("^export " .. name .. "=(.*)$"))
+end
+
+--- Starts it on its state again.
+function service:start()
+  local args = { "sh", "-c", "exec \"$@\" 2>>" .. self.folder .. "/errors",
+    "sh", program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
+    self.state }
+  table.move(self.options, 1, #self.options, #args + 1, args)
+  self.process = process.start(args)
+  self.pid = self.process.pid
+  self.api_url = read_export(self, "BOXD_API_URL")
+  self.exchange_url = read_export(self, "BOXD_EXCHANGE_URL")
+  self.api_key = read_export(self, "BOXD_API_KEY")
+  self.compute = self:connect()
+  return self
+end
+
+--- Ends it by `signal` (TERM); its state stays.
+function service:stop(signal)
+  if self.compute then self.compute:close() end
+  self.compute = nil
+  self.process:stop(signal)
+end
+
+function service:restart(signal)
+  self:stop(signal)
+  return self:start()
+end
+
+--- What it has written to stderr.
+function service:errors()
+  local f <close> = assert(io.open(self.folder .. "/errors"))
+  return f:read "a"
+end
+
+--- A client; options over its own.
+function service:connect(options)
+  local all = { api_url = self.api_url, exchange_url = self.exchange_url,
+    max_retries = 0 }
+  for k, v in pairs(options or { api_key = self.api_key }) do all[k] = v end
+  return boxd.Compute(all)
+end
+
+service.__close = function(self)
+  self:stop()
+  os.execute("rm -rf '" .. self.folder .. "'")
+end
+
+--- A service with further options of --serve: service.new { "--max-boxes", "3" }
+function service.new(options)
+  local folder = os.tmpname()
+  os.remove(folder)
+  assert(os.execute("mkdir -m 700 " .. folder))
+  return setmetatable({ folder = folder, state = folder .. "/state",
+    options = options or {} }, service):start()
+end
+
+--- What a call raises: an error of boxd's with this code.
+function service.refused(code, fn, ...)
+  local ok, e = pcall(fn, ...)
+  assert(not ok, "it was not refused")
+  assert(boxd.is_error(e), tostring(e))
+  assert(e.code == code, ("%s expected: %s"):format(code, tostring(e)))
+  return e.message
+end
+
+return service
