@@ -164,7 +164,7 @@ c.sendall(b"got %d" % len(data))
     support.eventually(function()
       return box:sh("grep -q ':1F40 0' /proc/net/tcp").success
     end)
-    local client <close> = io.popen(([[python3 -c '
+    local client <close> = io.popen(([[/usr/bin/python3 -c '
 import socket
 s = socket.create_connection(("127.0.0.1", %d))
 s.sendall(b"z" * 3000000); s.shutdown(socket.SHUT_WR)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -166,6 +167,14 @@ static int sys_pause(lua_State *L) {
   return 0;
 }
 
+/* sys.return_memory(): what is freed in big pieces goes back to the machine, for
+** a process that lives long. */
+static int sys_return_memory(lua_State *L) {
+  (void)L;
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  return 0;
+}
+
 static int sys_getcwd(lua_State *L) {
   char path[PATH_MAX];
   if (!getcwd(path, sizeof path)) return result(L, false, ".");
@@ -179,6 +188,7 @@ int lbx_open_sys(lua_State *L) {
       {"list", sys_list},       {"lock", sys_lock},   {"private", sys_private},
       {"getuid", sys_getuid},   {"getcwd", sys_getcwd},
       {"pause", sys_pause},     {"remove_tree", sys_remove_tree},
+      {"return_memory", sys_return_memory},
       {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {{"close", m_close_lock},

@@ -16,12 +16,18 @@ local CODES = {
 }
 
 local CHUNK = 1 << 20
+local MUCH = 8 << 20
 local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
 
 local files = {}
 
 local function refuse(message, errno)
   fail(CODES[errno] or "INTERNAL", "%s", message)
+end
+
+-- What a big transfer leaves goes at once; a service is mostly idle.
+local function tidy(bytes)
+  if bytes > MUCH then collectgarbage() end
 end
 
 -- Calls fn(handle, path) with the box of a request in use.
@@ -52,12 +58,14 @@ local function write(service, handle, path, next_part)
   local ok, message, errno = spawner:file(handle, "commit", temporary, final)
   if not ok then refuse(message, errno) end
   whole = true
+  tidy(written)
   return { bytes_written = written }
 end
 
 function files.upload(service, request)
   return within(service, request, function(handle, path)
     local data = request.data
+    request.data = nil
     return write(service, handle, path, function()
       local part = data
       data = nil
@@ -126,6 +134,7 @@ function files.download_stream(service, call)
       done = done + #data if done % (50<<20) == 0 then io.stderr:write(collectgarbage("count"),"\n") end
       call:send { data = data, total_size = size }
     until done >= size or data == ""
+    tidy(done)
   end)
 end
 

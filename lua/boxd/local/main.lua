@@ -86,7 +86,14 @@ local function run(options, opened)
   opened:run()
 end
 
+-- Requests come and go, some of them with 64 MiB: little must stay of them.
+local function save_memory()
+  collectgarbage("incremental", 120, 400)
+  sys.return_memory()
+end
+
 return function(options)
+  save_memory()
   options.listen = options.listen or DEFAULT_LISTEN
   options.max_boxes = options.max_boxes or MAX_BOXES
   options.state = make_folder(absolute(options.state or default_state()))

@@ -1,0 +1,94 @@
+-- boxd.local.records: templates, networks and domains.
+
+local support = require "spec.support.service"
+
+local refused = support.refused
+
+describe("records of the embedded service", function()
+  local service, compute
+
+  setup(function()
+    service = support.new()
+    compute = service.compute
+  end)
+  teardown(function() support.__close(service) end)
+  after_each(function()
+    for _, box in ipairs(compute.box:list()) do box:destroy() end
+  end)
+
+  local function call(rpc, request) return compute:call(rpc, request) end
+
+  it("are templates that boxes are made from", function()
+    local t = compute.template:create { name = "web", image = "debian:12",
+      config = { vcpu = 3, memory = "1G" } }
+    local list = compute.template:list()
+    assert.equal(1, #list)
+    assert.equal("web", list[1].name)
+    assert.equal("debian:12", list[1].image)
+    assert.equal(3, list[1].vcpu)
+    assert.equal(1 << 30, list[1].memory_bytes)
+    local box = compute.template:create_vm(t, { name = "made",
+      config = { memory = "2G" } })
+    assert.equal("made\n", box:exec("hostname").stdout)
+    local vm = call("GetVm", { vm_id = box.id })
+    assert.equal("debian:12", vm.image_ref)
+    assert.equal(3, vm.vcpu)
+    assert.equal(2 << 30, vm.memory_bytes)
+    refused("ALREADY_EXISTS", call, "CreateTemplate",
+      { name = "web", image_ref = "x" })
+    refused("INVALID_ARGUMENT", call, "CreateTemplate", { image_ref = "x" })
+    refused("INVALID_ARGUMENT", call, "CreateTemplate",
+      { name = "bad", image_ref = "no image" })
+    refused("NOT_FOUND", call, "CreateVmFromTemplate", { template_id = "no" })
+    compute.template:delete(t)
+    refused("NOT_FOUND", call, "DeleteTemplate", { template_id = t.id })
+    assert.equal(0, #compute.template:list())
+  end)
+
+  it("are domains that go with their box", function()
+    local box = compute.box:create "d"
+    compute.domain:bind("App.example.com", box)
+    assert.same({ { domain = "app.example.com", vm_id = box.id } },
+      { { domain = compute.domain:list()[1].domain,
+        vm_id = compute.domain:list()[1].vm_id } })
+    compute.domain:bind("app.example.com", box)
+    local other = compute.box:create()
+    refused("ALREADY_EXISTS", call, "BindDomain",
+      { domain = "app.example.com", vm_id = other.id })
+    for _, domain in ipairs { "", "x", "a b.com", "-a.com", "a..", "a.com-" } do
+      refused("INVALID_ARGUMENT", call, "BindDomain",
+        { domain = domain, vm_id = box.id })
+    end
+    refused("NOT_FOUND", call, "BindDomain",
+      { domain = "b.example.com", vm_id = "nobody" })
+    refused("NOT_FOUND", call, "UnbindDomain", { domain = "b.example.com" })
+    compute.domain:unbind "app.example.com"
+    assert.equal(0, #compute.domain:list())
+    compute.domain:bind("app.example.com", box)
+    box:destroy()
+    assert.equal(0, #compute.domain:list())
+  end)
+
+  it("are networks, one of them everybody's default", function()
+    local default = compute:whoami().default_network_id
+    assert.equal(default, compute.network:list()[1].id)
+    local made = compute.network:create "mine"
+    local list = compute.network:list()
+    assert.equal(2, #list)
+    assert.equal(made.id or made, list[2].id)
+    assert.not_equal(list[1].subnet, list[2].subnet)
+    assert.equal("active", list[2].status)
+  end)
+
+  it("are there after a kill", function()
+    local box = compute.box:create()
+    compute.template:create { name = "t", image = "i" }
+    compute.domain:bind("k.example.com", box)
+    local networks = #compute.network:list()
+    service:restart "KILL"
+    compute = service.compute
+    assert.equal("t", compute.template:list()[1].name)
+    assert.equal("k.example.com", compute.domain:list()[1].domain)
+    assert.equal(networks, #compute.network:list())
+  end)
+end)
