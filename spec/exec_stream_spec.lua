@@ -551,7 +551,7 @@ describe("a stream of messages", function()
         boxd.sleep(0.001)
       end
     end }
-    for data in s.box:stream_logs { follow = true } do
+    for data in s.box:stream_logs { follow = true } do -- luacheck: ignore 512
       assert.equal("x", data)
       break
     end

@@ -70,11 +70,22 @@ bx_call *bx_call_ref(bx_call *c) {
   return c;
 }
 
+/* What gRPC has of the call, most of its memory. */
+static void free_grpc_part(bx_call *c) {
+  if (c->call) grpc_call_unref(c->call);
+  c->call = NULL;
+}
+
+/* A call that is over keeps little of itself for its owner. */
 void bx_call_unref(bx_call *c) {
   bx_error e;
-  if (!c || --c->refs > 0) return;
+  if (!c) return;
+  c->refs--;
+  bool over = c->finished.set && !c->sending && !c->receiving;
+  if (c->refs > 1 || (c->refs == 1 && !over)) return;
   if (bx_runtime_check(&e) != BX_OK) return; /* a fork: gRPC's memory stays */
-  if (c->call) grpc_call_unref(c->call);
+  free_grpc_part(c);
+  if (c->refs > 0) return;
   if (c->request) grpc_byte_buffer_destroy(c->request);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);
   if (c->message) grpc_byte_buffer_destroy(c->message);
