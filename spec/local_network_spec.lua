@@ -1,0 +1,140 @@
+-- The networks of the embedded service's boxes: each its own, a way out where
+-- pasta can run, this machine's on request.
+
+local boxd = require "boxd"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local sandbox = require "spec.support.sandbox"
+local serve = require "boxd.serve"
+
+local PYTHON = "/usr/bin/python3"
+
+-- Prints a port of this machine's loopback, at which it answers for ever.
+local listener_py = [[
+import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(8)
+print(s.getsockname()[1], flush=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"from the machine\n")
+    c.close()
+]]
+
+-- For a box: what the port of 127.0.0.1 says, or the error.
+local function ask(box, port)
+  return box:exec(PYTHON, "-c", ([[
+import socket
+try:
+    s = socket.create_connection(("127.0.0.1", %d), 2)
+    print(s.recv(100).decode().strip())
+except OSError as e:
+    print("refused")
+]]):format(port)).stdout
+end
+
+local probe, unable = sandbox.new()
+if not probe then
+  describe("boxes' networks", function()
+    pending("cannot be made here: " .. unable)
+  end)
+  return
+end
+probe:close()
+
+describe("boxes' networks", function()
+  local folder, service, compute, listener, port
+
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir -m 700 " .. folder))
+    listener = process.start { PYTHON, "-c", listener_py }
+    port = tonumber(listener:line())
+  end)
+
+  local function start(net)
+    local told = folder .. "/errors"
+    service = process.start { "sh", "-c", "exec \"$@\" 2>" .. told, "sh",
+      program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
+      folder .. "/state", table.unpack(net or {}) }
+    local got = {}
+    for i = 1, 3 do got[i] = service:line():match "=(.*)$" end
+    compute = boxd.Compute { api_url = got[1], exchange_url = got[2],
+      api_key = got[3] }
+    return function()
+      local f <close> = assert(io.open(told))
+      return f:read "a"
+    end
+  end
+
+  after_each(function()
+    if compute then
+      for _, box in ipairs(compute.box:list()) do box:destroy() end
+      compute:close()
+    end
+    compute = nil
+    if service then service:stop() end
+    listener:stop()
+    local sweeper <close> = serve.spawner(folder .. "/sweeper")
+    assert(sweeper:remove(folder .. "/state"))
+    sweeper:stop()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  it("are their own, and never reach this machine's loopback", function()
+    start()
+    local box = compute.box:create { name = "own" }
+    assert.equal("refused\n", ask(box, port))
+    assert.truthy(box:sh("cat /proc/net/dev").stdout:find "lo:")
+  end)
+
+  it("let two boxes serve port 8000 at once", function()
+    start()
+    local replies = {}
+    for i = 1, 2 do
+      local box = compute.box:create { name = "web" .. i }
+      box:sh(("mkdir www; echo I am %d > www/who; cd www; "
+        .. "%s -m http.server 8000 >/dev/null 2>&1 &"):format(i, PYTHON))
+      local from_inside = "exec " .. PYTHON .. " -c 'import urllib.request as u;"
+        .. " print(u.urlopen(\"http://127.0.0.1:8000/who\").read().decode())'"
+      sandbox.eventually(function()
+        replies[i] = box:sh(from_inside).stdout:match "I am %d"
+        return replies[i]
+      end, 10)
+    end
+    assert.same({ "I am 1", "I am 2" }, replies)
+  end)
+
+  it("have a way out, or a line says once why not", function()
+    local errors = start()
+    local box = compute.box:create { name = "out" }
+    assert.equal("up\n", box:exec("echo", "up").stdout)
+    compute.box:create { name = "out2" }
+    local tun = io.open("/dev/net/tun", "r+")
+    if tun and os.execute "command -v pasta >/dev/null" then
+      tun:close()
+      sandbox.eventually(function() -- a default route
+        return box:sh("cat /proc/net/route").stdout:find "\t00000000\t%x*[1-9A-F]"
+      end)
+      assert.falsy(errors():find "no way out")
+      -- What keeps it ends with the box.
+      local below = #sandbox.below(service.pid)
+      box:destroy()
+      sandbox.eventually(function()
+        return #sandbox.below(service.pid) < below - 2
+      end)
+    else
+      sandbox.eventually(function() return errors():find "no way out" end)
+      local _, times = errors():gsub("no way out", "")
+      assert.equal(1, times)
+    end
+  end)
+
+  it("are this machine's with --net host", function()
+    start { "--net", "host" }
+    local box = compute.box:create { name = "host" }
+    assert.equal("from the machine\n", ask(box, port))
+  end)
+end)
