@@ -22,13 +22,12 @@ describe("serve.gate and serve.relay", function()
 
   -- A helper whose sockets a and b are joined by a relay, and the relay's task.
   local function joined(script)
-    local one <close>, two = assert(serve.gate(0)), nil
+    local gate <close> = assert(serve.gate(0))
     local second <close> = assert(serve.gate(0))
-    local helper = start(script, tostring(one:port()),
+    local helper = start(script, tostring(gate:port()),
       tostring(second:port()))
-    local first = one:accept()
-    two = second:accept()
-    return helper, boxd.spawn(serve.relay, first, two), first
+    local first = gate:accept()
+    return helper, boxd.spawn(serve.relay, first, second:accept()), first
   end
 
   it("copies both ways, each to its own end", function()

@@ -12,7 +12,9 @@ service.__index = service
 service.eventually = calls.eventually
 
 local function read_export(self, name)
-  return assert(self.process:line():match("^export " .. name .. "=(.*)$"))
+  local ok, line = pcall(self.process.line, self.process)
+  if not ok then error("the service ended: " .. self:errors(), 0) end
+  return assert(line:match("^export " .. name .. "=(.*)$"))
 end
 
 --- Starts it on its state again.
