@@ -234,7 +234,8 @@ describe("a process's output", function()
       local before = resident()
       assert.equal(3, run(p.wait, p))
       local grown = resident() - before
-      assert.is_true(grown < 80 * MIB, grown)
+      -- 32 are kept; the sanitizers hold freed memory back for a while.
+      assert.is_true(grown < 160 * MIB, grown)
       assert.equal(256 * MIB - 32 * MIB, p.dropped)
       local got = 0
       for data in p:chunks() do got = got + #data end
