@@ -82,9 +82,9 @@ local function parts_of(call, chunk)
     local data = chunk and chunk.data
     chunk = chunk and call:recv()
     if data then
-      done = done + #data if done % (50<<20) == 0 then io.stderr:write(collectgarbage("count"),"\n") end
+      done = done + #data
     elseif done < total then
-      io.stderr:write(collectgarbage("count"),"\n") fail("INVALID_ARGUMENT", "%d bytes came instead of %d", done, total)
+      fail("INVALID_ARGUMENT", "%d bytes came instead of %d", done, total)
     end
     return data
   end
@@ -131,7 +131,7 @@ function files.download_stream(service, call)
     local done = 0
     repeat
       local data = read(fd, math.min(CHUNK, math.max(size - done, 1)))
-      done = done + #data if done % (50<<20) == 0 then io.stderr:write(collectgarbage("count"),"\n") end
+      done = done + #data
       call:send { data = data, total_size = size }
     until done >= size or data == ""
     tidy(done)
