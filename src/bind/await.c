@@ -8,6 +8,7 @@
 
 #define STATE_TYPE "boxd.State"
 #define HOST_SLICE 0.1  /* seconds between a host's chances to interrupt us */
+#define WATCH_AFTER 0.02 /* seconds that a wait may take before signals end it */
 #define POLL_EVERY 64   /* task switches between looks at the network */
 
 /* What our own yields carry. It stays on the stack of a coroutine that waits,
@@ -204,13 +205,36 @@ static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
 static bool block(lua_State *L, lbx_state *S, const lbx_wait *w) {
   bool hold = lbx_is_deep(S);
   lbx_room(L, 8);
-  if (S->watch) S->watch(L);
   w->event->blocked++;
   if (hold) bx_loop_hold(S->loop, true);
   bool ok = pump(L, S, w);
   if (hold) bx_loop_hold(S->loop, false);
   w->event->blocked--;
   return ok;
+}
+
+/* Waits for a moment at most: what is there soon needs no watch for signals,
+** which costs a thread. True: that was all. False: an error is on the stack, or
+** (*ok) the wait goes on. */
+static bool block_briefly(lua_State *L, lbx_state *S, const lbx_wait *w,
+                          bool *ok) {
+  lbx_wait brief = *w;
+  double soon = bx_now() + WATCH_AFTER;
+  bool whole = w->turn || (w->until > 0 && w->until <= soon);
+  if (!whole) brief.until = soon;
+  *ok = block(L, S, &brief);
+  return *ok && (whole || w->event->set || is_interrupted(S->current));
+}
+
+/* False: an error is on the stack. */
+static bool block_watched(lua_State *L, lbx_state *S, const lbx_wait *w) {
+  bool ok;
+  if (S->watch) {
+    if (block_briefly(L, S, w, &ok)) return true;
+    if (!ok) return false;
+    if (S->watch) S->watch(L); /* what ran meanwhile may have waited longer */
+  }
+  return block(L, S, w);
 }
 
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
@@ -220,7 +244,7 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
   if (is_interrupted(c)) raise_interruption(L, c, w);
   if (w->event->set) return;
   if (c->co && L == c->top && lua_isyieldable(L)) yield(L, c, w, ctx, k);
-  if (!block(L, S, w)) lua_error(L);
+  if (!block_watched(L, S, w)) lua_error(L);
   if (is_interrupted(c)) raise_interruption(L, c, w);
 }
 

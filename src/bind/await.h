@@ -79,7 +79,7 @@ struct lbx_state {
   volatile bool interrupt_raised;
   bx_timer interrupt_again;
   lua_Hook stop; /* has lbx_stop called in a coroutine that computes */
-  void (*watch)(lua_State *L); /* called before the first wait; may raise */
+  void (*watch)(lua_State *L); /* before the first long wait; may raise */
 };
 
 typedef struct lbx_wait {
