@@ -2,6 +2,7 @@
 -- remove have done is durable when they return, and in memory only then.
 
 local boxd = require "boxd"
+local status = require "boxd.local.status"
 local sys = require "boxd.serve".sys
 
 local store = {}
@@ -13,9 +14,12 @@ store.NONE = setmetatable({}, { __name = "none" })
 local LOCK_SECONDS = 1    -- for a killed service to be gone
 local SPAWNER_SECONDS = 10 -- and then for its spawner, with all boxes
 
-local function check(ok, message)
-  if not ok then error("the state can't be written: " .. message, 0) end
-  return ok
+local ENOSPC = 28
+
+local function check(ok, message, errno)
+  if ok then return ok end
+  status.fail(errno == ENOSPC and "RESOURCE_EXHAUSTED" or "INTERNAL",
+    "the state can't be kept: %s", message)
 end
 
 -- Asks every few ms until it gets an answer, or nil when the time is over.
