@@ -45,8 +45,8 @@ end
 -- For a box of before: when it was used last, on this service's clock.
 function idle:prepare(record)
   local ago = 0
-  if record.used_at and not record.in_use then
-    ago = math.max(0, os.time() - record.used_at)
+  if not record.in_use then
+    ago = math.max(0, os.time() - (record.used_at or record.created_at))
   end
   self.last[record.id] = boxd.now() - ago
 end
