@@ -121,7 +121,8 @@ describe("--serve", function()
       f:write "{"
     end
     service:start()
-    local left <close> = io.popen("find " .. service.state .. " -name '*half*' 2>&1 | grep -v denied")
+    local left <close> = io.popen("find " .. service.state
+      .. " -name '*half*' 2>&1 | grep -v denied")
     assert.equal("", left:read "a")
     assert.equal(0, #service.compute.box:list())
     assert.equal(0, #service.compute.disk:list())

@@ -20,8 +20,8 @@ disks.__index = disks
 
 function disks.new(service)
   local self = setmetatable({ service = service, locks = locks.new(),
-    dir = service.store.dir .. "/disks.d", records = service.store:all "disks" },
-    disks)
+    dir = service.store.dir .. "/disks.d",
+    records = service.store:all "disks" }, disks)
   serve.sys.mkdir(self.dir, 448)
   return self
 end
@@ -64,7 +64,9 @@ local function take(self, id)
   fail("NOT_FOUND", "no disk '%s'", id or "")
 end
 
-local function status_of(disk) return disk.vm_id and "attached" or "available" end
+local function status_of(disk)
+  return disk.vm_id and "attached" or "available"
+end
 
 local function check_free(disk)
   if disk.vm_id then

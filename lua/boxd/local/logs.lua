@@ -2,6 +2,7 @@
 -- older one replaced when the newer is full. Positions count from the first
 -- byte that the older file held as the service started.
 
+local boxd = require "boxd"
 local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
@@ -129,7 +130,6 @@ local function wake_at_leaving(call, known)
 end
 
 local function follow(call, known, at)
-  local boxd = require "boxd"
   boxd.spawn(wake_at_leaving, call, known)
   while not known.ended and not call:cancelled() do
     local data

@@ -138,7 +138,9 @@ function proxies:prepare(record)
 end
 
 function proxies:gone(record)
-  for name in pairs(self.gates[record.id] or {}) do close(self, record, name) end
+  for name in pairs(self.gates[record.id] or {}) do
+    close(self, record, name)
+  end
   self.gates[record.id] = nil
 end
 

@@ -36,7 +36,9 @@ local function ask_for(seconds, question)
 end
 
 local function lock(dir)
-  local held = ask_for(LOCK_SECONDS, function() return sys.lock(dir .. "/lock") end)
+  local held = ask_for(LOCK_SECONDS, function()
+    return sys.lock(dir .. "/lock")
+  end)
   if held then return held end
   error(("another service uses %s: end it, or choose another folder with "
     .. "--state"):format(dir), 0)
