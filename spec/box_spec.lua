@@ -504,7 +504,7 @@ describe("box:stream_logs", function()
   it("is left early, which ends the call", function()
     local ended = false
     local s <close> = scripted.start { StreamLogs = function(_, call)
-      while pcall(call.send, call, { data = "x" }) do boxd.sleep(0) end
+      while pcall(call.send, call, { data = "x" }) do boxd.sleep(0.001) end
       ended = true
     end }
     for _ in s:box():stream_logs { follow = true } do break end -- luacheck: ignore 512

@@ -399,8 +399,7 @@ describe("a Compute", function()
     local ended
     local s <close> = scripted.start {
       StreamLogs = function(_, call)
-        local ok = true
-        while ok do ok = pcall(call.send, call, { data = "x" }) end
+        while pcall(call.send, call, { data = "x" }) do boxd.sleep(0.001) end
         ended = true
       end,
     }
