@@ -50,7 +50,7 @@ SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test soak check asan install install-lua install-embed clean
+.PHONY: all test soak check asan install install-lua install-embed clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -109,6 +109,12 @@ check:
 
 asan:
 	sh scripts/asan
+
+# Against the service that BOXD_API_KEY or BOXD_TOKEN, and BOXD_API_URL and
+# BOXD_EXCHANGE_URL if need be, name; skipped, with a line, when none is named.
+e2e: all
+	$(BUILD)/boxdlua "$$(command -v busted)" --ignore-lua -o plainTerminal \
+	  spec/e2e
 
 install: install-lua install-embed
 
