@@ -6,6 +6,7 @@
 #include "../core/version.h"
 #include "await.h"
 #include "client.h"
+#include "clock.h"
 #include "digest.h"
 #include "text.h"
 #include "error.h"
@@ -111,6 +112,7 @@ int luaopen_boxd(lua_State *L) {
   lua_setfield(L, -2, "_VERSION");
   lbx_open_error(L);
   lbx_open_task(L);
+  lbx_open_clock(L);
   lbx_open_stream(L);
   lbx_open_exec(L);
   lbx_open_http(L);

@@ -313,95 +313,6 @@ static int m__gc(lua_State *L) {
   return 0;
 }
 
-/* Functions of the module. */
-
-static int sleep_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  lbx_state *S = lbx_state_get(L);
-  double until = lua_tonumber(L, 1);
-  while (bx_now() < until)
-    lbx_await(L, &(lbx_wait){.event = &S->never, .until = until}, ctx, sleep_k);
-  return 0;
-}
-
-/* boxd.sleep(seconds): at least one turn for the others, also for 0. */
-static int sleep_(lua_State *L) {
-  double seconds = luaL_checknumber(L, 1), start = bx_now();
-  luaL_argcheck(L, seconds >= 0, 1, "a time can't be negative");
-  lua_settop(L, 0);
-  lua_pushnumber(L, start + seconds);
-  lbx_state *S = lbx_state_get(L);
-  lbx_wait w = {.event = &S->never, .until = start + seconds,
-                .turn = seconds == 0};
-  lbx_await(L, &w, 0, sleep_k);
-  return sleep_k(L, LUA_OK, 0);
-}
-
-/* boxd.now() */
-static int now(lua_State *L) {
-  lua_pushnumber(L, bx_now());
-  return 1;
-}
-
-#define SCOPE_TYPE "boxd.Scope"
-
-/* Raises once more when the handlers of a first raise took too long; without
-** memory for that timer they may. */
-static void on_scope_over(bx_timer *timer) {
-  lbx_scope *s = (lbx_scope *)((char *)timer - offsetof(lbx_scope, timer));
-  s->due = true;
-  bx_timer_start(s->state->loop, timer, bx_now() + LBX_CLEANUP_SECONDS);
-  lbx_interrupt(s->context);
-}
-
-/* Takes the scope off its context; idempotent. */
-static int m__gc_scope(lua_State *L) {
-  lbx_scope *s = lua_touserdata(L, 1);
-  if (!s->context) return 0;
-  if (s->state->loop) bx_timer_stop(s->state->loop, &s->timer);
-  for (lbx_scope **at = &s->context->scope; *at; at = &(*at)->outer)
-    if (*at == s) {
-      *at = s->outer;
-      break;
-    }
-  s->context = NULL;
-  return 0;
-}
-
-static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  lbx_scope *s = lua_touserdata(L, 1);
-  bool late = s->raised; /* and fn has caught it */
-  double seconds = s->seconds;
-  m__gc_scope(L);
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  if (late)
-    lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",
-                    seconds);
-  return lua_gettop(L) - 1;
-}
-
-/* boxd.with_timeout(seconds, fn, ...) */
-static int with_timeout(lua_State *L) {
-  double seconds = luaL_checknumber(L, 1);
-  luaL_argcheck(L, seconds > 0, 1, "seconds must be positive");
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  lbx_state *S = lbx_state_get(L);
-  lbx_scope *s = lbx_new(L, sizeof *s, 0, SCOPE_TYPE);
-  lua_replace(L, 1);
-  s->timer.fire = on_scope_over;
-  s->state = S;
-  s->seconds = seconds;
-  if (!bx_timer_start(S->loop, &s->timer, bx_now() + seconds))
-    return luaL_error(L, "not enough memory");
-  s->context = S->current;
-  s->outer = s->context->scope;
-  s->context->scope = s;
-  int status =
-      lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, with_timeout_k);
-  return with_timeout_k(L, status, 0);
-}
-
 /* Pushes the list of all tasks, or of those of a boxd.run: not those on the C
 ** stack. Returns how many. */
 static lua_Integer push_tasks(lua_State *L, lua_Integer of_run) {
@@ -510,13 +421,13 @@ void lbx_open_task(lua_State *L) {
       {"join", m_join}, {"cancel", m_cancel}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m__gc}, {"__tostring", m__tostring}, {NULL, NULL}};
-  static const luaL_Reg scope_meta[] = {{"__gc", m__gc_scope}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"spawn", spawn}, {"sleep", sleep_},          {"now", now},
-      {"run", run},     {"with_timeout", with_timeout}, {"resume", lbx_resume},
-      {"wrap", lbx_wrap}, {NULL, NULL}};
+      {"spawn", spawn},
+      {"run", run},
+      {"resume", lbx_resume},
+      {"wrap", lbx_wrap},
+      {NULL, NULL}};
   lbx_newtype(L, TYPE, NULL, meta);
-  lbx_newtype(L, SCOPE_TYPE, NULL, scope_meta);
   luaL_getmetatable(L, TYPE);
   luaL_newlib(L, methods);
   lua_pushliteral(L, "status");

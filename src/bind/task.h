@@ -22,7 +22,7 @@ lua_Integer lbx_count_tasks(lua_State *L);
 /* Adds spawn_alone, for our Lua files, to the core table on top. */
 void lbx_open_task_core(lua_State *L);
 
-/* Adds spawn, sleep, now, run, with_timeout, resume and wrap to the module
+/* Adds spawn, run, resume and wrap to the module
 ** table on top. */
 void lbx_open_task(lua_State *L);
 
