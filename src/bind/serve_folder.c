@@ -11,7 +11,7 @@ static void push_entry(lua_State *L, const bx_file_entry *f) {
       [S_IFLNK >> 12] = "link",      [S_IFIFO >> 12] = "fifo",
       [S_IFSOCK >> 12] = "socket",   [S_IFCHR >> 12] = "device",
       [S_IFBLK >> 12] = "device"};
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   lua_pushstring(L, f->name);
   lua_setfield(L, -2, "name");
   lua_pushstring(L, kinds[(f->mode & S_IFMT) >> 12]);
@@ -24,6 +24,8 @@ static void push_entry(lua_State *L, const bx_file_entry *f) {
   lua_setfield(L, -2, "size");
   lua_pushinteger(L, f->mtime_ns / 1000000000);
   lua_setfield(L, -2, "mtime");
+  lua_pushinteger(L, f->ctime_ns / 1000000000);
+  lua_setfield(L, -2, "ctime");
 }
 
 int lbx_push_entries(lua_State *L, request *r) {

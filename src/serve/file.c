@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "file_tree.h"
 #include "spawn_private.h"
-#include "tree.h"
 
 #define OPEN_FLAGS                                                        \
   (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY |      \
@@ -190,7 +190,9 @@ static int append_entry(call *c, int dir, const char *path, const char *name,
   bx_file_entry f = {.mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid,
                      .size = (uint64_t)st->st_size, .ino = st->st_ino,
                      .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
-                                 st->st_mtim.tv_nsec};
+                                 st->st_mtim.tv_nsec,
+                     .ctime_ns = (int64_t)st->st_ctim.tv_sec * 1000000000 +
+                                 st->st_ctim.tv_nsec};
   int err = append(c, &f, sizeof f);
   if (!err) err = append(c, name, strlen(name) + 1);
   return err ? err : append(c, target, (size_t)n + 1);
@@ -222,15 +224,18 @@ static int call_stat(call *c) {
 
 static int call_list(call *c) {
   struct stat st;
-  int err = 0, fd = open(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  unsigned room = BX_FILE_LIST_MAX + 1;
+  int err = 0, fd = open_path(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   DIR *d = fd < 0 ? NULL : fdopendir(fd);
-  if (!d) return errno;
-  for (struct dirent *n; !err && (n = readdir(d));) {
+  if (!d) return errno == ELOOP ? EACCES : errno;
+  for (struct dirent *n; !err && room && (n = readdir(d));) {
     if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0) continue;
-    if (fstatat(fd, n->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-      err = append_entry(c, fd, n->d_name, n->d_name, &st);
-    else if (errno != ENOENT)
-      err = errno;
+    if (fstatat(fd, n->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+      err = errno == ENOENT ? 0 : errno; /* gone meanwhile */
+      continue;
+    }
+    err = append_entry(c, fd, n->d_name, n->d_name, &st);
+    room--;
   }
   closedir(d);
   return err;
@@ -239,16 +244,15 @@ static int call_list(call *c) {
 /* ---- which --------------------------------------------------------------- */
 
 static int carry_out(call *c, bx_file_op op) {
-  uint64_t bytes;
   switch (op) {
     case BX_FILE_OPEN: return call_open(c);
     case BX_FILE_BEGIN: return call_begin(c);
     case BX_FILE_COMMIT: return call_commit(c);
     case BX_FILE_STAT: return call_stat(c);
     case BX_FILE_LIST: return call_list(c);
-    case BX_FILE_RENAME: return rename(c->path, c->path2) < 0 ? errno : 0;
-    case BX_FILE_REMOVE: return bx_tree_remove(c->path);
-    case BX_FILE_COPY: return bx_tree_copy(c->path, c->path2, NULL, &bytes);
+    case BX_FILE_RENAME: return bx_file_rename(c->path, c->path2);
+    case BX_FILE_REMOVE: return bx_file_remove(c->path);
+    case BX_FILE_COPY: return bx_file_copy(c->path, c->path2);
     case BX_FILE_MKDIR: {
       char path[PATH_MAX];
       int n = snprintf(path, sizeof path, "%s%s",

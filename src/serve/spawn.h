@@ -221,14 +221,20 @@ typedef enum bx_file_op {
                        mode and owner of a file that was there; else mode */
   BX_FILE_STAT,     /* path; O_NOFOLLOW in flags for a link itself. Reply:
                        text = one entry, see bx_file_entry */
-  BX_FILE_LIST,     /* path. Reply: text = an entry each, without . and .. */
+  BX_FILE_LIST,     /* path. Reply: text = an entry each, without . and ..; of
+                       more than BX_FILE_LIST_MAX, that many and one */
   BX_FILE_MKDIR,    /* path, mode; parents are made; existing folder: fine */
-  BX_FILE_RENAME,   /* path, path2 */
+  BX_FILE_RENAME,   /* path, path2, which must not exist, even to another file
+                       system */
   BX_FILE_REMOVE,   /* path, recursively; a link is removed, not followed;
-                       missing: ENOENT */
+                       missing: ENOENT. What has a mount in it: EBUSY, as for
+                       RENAME, nothing being removed */
   BX_FILE_COPY      /* path -> path2, recursively, as cp -a; path2 must not
-                       exist */
+                       exist, nor be in path (EINVAL); EBUSY for a path with
+                       mounts below it */
 } bx_file_op;
+
+#define BX_FILE_LIST_MAX 10000
 
 typedef struct bx_file_spec {
   bx_file_op op;
@@ -246,7 +252,7 @@ typedef struct bx_file_entry {
   mode_t mode;
   uint32_t uid, gid; /* as the box sees them */
   uint64_t size, ino;
-  int64_t mtime_ns;
+  int64_t mtime_ns, ctime_ns;
 } bx_file_entry;
 
 /* Reads the entry at *at of a reply's text and moves *at on: true; at the end

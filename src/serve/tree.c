@@ -108,31 +108,43 @@ typedef struct linked {
 typedef struct copying {
   int root; /* the copy */
   const char *skip;
+  bool own; /* owners and attributes as far as they can be given */
   uint64_t bytes;
   linked *links;
   size_t nlinks, max;
   char path[PATH_MAX]; /* of what is being copied, below the root */
 } copying;
 
-static int copy_xattrs(int from, int to) {
+/* What a copy of one's own can do without. */
+static bool waived(const copying *c) {
+  return c->own && (errno == EPERM || errno == EINVAL || errno == ENOTSUP);
+}
+
+static int copy_xattrs(const copying *c, int from, int to) {
   char names[4096], value[65536];
   ssize_t n = flistxattr(from, names, sizeof names);
   if (n < 0) return errno == ENOTSUP ? 0 : errno;
   for (const char *name = names; name < names + n; name += strlen(name) + 1) {
     ssize_t len = fgetxattr(from, name, value, sizeof value);
     if (len < 0 && errno == ENODATA) continue;
-    if (len < 0 || fsetxattr(to, name, value, (size_t)len, 0) < 0) return errno;
+    if (len < 0) return errno;
+    if (fsetxattr(to, name, value, (size_t)len, 0) < 0 && !waived(c))
+      return errno;
   }
   return 0;
 }
 
 /* Owner before mode: a change of owner clears setuid bits. */
-static int copy_meta(int from, int to, const struct stat *st) {
+static int copy_meta(const copying *c, int from, int to,
+                     const struct stat *st) {
   struct timespec times[2] = {st->st_atim, st->st_mtim};
-  if (fchown(to, st->st_uid, st->st_gid) < 0 ||
-      fchmod(to, st->st_mode & 07777) < 0)
-    return errno;
-  int err = copy_xattrs(from, to);
+  mode_t mode = st->st_mode & 07777;
+  if (fchown(to, st->st_uid, st->st_gid) < 0) {
+    if (!waived(c)) return errno;
+    mode &= 01777; /* setuid would be for another user */
+  }
+  if (fchmod(to, mode) < 0) return errno;
+  int err = copy_xattrs(c, from, to);
   return err ? err : futimens(to, times) < 0 ? errno : 0;
 }
 
@@ -181,32 +193,40 @@ static int copy_file(copying *c, int from, int to, const char *name,
   if (!err && !S_ISREG(st.st_mode)) err = EAGAIN; /* changed under our eyes */
   if (!err) err = copy_data(in, out, st.st_size);
   if (!err) c->bytes += (uint64_t)st.st_blocks * 512;
-  if (!err) err = copy_meta(in, out, &st);
+  if (!err) err = copy_meta(c, in, out, &st);
   close(in);
   if (out >= 0) close(out);
   return err;
 }
 
-static int copy_link(int from, int to, const char *name, const char *as,
-                     const struct stat *st) {
+static int own_at(const copying *c, int at, const char *name,
+                  const struct stat *st) {
+  if (fchownat(at, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) == 0)
+    return 0;
+  return waived(c) ? 0 : errno;
+}
+
+static int copy_link(const copying *c, int from, int to, const char *name,
+                     const char *as, const struct stat *st) {
   char target[PATH_MAX];
   struct timespec times[2] = {st->st_atim, st->st_mtim};
   ssize_t n = readlinkat(from, name, target, sizeof target - 1);
   if (n < 0) return errno;
   target[n] = '\0';
-  if (symlinkat(target, to, as) < 0 ||
-      fchownat(to, as, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-      utimensat(to, as, times, AT_SYMLINK_NOFOLLOW) < 0)
-    return errno;
-  return 0;
+  if (symlinkat(target, to, as) < 0) return errno;
+  int err = own_at(c, to, as, st);
+  if (err) return err;
+  return utimensat(to, as, times, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
 }
 
 /* Whiteouts, FIFOs, sockets. */
-static int copy_node(int to, const char *name, const struct stat *st) {
+static int copy_node(const copying *c, int to, const char *name,
+                     const struct stat *st) {
   struct timespec times[2] = {st->st_atim, st->st_mtim};
-  if (mknodat(to, name, st->st_mode, st->st_rdev) < 0 ||
-      fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-      fchmodat(to, name, st->st_mode & 07777, 0) < 0 ||
+  if (mknodat(to, name, st->st_mode, st->st_rdev) < 0) return errno;
+  int err = own_at(c, to, name, st);
+  if (err) return err;
+  if (fchmodat(to, name, st->st_mode & 07777, 0) < 0 ||
       utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
     return errno;
   return 0;
@@ -216,8 +236,8 @@ static int copy_node(int to, const char *name, const struct stat *st) {
 static int copy_other(copying *c, int from, int to, const char *name,
                       const char *as, const struct stat *st) {
   if (S_ISREG(st->st_mode)) return copy_file(c, from, to, name, as);
-  if (S_ISLNK(st->st_mode)) return copy_link(from, to, name, as, st);
-  return copy_node(to, as, st);
+  if (S_ISLNK(st->st_mode)) return copy_link(c, from, to, name, as, st);
+  return copy_node(c, to, as, st);
 }
 
 static int by_inode(const void *a, const void *b) {
@@ -311,7 +331,7 @@ static int copy_dir(copying *c, int from, int to, int depth) {
     if (err == ENOENT) err = 0; /* gone meanwhile */
   }
   c->path[len] = '\0';
-  if (!err) err = copy_meta(from, to, &st);
+  if (!err) err = copy_meta(c, from, to, &st);
   if (d) closedir(d);
   close(to);
   return err;
@@ -357,14 +377,27 @@ static int copy_top(copying *c, const char *from, const char *to) {
   return err;
 }
 
+/* Large, and one at a time: each in a child of its own. */
+static copying the_copy;
+
+static int copy_all(const char *from, const char *to) {
+  copying *c = &the_copy;
+  int err = copy_top(c, from, to);
+  for (size_t i = 0; i < c->nlinks; i++) free(c->links[i].path);
+  free(c->links);
+  if (c->root >= 0) close(c->root);
+  return err;
+}
+
 int bx_tree_copy(const char *from, const char *to, const char *skip,
                  uint64_t *bytes) {
-  static copying c; /* large, and one at a time: each in a child of its own */
-  c = (copying){.root = -1, .skip = skip};
-  int err = copy_top(&c, from, to);
-  for (size_t i = 0; i < c.nlinks; i++) free(c.links[i].path);
-  free(c.links);
-  if (c.root >= 0) close(c.root);
-  *bytes = c.bytes;
+  the_copy = (copying){.root = -1, .skip = skip};
+  int err = copy_all(from, to);
+  *bytes = the_copy.bytes;
   return err;
+}
+
+int bx_tree_copy_own(const char *from, const char *to) {
+  the_copy = (copying){.root = -1, .own = true};
+  return copy_all(from, to);
 }

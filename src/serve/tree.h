@@ -15,6 +15,11 @@
 int bx_tree_copy(const char *from, const char *to, const char *skip,
                  uint64_t *bytes);
 
+/* The same for a program in a box, which may not give files to users that it
+** does not have, nor every extended attribute: what of owners and attributes
+** it can't keep stays as for a new file. */
+int bx_tree_copy_own(const char *from, const char *to);
+
 /* 0 or an errno; ENOENT when there is nothing. */
 int bx_tree_remove(const char *path);
 

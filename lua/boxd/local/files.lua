@@ -4,14 +4,16 @@ local status = require "boxd.local.status"
 
 local fail = status.fail
 
-local ENOENT, EACCES, EEXIST, ENOTDIR, EISDIR, EINVAL = 2, 13, 17, 20, 21, 22
+local EPERM, ENOENT, EACCES, EBUSY, EEXIST = 1, 2, 13, 16, 17
+local ENOTDIR, EISDIR, EINVAL = 20, 21, 22
 local ENOSPC, ENAMETOOLONG, ELOOP, EROFS = 28, 36, 40, 30
 
 local CODES = {
   [ENOENT] = "NOT_FOUND", [ENOTDIR] = "NOT_FOUND", [EISDIR] = "INVALID_ARGUMENT",
   [EINVAL] = "INVALID_ARGUMENT", [EEXIST] = "ALREADY_EXISTS",
   [ENAMETOOLONG] = "INVALID_ARGUMENT", [ELOOP] = "INVALID_ARGUMENT",
-  [EACCES] = "PERMISSION_DENIED", [EROFS] = "FAILED_PRECONDITION",
+  [EACCES] = "PERMISSION_DENIED", [EPERM] = "PERMISSION_DENIED",
+  [EROFS] = "FAILED_PRECONDITION", [EBUSY] = "FAILED_PRECONDITION",
   [ENOSPC] = "RESOURCE_EXHAUSTED",
 }
 
@@ -25,19 +27,25 @@ local function refuse(message, errno)
   fail(CODES[errno] or "INTERNAL", "%s", message)
 end
 
+files.refuse = refuse
+
 -- What a big transfer leaves goes at once; a service is mostly idle.
 local function tidy(bytes)
   if bytes > MUCH then collectgarbage() end
 end
 
--- Calls fn(handle, path) with the box of a request in use.
-local function within(service, request, fn)
+-- Calls fn(handle, path) with the box of a request in use; key: the field that
+-- has the path, `path` if it is not given.
+local function within(service, request, fn, key)
+  key = key or "path"
   if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
-  if not request.path then fail("INVALID_ARGUMENT", "path is missing") end
+  if not request[key] then fail("INVALID_ARGUMENT", "%s is missing", key) end
   local record = service.boxes:find(request.vm_id)
   local _used <close> = service.idle:use(record)
-  return fn(service.boxes:handle(record), request.path)
+  return fn(service.boxes:handle(record), request[key])
 end
+
+files.within = within
 
 -- Writes a file from a function that gives its parts; all of it or nothing.
 local function write(service, handle, path, next_part)

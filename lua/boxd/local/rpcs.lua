@@ -7,6 +7,7 @@ local boxes = require "boxd.local.boxes"
 local disks = require "boxd.local.disks"
 local exec = require "boxd.local.exec"
 local files = require "boxd.local.files"
+local folders = require "boxd.local.folders"
 local logs = require "boxd.local.logs"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
@@ -117,7 +118,8 @@ local unary = {
   DownloadFile = files.download,
 }
 
-for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs } do
+for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
+  folders.rpcs } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
 
