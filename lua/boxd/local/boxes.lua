@@ -4,7 +4,8 @@
 -- spawner, in self.live by id. Changes of one box happen one at a time. Others
 -- follow what becomes of a box as watchers: objects with any of the methods
 -- prepare (before a new record is kept, or one of before is used again), up
--- (its sandbox runs), stopping, and gone (it is destroyed).
+-- (its sandbox runs), stopping, and gone (it is destroyed); and with show (adds
+-- to what a client sees of a record) and add_env (to its environment).
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
@@ -52,18 +53,21 @@ end
 
 -- By the two fields that name a box in some requests.
 function boxes:find_vm(request)
-  local name = request.vm or request.vm_name
-  if not name then fail("INVALID_ARGUMENT", "vm_name is missing") end
+  local name = request.vm or request.vm_name or request.vm_id
+  if not name then fail("INVALID_ARGUMENT", "the box is missing") end
   return self:find(name)
 end
 
 function boxes:list() return self.store:list "boxes" end
 
-function boxes:folder(id) return self.dir .. "/" .. id end
+-- A box whose files were replaced has them in a folder of another name.
+local function folder_name(record) return record.folder or record.id end
 
--- What a client sees of a record.
-function boxes.info(record)
-  return {
+function boxes:folder(record) return self.dir .. "/" .. folder_name(record) end
+
+-- What a client sees of a record; in full, or as one of a list.
+function boxes:shown(record, full)
+  local out = {
     vm_id = record.id, name = record.name, image_ref = record.image,
     public_ip = record.public_ip, status = record.status,
     restart_policy = record.restart_policy, disk_bytes = record.disk_bytes,
@@ -72,17 +76,21 @@ function boxes.info(record)
     auto_destroy_timeout_secs = record.auto_destroy,
     vcpu = record.vcpu, memory_bytes = record.memory_bytes,
     created_at = record.created_at, boot_time_ms = record.boot_time_ms,
+    source = record.source and record.source.kind, source_info = record.source,
   }
+  tell(self, "show", record, out, full)
+  return out
 end
 
 -- Running.
 
--- The box's environment, as a command has it.
-function boxes.env_of(record)
-  local env = {}
-  for _, v in ipairs(record.env or {}) do
-    env[#env + 1] = v.key .. "=" .. (v.value or "")
-  end
+-- The box's environment, as a command has it: its own is the last word.
+function boxes:env(record)
+  local values, env = {}, {}
+  tell(self, "add_env", record, values)
+  for _, v in ipairs(record.env or {}) do values[v.key] = v.value or "" end
+  for name, value in pairs(values) do env[#env + 1] = name .. "=" .. value end
+  table.sort(env)
   return env
 end
 
@@ -102,7 +110,7 @@ end
 local function boot(self, record)
   local began = boxd.now()
   local handle, message = self.spawner:start {
-    dir = self:folder(record.id), hostname = record.name,
+    dir = self:folder(record), hostname = record.name,
     memory = record.memory_bytes, net_host = self.net_host,
     outgoing = not self.net_host, mounts = mounts_of(self, record),
   }
@@ -202,7 +210,7 @@ end
 local function unmake(self, record)
   halt(self, record)
   tell(self, "gone", record)
-  self.spawner:remove(self:folder(record.id))
+  self.spawner:remove(self:folder(record))
   self.records[record.id] = nil
 end
 
@@ -224,33 +232,48 @@ local function make(self, fields, prepare)
   return record
 end
 
--- attach(record, volumes): the disks that the request names.
-function boxes:create(request, attach)
-  local fields, volumes = box_request.fields(request)
-  return make(self, fields, function(record) attach(record, volumes) end)
-end
-
--- Copies the files while nothing in the source changes them.
-local function copy_files(self, source, record)
-  local _lock <close> = take(self, source)
-  local handle = source.status == "running" and self.live[source.id]
-  if handle then self.spawner:suspend(handle) end
-  local ok, message = self.spawner:copy(self:folder(source.id),
-    self:folder(record.id))
-  if handle then self.spawner:resume(handle) end
-  if not ok then
-    fail("INTERNAL", "the box's files can't be copied: %s", message)
-  end
-end
-
-function boxes:fork(source, request, attach)
-  local fields, volumes = box_request.fields(request, source)
-  fields.forked_from = source.id
+-- attach(record, volumes): the disks that the request names. from: what the box
+-- is made from, if from more than the request: record (whose settings it has),
+-- fields (that go over them), copy(record) (makes its files).
+function boxes:create(request, attach, from)
+  from = from or {}
+  local fields, volumes = box_request.fields(request, from.record)
+  for k, v in pairs(from.fields or {}) do fields[k] = v end
   return make(self, fields, function(record)
-    copy_files(self, source, record)
+    if from.copy then from.copy(record) end
     attach(record, volumes)
   end)
 end
+
+local function copy(self, from, to)
+  local bytes, message = self.spawner:copy(from, to)
+  if bytes then return bytes end
+  fail("INTERNAL", "the box's files can't be copied: %s", message)
+end
+
+-- Copies a box's files while nothing in it changes them; the caller has taken
+-- it. Returns their bytes.
+function boxes:copy_files(record, to)
+  local handle = record.status == "running" and self.live[record.id]
+  if handle then self.spawner:suspend(handle) end
+  local _resume <close> = setmetatable({}, { __close = function()
+    if handle then self.spawner:resume(handle) end
+  end })
+  return copy(self, self:folder(record), to)
+end
+
+function boxes:fork(source, request, attach)
+  return self:create(request, attach, { record = source,
+    fields = { forked_from = source.id,
+      source = { kind = "fork", name = source.name, id = source.id } },
+    copy = function(record)
+      local _lock <close> = take(self, source)
+      self:copy_files(source, self:folder(record))
+    end })
+end
+
+-- Files a box is made from, that are nobody's while they are copied.
+function boxes:fill(record, from) copy(self, from, self:folder(record)) end
 
 -- Changing.
 
@@ -263,7 +286,7 @@ function boxes:destroy(record)
   record.status = "destroyed"
   self.changed:fire()
   tell(self, "gone", record)
-  self.spawner:remove(self:folder(record.id))
+  self.spawner:remove(self:folder(record))
 end
 
 local function refuse(record, verb)
@@ -332,12 +355,28 @@ function boxes:resume(record)
   return unfreeze(self, record)
 end
 
+-- A box's files become a copy of those in a folder; it runs again if it ran. The
+-- caller has taken it. Its record says which folder counts, so that whatever is
+-- killed meanwhile leaves it with all of the old files or all of the new.
+function boxes:replace_files(record, from)
+  local new = account.random_id(record.id .. ".", 4)
+  copy(self, from, self.dir .. "/" .. new)
+  local old, up = self:folder(record), self.live[record.id] ~= nil
+  if up then take_down(self, record) end
+  local ok, e = pcall(change, self, record, { folder = new })
+  self.spawner:remove(ok and old or self.dir .. "/" .. new)
+  if up then bring_up(self, record) end
+  if not ok then error(e, 0) end
+end
+
 -- The service's own start and end.
 
 -- Folders of boxes that were not kept, or are destroyed.
 function boxes:sweep()
-  for _, id in ipairs(assert(serve.sys.list(self.dir))) do
-    if not self.records[id] then self.spawner:remove(self:folder(id)) end
+  local used = {}
+  for _, record in pairs(self.records) do used[folder_name(record)] = true end
+  for _, name in ipairs(assert(serve.sys.list(self.dir))) do
+    if not used[name] then self.spawner:remove(self.dir .. "/" .. name) end
   end
 end
 

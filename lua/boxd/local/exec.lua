@@ -1,7 +1,6 @@
 -- Exec: a command in a box, its streams carried over one call.
 
 local boxd = require "boxd"
-local boxes = require "boxd.local.boxes"
 local status = require "boxd.local.status"
 
 local TERM, KILL = 15, 9
@@ -92,7 +91,7 @@ return function(service, call)
   local record = service.boxes:find(first.vm_id)
   local _used <close> = service.idle:use(record)
   local command, message = service.spawner:exec(service.boxes:handle(record), {
-    command = first.command, env = boxes.env_of(record), pty = first.tty,
+    command = first.command, env = service.boxes:env(record), pty = first.tty,
     cols = math.min(first.cols, 65535), rows = math.min(first.rows, 65535),
   })
   if not command then

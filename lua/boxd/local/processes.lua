@@ -3,7 +3,6 @@
 
 local boxd = require "boxd"
 local core = require "boxd.core"
-local boxes = require "boxd.local.boxes"
 
 local TERM = 15
 local STOP_SECONDS = 2 -- to end by itself before its box goes down
@@ -34,7 +33,7 @@ end
 local function run(self, record, handle, log)
   local command, message = self.service.spawner:exec(handle, {
     command = "exec " .. core.text.quote(record.cmd),
-    env = boxes.env_of(record),
+    env = self.service.boxes:env(record),
   })
   if not command then
     log:write("can't be started: " .. message .. "\n")

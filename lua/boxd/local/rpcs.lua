@@ -4,6 +4,7 @@
 
 local account = require "boxd.local.account"
 local boxes = require "boxd.local.boxes"
+local checkpoints = require "boxd.local.checkpoints"
 local disks = require "boxd.local.disks"
 local exec = require "boxd.local.exec"
 local files = require "boxd.local.files"
@@ -11,6 +12,7 @@ local folders = require "boxd.local.folders"
 local logs = require "boxd.local.logs"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
+local snapshots = require "boxd.local.snapshots"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -80,6 +82,11 @@ local unary = {
     local record = service.boxes:create(request, attach_all(service))
     return without(created(record), "forked_from")
   end,
+  CreateVmFromSnapshot = function(service, request)
+    local from = service.snapshots:source(request.snapshot)
+    local record = service.boxes:create(request, attach_all(service), from)
+    return without(created(record), "forked_from")
+  end,
   ForkVm = function(service, request)
     if not request.source_vm_id then
       fail("INVALID_ARGUMENT", "source_vm_id is missing")
@@ -87,11 +94,11 @@ local unary = {
     local source = service.boxes:find(request.source_vm_id)
     return created(service.boxes:fork(source, request, attach_all(service)))
   end,
-  GetVm = on_box(function(_, record) return boxes.info(record) end),
+  GetVm = on_box(function(all, record) return all:shown(record, true) end),
   ListVms = function(service)
     local vms = {}
     for i, record in ipairs(service.boxes:list()) do
-      vms[i] = boxes.info(record)
+      vms[i] = service.boxes:shown(record)
     end
     return list("vms", vms)
   end,
@@ -119,7 +126,8 @@ local unary = {
 }
 
 for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
-  folders.rpcs } do
+  folders.rpcs,
+  snapshots.rpcs, checkpoints.rpcs } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
 

@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local serve = require "boxd.serve"
 local account = require "boxd.local.account"
 local boxes = require "boxd.local.boxes"
+local captures = require "boxd.local.captures"
 local disks = require "boxd.local.disks"
 local idle = require "boxd.local.idle"
 local logs = require "boxd.local.logs"
@@ -12,6 +13,7 @@ local processes = require "boxd.local.processes"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
+local snapshots = require "boxd.local.snapshots"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 
@@ -113,8 +115,10 @@ local function add_watchers(self)
   self.disks = disks.new(self)
   self.proxies = proxies.new(self)
   self.processes = processes.new(self)
+  self.captures = captures.new(self)
+  self.snapshots = snapshots.new(self)
   self.boxes.watchers = { self.idle, self.disks, self.records, self.proxies,
-    self.processes, self.logs }
+    self.processes, self.logs, self.captures }
 end
 
 -- Puts right what a service that was killed left half done, and starts the
@@ -122,6 +126,7 @@ end
 local function restore(self)
   local records_of_boxes = self.boxes.records
   self.disks:restore()
+  self.captures:restore()
   self.records:restore(records_of_boxes)
   self.logs:sweep(records_of_boxes)
   self.boxes:restore()
@@ -173,6 +178,7 @@ local function remove_files(self)
   self.boxes:close()
   self.spawner:remove(self.boxes.dir)
   self.spawner:remove(self.disks.dir)
+  self.spawner:remove(self.captures.dir)
 end
 
 -- Ends every call and every box. removing: the state goes, too.
