@@ -290,6 +290,9 @@ describe("codec", function()
     broken("GetVmRequest", "\x08\x01") -- a varint where text should be
     broken("CreateVmRequest", "\x42\x02\x08") -- inside a nested message
     broken("GetVmRequest", "\x0A\xFF\xFF\xFF\xFF\x0F")
+    broken("GetVmRequest", "\x02\x00") -- a field number 0
+    broken("GetVmRequest", "\xFA\xBF\x80\x80\x80\x00\x01y") -- a key of 6 bytes
+    broken("VmConfig", "\x22\x02\x0A\x05") -- inside a map's entry
   end)
 
   it("drops fields that the contract lacks", function()

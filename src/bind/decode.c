@@ -190,10 +190,10 @@ static bool take_list(decoder *c, const Field *f, lbx_reader *r, lbx_field *w,
 
 /* Pushes key and value of a map's entry. */
 static bool push_entry(decoder *c, const Field *pair, const lbx_field *w) {
-  lbx_reader r = {w->s, w->s + w->n};
   lbx_field part;
   lua_State *L = c->L;
   if (w->type != LBX_WIRE_BYTES) return false;
+  lbx_reader r = {w->s, w->s + w->n};
   for (int i = 0; i < 2; i++)
     if (!push_default(L, &pair[i])) lua_pushliteral(L, "");
   while (r.p < r.end) {
@@ -291,12 +291,12 @@ static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
 }
 
 static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
-  lbx_reader r = {w->s, w->s + w->n};
   seen s = {{0}};
   lua_State *L = c->L;
   if (w->type != LBX_WIRE_BYTES ||
       !charge(c, TABLE_BYTES + d->n_fields * FIELD_BYTES))
     return false;
+  lbx_reader r = {w->s, w->s + w->n};
   lbx_room(L, 8);
   if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
   lua_createtable(L, 0, (int)d->n_fields);

@@ -15,6 +15,8 @@
 #define LBX_WIRE_BYTES 2
 #define LBX_WIRE_FIXED32 5
 
+#define LBX_WIRE_KEY_MAX 5 /* bytes of a field's number and type */
+
 typedef struct lbx_reader {
   const uint8_t *p, *end;
 } lbx_reader;
@@ -50,10 +52,14 @@ static inline bool lbx_read_fixed(lbx_reader *r, size_t len, uint64_t *n) {
 /* The next field. False: malformed; at the end r->p == r->end, so ask first. */
 static inline bool lbx_read_field(lbx_reader *r, lbx_field *f) {
   uint64_t key;
-  if (!lbx_read_varint(r, &key) || key >> 32) return false;
+  const uint8_t *start = r->p;
+  if (!lbx_read_varint(r, &key) || key >> 32 ||
+      r->p - start > LBX_WIRE_KEY_MAX)
+    return false;
   f->id = (uint32_t)(key >> 3);
   f->type = key & 7;
   f->s = NULL;
+  if (f->id == 0) return false; /* no field has that number */
   switch (f->type) {
     case LBX_WIRE_VARINT: return lbx_read_varint(r, &f->n);
     case LBX_WIRE_FIXED64: return lbx_read_fixed(r, 8, &f->n);
