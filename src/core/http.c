@@ -397,8 +397,10 @@ void bx_http_free(bx_http *h) {
 
 const char *bx_http_header(const bx_http *h, const char *name, size_t *len) {
   size_t n = strlen(name);
-  const char *line = h->headers.data, *end = line + h->headers.len;
-  while (line && line < end) {
+  const char *line = h->headers.data;
+  if (!line) return NULL;
+  const char *end = line + h->headers.len;
+  while (line < end) {
     const char *stop = memchr(line, '\n', (size_t)(end - line));
     if (!stop) stop = end;
     if ((size_t)(stop - line) > n && line[n] == ':' &&
