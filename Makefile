@@ -56,6 +56,7 @@ all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 include proto/rules.mk
 include scripts/bench/rules.mk
 include rockspec/rules.mk
+include spec/fuzz/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
 $(BUILD)/boxd.so: $(SO_OBJ)

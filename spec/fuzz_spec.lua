@@ -1,0 +1,38 @@
+-- Runs the fuzzers of spec/fuzz, each for BOXD_FUZZ_SECONDS (10), two at a time.
+local program = require "spec.support.program"
+
+local function fuzzers()
+  local names = {}
+  local list = assert(io.popen("ls spec/fuzz/*.c"))
+  for path in list:lines() do
+    local name = path:match("([^/]+)%.c$")
+    if name ~= "state" then names[#names + 1] = name end
+  end
+  list:close()
+  return names
+end
+
+describe("the fuzzer", function()
+  local output
+
+  setup(function()
+    if not os.execute("command -v clang-14 >/dev/null") then return end
+    local seconds = os.getenv("BOXD_FUZZ_SECONDS") or "10"
+    local result = program.run { "make", "-s", "-k", "BUILD=build",
+      "SANITIZE=", "SECONDS=" .. seconds, "fuzz", env = { MAKEFLAGS = "" } }
+    output = result.out .. result.err
+  end)
+
+  for _, name in ipairs(fuzzers()) do
+    it(name .. " finds nothing", function()
+      if not output then
+        pending("clang-14 and libclang-rt-14-dev are not installed")
+        return
+      end
+      local inputs = output:match(
+        "fuzz " .. name .. ": nothing found, inputs: (%d+)\n")
+      assert.truthy(inputs, output)
+      assert.truthy(math.tointeger(inputs) > 100, output)
+    end)
+  end
+end)
