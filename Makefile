@@ -10,6 +10,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/boxd
 INCLUDEDIR ?= $(PREFIX)/include
 STATICDIR ?= $(PREFIX)/lib
 PKGCONFIGDIR ?= $(STATICDIR)/pkgconfig
@@ -57,6 +58,7 @@ include proto/rules.mk
 include scripts/bench/rules.mk
 include rockspec/rules.mk
 include spec/fuzz/rules.mk
+include scripts/doc/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
 $(BUILD)/boxd.so: $(SO_OBJ)
@@ -117,7 +119,7 @@ e2e: all
 	$(BUILD)/boxdlua "$$(command -v busted)" --ignore-lua -o plainTerminal \
 	  spec/e2e
 
-install: install-lua install-embed
+install: install-lua install-embed install-doc
 
 # What scripts need: all that a rock holds.
 install-lua: $(BUILD)/boxd.so $(BUILD)/boxdlua

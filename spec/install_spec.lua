@@ -28,7 +28,7 @@ describe("make install", function()
     for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
       "share/lua/5.4/boxd/compute.lua", "share/lua/5.4/boxd/local/main.lua",
       "share/man/man1/boxdlua.1", "include/boxd.h", "lib/libboxd.a",
-      "lib/pkgconfig/boxd.pc" } do
+      "lib/pkgconfig/boxd.pc", "share/doc/boxd/api.md" } do
       assert.truthy(list:find("./usr/" .. path .. "\n", 1, true), path)
     end
     assert.is_nil(sh("grep -r '%s/a' %s/a || true", folder, folder)

@@ -1,69 +1,297 @@
--- lua/boxd/types.lua against what is there at run time, both ways.
+-- lua/boxd/types.lua against what is there at run time, both ways, and the
+-- reference that is made of it.
 
 local boxd = require "boxd"
-local scripted = require "spec.support.scripted"
+local core = require "boxd.core"
+local calls = require "spec.support.calls"
+local program = require "spec.support.program"
+local types = require "scripts.doc.types"
 
-local f <close> = assert(io.open "lua/boxd/types.lua")
-local text = f:read "a"
+local items = types.read "lua/boxd/types.lua"
 
--- The names that the file gives to a class: its functions.
-local function annotated(class)
+local classes, functions = {}, {}
+for _, item in ipairs(items) do
+  if item.kind == "class" then
+    classes[item.name:gsub("^boxd%.", "")] = item
+  else
+    functions[#functions + 1] = item
+  end
+end
+
+local function methods_of(class)
   local names = {}
-  for name in text:gmatch("\nfunction " .. class .. "[.:]([%w_]+)%(") do
-    names[name] = true
+  for _, f in ipairs(functions) do
+    if f.class == class then names[f.name] = true end
   end
   return names
 end
 
+-- With those of its parents.
+local function fields_of(class)
+  local names = {}
+  for _, parent in ipairs(classes[class].parents) do
+    for name in pairs(fields_of(parent:gsub("^boxd%.", ""))) do
+      names[name] = true
+    end
+  end
+  for _, field in ipairs(classes[class].fields) do names[field.name] = true end
+  return names
+end
+
+-- The functions that an object's class has, in a table or an upvalue.
 local function methods(object)
-  local names, class = {}, debug.getmetatable(object).__index
-  for name, v in pairs(class) do
-    if type(v) == "function" and name ~= "resolve" then names[name] = true end
+  local names, index = {}, debug.getmetatable(object).__index
+  if type(index) == "function" then
+    local _, first = debug.getupvalue(index, 1)
+    index = first
+  end
+  for name, v in pairs(index) do
+    if type(v) == "function" then names[name] = true end
+  end
+  return names
+end
+
+-- An object of every class that has methods; `s` answers what that needs.
+local function start()
+  return calls.start { Exec = function(call) call:finish() end,
+    CreateDisk = function(call) call:send { disk_id = "d" } call:finish() end }
+end
+
+local function objects(s)
+  local c = s.compute
+  local p = s.box:exec("x", { stream = true })
+  return { Compute = c, Boxes = c.box, Templates = c.template, Disks = c.disk,
+    Domains = c.domain, Networks = c.network, Tokens = c.token,
+    ApiKeys = c.api_key, Box = s.box, Disk = c.disk:create("d", 1),
+    ExecProcess = p, ExecStdin = p.stdin, Task = boxd.spawn(function() end),
+    Error = select(2, pcall(boxd.Compute, { nonsense = 1 })) }
+end
+
+-- The fields of a message of the contract.
+local function message_fields(...)
+  local wanted, names = {}, {}
+  for _, name in ipairs { ... } do wanted[name] = true end
+  for line in io.lines "spec/support/contract.tsv" do
+    local message, number, name = line:match "^field\t([^\t]*)\t(%d+)\t([^\t]*)"
+    if wanted[message] and number ~= "0" then names[name] = true end
   end
   return names
 end
 
 describe("lua/boxd/types.lua", function()
   it("has every name of the module and no other", function()
-    local there, said = {}, annotated "boxd"
+    local there, said = {}, methods_of "boxd"
     for name in pairs(boxd) do there[name] = true end
-    local fields = text:match "%-%-%-@class boxd\n(.-)\nlocal boxd"
-    for name in fields:gmatch "%-%-%-@field ([%w_]+)" do said[name] = true end
+    for name in pairs(fields_of "boxd") do said[name] = true end
     assert.same(there, said)
   end)
 
-  it("has every method of every service and object", function()
-    local s <close> = scripted.start {
-      CreateDisk = { disk_id = "d" } }
-    local c = s.c
-    for class, object in pairs { Boxes = c.box, Templates = c.template,
-      Disks = c.disk, Domains = c.domain, Networks = c.network,
-      Tokens = c.token, ApiKeys = c.api_key, Box = s:box(),
-      Disk = c.disk:create("d", 1) } do
-      assert.same(methods(object), annotated(class))
+  it("has every method of every class, and no other", function()
+    local s <close> = start()
+    local all = objects(s)
+    for class, object in pairs(all) do
+      assert.same(methods(object), methods_of(class), class)
     end
-    for name in pairs(annotated "Compute") do
-      assert.equal("function", type(c[name]), name)
-    end
+    all.boxd, all.Json, all.Http = true, true, true
+    for _, f in ipairs(functions) do assert.truthy(all[f.class], f.class) end
   end)
 
   it("has the parts of json and http", function()
     for class, module in pairs { Json = boxd.json, Http = boxd.http } do
-      for name in pairs(annotated(class)) do
-        assert.equal("function", type(module[name]), name)
+      local there, said = {}, methods_of(class)
+      for name in pairs(module) do there[name] = true end
+      for name in pairs(fields_of(class)) do said[name] = true end
+      assert.same(there, said)
+    end
+  end)
+
+  it("has the fields of objects as the contract has them", function()
+    local ours = { vm_id = "id", image_ref = "image", disk_id = "id",
+      template_id = "id" }
+    for class, row in pairs {
+      Box = { "GetVmResponse", "CreateVmResponse", "ForkVmResponse" },
+      Disk = { "DiskInfo" }, Template = { "TemplateInfo" },
+      ApiKey = { "ApiKeyInfo" }, Proxy = { "ProxyInfo", url = true },
+    } do
+      local there = {}
+      for name in pairs(message_fields(table.unpack(row))) do
+        there[class ~= "Proxy" and ours[name] or name] = true
       end
-      for name, v in pairs(module) do
-        if type(v) == "function" then
-          assert.is_true(annotated(class)[name], name)
-        end
+      if row.url then there.url = true end
+      assert.same(there, fields_of(class), class)
+    end
+  end)
+
+  it("has the fields of what is no message of the contract", function()
+    local s <close> = start()
+    local all = objects(s)
+    local function has(class, object)
+      for name in pairs(fields_of(class)) do
+        assert.not_nil(object[name], class .. "." .. name)
       end
     end
+    has("Compute", all.Compute)
+    has("Task", all.Task)
+    has("ExecProcess", all.ExecProcess)
+    has("Path", boxd.path "x")
+    has("ErrorClass", boxd.NotFoundError)
+    local known = fields_of "Error"
+    for name in pairs(all.Error) do assert.is_true(known[name], name) end
+  end)
+
+  it("describes each parameter, by its name", function()
+    for _, f in ipairs(functions) do
+      local names = {}
+      for i, p in ipairs(f.params) do names[i] = p.name end
+      assert.equal(f.arguments, table.concat(names, ", "),
+        f.class .. f.mark .. f.name)
+    end
+  end)
+
+  it("names classes, errors and RPCs that exist", function()
+    local rpcs = {}
+    for line in io.lines "spec/support/contract.tsv" do
+      local name = line:match "^rpc\t([^\t]*)"
+      if name then rpcs[name] = true end
+    end
+    for _, f in ipairs(functions) do
+      for _, name in ipairs(f.rpc) do assert.is_true(rpcs[name], name) end
+      for name in (f.raises or ""):gmatch "%u%a+Error" do
+        assert.truthy(boxd.errors[name], name)
+      end
+    end
+    for line in io.lines "lua/boxd/types.lua" do
+      for name in (line:match "^%-%-%-@(.*)" or ""):gmatch "boxd%.(%u%w*)" do
+        assert.truthy(classes[name] or boxd[name], name)
+      end
+    end
+  end)
+
+  it("says of each method of a service which RPC it makes", function()
+    local silent = { close = true, call = true, stream = true }
+    for _, f in ipairs(functions) do
+      local service = classes[f.class].text:find "^c%."
+      if service or f.class == "Box" or f.class == "Disk"
+        or f.class == "Compute" and not silent[f.name] then
+        assert.is_true(#f.rpc > 0, f.class .. ":" .. f.name)
+      end
+    end
+  end)
+
+  -- A value of an annotated type, for a call that goes no further than to look
+  -- at its options.
+  local function value_of(type_, s)
+    return type_:find "^fun" and function() end
+      or type_:find "string" and "x" or type_:find "integer" and 1
+      or type_:find "boxd%.Box" and s.box or {}
+  end
+
+  it("has the options that are taken, and no others", function()
+    local s <close> = start()
+    local all = objects(s)
+    all.boxd = boxd
+    local known = core.text.options
+    local seen, over = nil, {}
+    finally(function() core.text.options = known end)
+    core.text.options = function(_, _, names)
+      seen = names
+      error(over)
+    end
+    local count = 0
+    for _, f in ipairs(functions) do
+      local last = f.params[#f.params]
+      local class = last and last.type:match "^boxd%.(%w*Options)$"
+        or f.name == "exec" and "ExecOptions"
+      if class and not (f.class == "ExecProcess" or f.class == "Task") then
+        local args = {}
+        if f.name ~= "exec" then
+          for i = 1, #f.params - 1 do
+            args[i] = value_of(f.params[i].type, s)
+          end
+        end
+        args[#args + 1] = {}
+        if f.mark == ":" then table.insert(args, 1, all[f.class]) end
+        local what = f.class .. f.mark .. f.name
+        local _, e = pcall(all[f.class][f.name], table.unpack(args))
+        assert.equal(over, e, what)
+        local taken = {}
+        for _, name in ipairs(seen) do taken[name] = true end
+        assert.same(taken, fields_of(class), what)
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 35, tostring(count))
+  end)
+
+  it("has the fields of a config, and those of a request of HTTP", function()
+    local known, taken = core.text.options, {}
+    finally(function() core.text.options = known end)
+    core.text.options = function(t, what, names)
+      taken[what] = {}
+      for _, name in ipairs(names) do taken[what][name] = true end
+      known(t, what, names)
+    end
+    boxd.BoxConfig { lifecycle = {}, network = { proxies = { { name = "x" } } },
+      volumes = { { disk_id = "d", mount_path = "/x" } } }
+    assert.same({ config = fields_of "Config",
+      ["config.lifecycle"] = fields_of "Lifecycle",
+      ["config.network"] = fields_of "NetworkConfig",
+      ["config.network.proxies[1]"] = fields_of "ProxyEntry",
+      ["config.volumes[1]"] = fields_of "Volume" }, taken)
+    for name in pairs(fields_of "HttpRequest") do
+      local _, e = pcall(boxd.http.request, { [name] = print })
+      assert.is_nil(tostring(e):find "unknown", name)
+    end
+    assert.matches("unknown",
+      tostring(select(2, pcall(boxd.http.request, { other = print }))))
   end)
 
   it("is loaded by nothing", function()
     for name in pairs(package.loaded) do
       assert.not_equal("boxd.types", name)
     end
+  end)
+end)
+
+describe("the API reference", function()
+  local result = program.run { "lua5.4", "scripts/doc/api.lua",
+    "lua/boxd/types.lua" }
+  local text = result.out
+
+  it("is made, and has every public name", function()
+    assert.equal("", result.err)
+    assert.equal(0, result.status)
+    for name in pairs(boxd) do
+      assert.truthy(text:find("\n### boxd." .. name .. "\n", 1, true)
+        or text:find("\n| `" .. name .. "` |", 1, true), name)
+    end
+    for _, f in ipairs(functions) do
+      assert.truthy(text:find("\n### [%w_.]+%" .. f.mark .. f.name .. "\n"),
+        f.name)
+    end
+    for name, class in pairs(classes) do
+      assert.truthy(text:find("\n## " .. name .. "\n", 1, true), name)
+      for _, field in ipairs(class.fields) do
+        assert.truthy(text:find("\n| `" .. field.name .. "%??` |"), field.name)
+      end
+    end
+  end)
+
+  it("leads to sections that exist", function()
+    local count = 0
+    for name in text:gmatch "%]%(#(%w+)%)" do
+      assert.truthy(text:lower():find("\n## " .. name .. "\n", 1, true), name)
+      count = count + 1
+    end
+    assert.is_true(count > 100)
+  end)
+
+  it("refuses an annotation that it does not know", function()
+    local file = program.file "---@class boxd\n---@filed x string\n"
+    finally(function() os.remove(file) end)
+    local refused = program.run { "lua5.4", "scripts/doc/api.lua", file }
+    assert.equal(1, refused.status)
+    assert.truthy(refused.err:find("unknown annotation: ---@filed", 1, true))
   end)
 end)
 
@@ -81,7 +309,7 @@ describe("the README's table of the Python SDK's names", function()
       end
       for holder, name in ours:gmatch "`([%w_.]+):([%w_]+)" do
         local of = service[holder:match "^c%.(.*)"] or class[holder]
-        assert.is_true(annotated(of)[name], holder .. ":" .. name)
+        assert.is_true(methods_of(of)[name], holder .. ":" .. name)
         n = n + 1
       end
     end

@@ -348,10 +348,10 @@ function service:get(id, opts)
   error(reply, 0)
 end
 
--- The id of a Box, an id or a name.
-function service:resolve(index, method, v, opts)
+-- The id of a Box, an id or a name; `boxes` is the service.
+local function resolve(boxes, index, method, v, opts)
   if type(v) ~= "string" then return resource.id(index, method, v, Box) end
-  return self:get(v, { timeout = opts.timeout }).id
+  return boxes:get(v, { timeout = opts.timeout }).id
 end
 
 -- c.box:fork(source, { name=, config= }): source is a Box, an id or a name.
@@ -359,7 +359,7 @@ function service:fork(source, opts)
   if not resource.is(source, Box) then check.string(1, "fork", source) end
   opts = check.options(2, "fork", opts, { "name", "config", "timeout" })
   local request = {
-    source_vm_id = self:resolve(1, "fork", source, opts),
+    source_vm_id = resolve(self, 1, "fork", source, opts),
     name = check.field("fork", opts, "name", "string"),
     config = config.vm_config(opts.config),
   }
@@ -370,5 +370,6 @@ end
 return {
   service = resource.service("Boxes", service),
   new = new,
+  resolve = resolve,
   Box = Box,
 }

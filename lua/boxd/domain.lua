@@ -1,6 +1,7 @@
 -- c.domain: a domain of one's own that leads to a box.
 
 local core = require "boxd.core"
+local box = require "boxd.box"
 local check = require "boxd.check"
 local resource = require "boxd.resource"
 core.internal()
@@ -14,7 +15,7 @@ function service:bind(domain, target, opts)
   check.string(1, "bind", domain)
   opts = check.options(3, "bind", opts, { "timeout" })
   local compute = compute_of(self)
-  local vm_id = compute.box:resolve(2, "bind", target, opts)
+  local vm_id = box.resolve(compute.box, 2, "bind", target, opts)
   call(compute, "BindDomain", { domain = domain, vm_id = vm_id }, opts)
 end
 

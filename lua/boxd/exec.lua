@@ -48,7 +48,7 @@ local function run(box, command, opts, pty, stream)
     opts.timeout)
   progress.watch(process)
   if stream then return process end
-  local stdout, stderr, code = process:collect()
+  local stdout, stderr, code = core.collect(process)
   return setmetatable({ stdout = stdout, stderr = stderr, exit_code = code,
     success = code == 0 }, ExecResult)
 end

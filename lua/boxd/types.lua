@@ -1,125 +1,241 @@
 ---@meta boxd
--- For language servers only: nothing loads this file. Times are seconds, sizes
--- bytes, timestamps Unix seconds unless a line says otherwise. Every call may
--- raise a boxd.Error: AuthenticationError, TimeoutError, ConnectionError,
--- CancelledError or InternalError; what else it raises stands at the method.
--- Facts about the service are from its published contract (proto/boxd.proto).
+-- For language servers and `make doc`: nothing loads this file.
+--
+-- Times are seconds, sizes bytes, timestamps Unix seconds, unless a line says
+-- otherwise. "RPC" is the call a method makes; what its fields mean is from the
+-- published contract, proto/boxd.proto, where "today" marks what the service
+-- has added since 0.1. What a call raises stands at it as "Raises"; beyond that
+-- every call may raise AuthenticationError, TimeoutError, ConnectionError,
+-- CancelledError, InternalError, and InvalidArgumentError for an unknown option
+-- or a refused value. A wrong type is an ordinary error of Lua.
 
+--- The module: `require "boxd"`, under boxdlua also the global `boxd`.
+---@class boxd
+---@field _VERSION string "boxd 0.1.0"
+---@field errors table<string, boxd.ErrorClass> the classes below, by name
+---@field BoxdError boxd.ErrorClass base of all, and any status not below
+---@field AuthenticationError boxd.ErrorClass UNAUTHENTICATED, PERMISSION_DENIED; the exchange refused
+---@field NotFoundError boxd.ErrorClass NOT_FOUND
+---@field QuotaExceededError boxd.ErrorClass RESOURCE_EXHAUSTED; the exchange is rate-limited
+---@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS; what is refused before any call
+---@field TimeoutError boxd.ErrorClass DEADLINE_EXCEEDED
+---@field ConnectionError boxd.ErrorClass UNAVAILABLE
+---@field InternalError boxd.ErrorClass INTERNAL, UNKNOWN
+---@field CancelledError boxd.ErrorClass CANCELLED: a task cancelled, a client closed, an interrupt
+---@field json boxd.Json
+---@field http boxd.Http
+boxd = {}
+
+--- A client. Never touches the network: the first call does.
+--- Raises: AuthenticationError without credentials.
+---@param options? boxd.ComputeOptions
+---@return boxd.Compute
+function boxd.Compute(options) end
+
+--- Checks a config, which create of a box takes as a plain table just as well.
+--- Raises: InvalidArgumentError, which names the field.
+---@param config? boxd.Config
+---@return boxd.Config config the same table
+function boxd.BoxConfig(config) end
+
+--- A file of this machine, for write_file, upload and download.
+---@param name string
+---@return boxd.Path
+function boxd.path(name) end
+
+--- Is it an error of ours, of this class? Takes any value, as pcall may give.
+---@param value any
+---@param class? boxd.ErrorClass default: any of them
+---@return boolean
+function boxd.is_error(value, class) end
+
+--- Starts fn(...) as a task, at once. A failed task that nobody joins is
+--- reported through `warn`.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return boxd.Task
+function boxd.spawn(fn, ...) end
+
+--- Runs functions and tasks at once. The first error cancels the rest and is
+--- raised. `limit` bounds how many of the functions run at a time.
+--- Raises: what they raise.
+---@param list { [integer]: (fun(): any)|boxd.Task, n?: integer, limit?: integer }
+---@return table results the first result of each, in order, with their number `n`
+function boxd.gather(list) end
+
+--- fn(item, index) over a list that may have holes where it carries `n`.
+--- Raises: the first error, which cancels the rest, unless told to collect.
+---@param list table
+---@param fn fun(item: any, index: integer): any
+---@param options? boxd.MapOptions
+---@return table results in order, with their number `n`
+---@return table<integer, any> errors by index; nil without on_error = "collect"
+function boxd.map(list, fn, options) end
+
+--- Waits; other tasks go on, at least for a turn, also for 0.
+---@param seconds number
+function boxd.sleep(seconds) end
+
+--- A clock that only goes forward; it begins anywhere.
+---@return number seconds
+function boxd.now() end
+
+--- Runs fn(...). Past the time its pending call is cancelled.
+--- Raises: TimeoutError past the time; what fn raises.
+---@param seconds number
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... its results
+function boxd.with_timeout(seconds, fn, ...) end
+
+--- Runs fn(...) as a task until it ends, then cancels the tasks it left over.
+--- Raises: what fn raises.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return any ... its results
+function boxd.run(fn, ...) end
+
+--- coroutine.wrap for a host other than boxdlua: a generator that calls the API
+--- in a task waits as the task does. In boxdlua coroutine.wrap does it.
+---@param fn fun(...): ...
+---@return fun(...): ...
+function boxd.wrap(fn) end
+
+--- coroutine.resume, in the same way.
+---@param co thread
+---@param ... any
+---@return boolean ok
+---@return any ... what it yields or returns, or its error
+function boxd.resume(co, ...) end
+
+--- Gives the script's terminal, in raw mode, to an interactive process until it
+--- ends, with the changes of its size.
+--- Raises: InvalidArgumentError when stdin is no terminal; what ended the
+--- process otherwise than by an exit.
+---@param process boxd.ExecProcess
+---@return integer exit_code
+function boxd.attach(process) end
+
+--- Prints a process's output line by line under a name, stdout to stdout and
+--- stderr to stderr, until it ends.
+--- Raises: what ended the process otherwise than by an exit, after its output.
+---@param process boxd.ExecProcess
+---@param text string before each line: "web-1 | "
+---@return integer exit_code
+function boxd.prefix(process, text) end
+
+---@param bytes string
+---@return string hex 64 small hexadecimal digits
+function boxd.sha256(bytes) end
+
+--- Where a client leads and how it behaves.
+---@class boxd.ComputeOptions
+---@field token? string a JWT; default: BOXD_TOKEN
+---@field api_key? string exchanged for tokens; default: BOXD_API_KEY
+---@field api_url? string https://host:port, http://host:port; default: BOXD_API_URL, https://boxd.sh:9443
+---@field exchange_url? string default: BOXD_EXCHANGE_URL, https://boxd.sh/api/v1/auth/token
+---@field timeout? number seconds for a unary call without one of its own, default 60
+---@field max_retries? integer 0 to 4, default 2: of calls that only read
+---@field keepalive? number seconds between pings, default 330, 0 for none
+---@field ca_file? string PEM file of roots to trust instead of the system's
+
+---@class boxd.MapOptions
+---@field limit? integer how many at a time, default: all
+---@field on_error? "raise"|"collect" default "raise"
+
+--- What every call takes at the end.
 ---@class boxd.Options
 ---@field timeout? number seconds for this call
 
----@class boxd.ErrorClass
+--- boxd.path's: tostring gives the name.
+---@class boxd.Path
+---@field path string
 
+--- A value such as boxd.NotFoundError: tostring gives its name.
+---@class boxd.ErrorClass
+---@field name string "NotFoundError"
+
+--- Raised with error(); tostring gives position, class, message and RPC, and
+--- never a secret.
 ---@class boxd.Error
 ---@field class string "NotFoundError"
 ---@field message string
----@field grpc_code? integer number of the gRPC status
+---@field grpc_code? integer number of the gRPC status; nil: found before any call
 ---@field code? string its name, "NOT_FOUND"
 ---@field method? string name of the RPC
----@field stdout? string after exec: what had arrived
----@field stderr? string after exec: what had arrived
+---@field where string "script.lua:3:", the script's line, or ""
+---@field stdout? string after exec: the bytes that had arrived
+---@field stderr? string after exec: the bytes that had arrived
 local Error = {}
+
+--- Is it of this class? Of BoxdError always.
 ---@param class boxd.ErrorClass
 ---@return boolean
 function Error:is(class) end
 
----@class boxd
----@field _VERSION string "boxd 0.1.0"
----@field errors table<string, boxd.ErrorClass>
----@field BoxdError boxd.ErrorClass base of all
----@field AuthenticationError boxd.ErrorClass UNAUTHENTICATED, PERMISSION_DENIED
----@field NotFoundError boxd.ErrorClass NOT_FOUND
----@field QuotaExceededError boxd.ErrorClass RESOURCE_EXHAUSTED
----@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS
----@field TimeoutError boxd.ErrorClass DEADLINE_EXCEEDED
----@field ConnectionError boxd.ErrorClass UNAVAILABLE
----@field InternalError boxd.ErrorClass INTERNAL, UNKNOWN
----@field CancelledError boxd.ErrorClass CANCELLED
----@field json boxd.Json
----@field http boxd.Http
-local boxd = {}
-
+--- JSON. What JSON or a Lua value cannot hold exactly is refused: integers
+--- beyond 2^53, NaN and infinity, NUL and bad UTF-8 in text, tables that are
+--- mixed, have holes or contain themselves.
 ---@class boxd.Json
----@field null any
+---@field null any what null decodes to
 local Json = {}
+
+--- Objects and arrays are tables, null is json.null, whole numbers integers.
+--- Raises: InvalidArgumentError, with the position.
+---@param text string
 ---@return any
 function Json.decode(text) end
+
+--- On one line, keys in their order; an empty table is {} unless array() made it.
+--- Raises: InvalidArgumentError, with the path of what JSON does not have.
+---@param value any
 ---@return string
 function Json.encode(value) end
----@return table
+
+--- Marks a table as an array, for when it is empty.
+---@param list? table
+---@return table list the same table
 function Json.array(list) end
 
 ---@class boxd.Http
 local Http = {}
----@param request { url: string, method?: string, headers?: table<string, string>, body?: string, timeout?: number }
----@return { status: integer, headers: table<string, string>, body: string }
+
+--- One HTTP request; in a task the others go on. Any status is an answer.
+--- Raises: ConnectionError, TimeoutError, InvalidArgumentError.
+---@param request boxd.HttpRequest
+---@return boxd.HttpResponse
 function Http.request(request) end
 
----@class boxd.Lifecycle
----@field auto_suspend_timeout? integer seconds idle, 0 never
----@field auto_destroy_timeout? integer seconds of life, 0 never
----@class boxd.ProxyEntry
----@field name string
----@field port? integer
----@class boxd.Network
----@field ssh? boolean default true
----@field proxies? boxd.ProxyEntry[]
----@class boxd.Volume
----@field disk_id string
----@field mount_path string
----@field read_only? boolean
----@class boxd.Config
----@field vcpu? integer
----@field memory? string|integer "4G" or bytes
----@field disk? string|integer "20G" or bytes
----@field env? table<string, string>
----@field cmd? string[]
----@field restart_policy? "always"|"never" default "always"
----@field lifecycle? boxd.Lifecycle
----@field network? boxd.Network
----@field volumes? boxd.Volume[]
+---@class boxd.HttpRequest
+---@field url string http:// or https://
+---@field method? string default "GET", with a body "POST"
+---@field headers? table<string, string>
+---@field body? string bytes
+---@field timeout? number seconds for all of it, default 60
+---@field ca_file? string PEM file of roots to trust instead of the system's
+---@field max_redirects? integer default 5, 0 to follow none
 
----@param config? boxd.Config checked: InvalidArgumentError names the field
----@return boxd.Config
-function boxd.BoxConfig(config) end
----@param options? { api_key?: string, token?: string, api_url?: string, exchange_url?: string, timeout?: number, max_retries?: integer, keepalive?: number, ca_file?: string }
----@return boxd.Compute
-function boxd.Compute(options) end
----@return userdata|table a local file, for write_file, upload and download
-function boxd.path(name) end
----@param class? boxd.ErrorClass
----@return boolean
-function boxd.is_error(value, class) end
----@param bytes string
----@return string hex
-function boxd.sha256(bytes) end
----@return boxd.Task
-function boxd.spawn(fn, ...) end
----@return table
-function boxd.gather(list) end
----@return table results, table? errors
-function boxd.map(list, fn, options) end
----@param seconds number
-function boxd.sleep(seconds) end
----@return number monotonic seconds
-function boxd.now() end
----@param seconds number TimeoutError once they are over
-function boxd.with_timeout(seconds, fn, ...) end
-function boxd.run(fn, ...) end
-function boxd.wrap(fn) end
-function boxd.resume(co, ...) end
----@param process boxd.ExecProcess
-function boxd.attach(process) end
----@param process boxd.ExecProcess
----@param text string before each line
-function boxd.prefix(process, text) end
+---@class boxd.HttpResponse
+---@field status integer 200
+---@field headers table<string, string> by small letters; lines of one name joined by ", "
+---@field body string bytes
 
+--- A function that runs beside others: boxd.spawn's.
 ---@class boxd.Task
 ---@field status "running"|"done"|"failed"|"cancelled"
 local Task = {}
+
+--- Waits for its end.
+--- Raises: its error; TimeoutError when it takes longer, which cancels nothing.
+---@param options? boxd.Options
+---@return any ... its results
 function Task:join(options) end
+
+--- Raises CancelledError at its pending call, once: its handlers and `<close>`
+--- variables have 10 s. Returns at once.
 function Task:cancel() end
 
+--- A client of one service and account; its `<close>` closes it.
 ---@class boxd.Compute
 ---@field box boxd.Boxes
 ---@field template boxd.Templates
@@ -128,105 +244,427 @@ function Task:cancel() end
 ---@field network boxd.Networks
 ---@field token boxd.Tokens
 ---@field api_key boxd.ApiKeys
----@field api_url string
----@field timeout number
+---@field api_url string "https://boxd.sh:9443"
+---@field timeout number seconds for a unary call without one of its own
 local Compute = {}
+
+--- Whose credentials these are.
+--- RPC: Whoami.
+---@param options? boxd.Options
 ---@return { user_id: string, fingerprints: string[], default_network_id?: string, display_name?: string }
 function Compute:whoami(options) end
+
+--- What boxes get that ask for nothing.
+--- RPC: GetConfig.
+---@param options? boxd.Options
 ---@return { default_image: string, zone: string }
 function Compute:config(options) end
----@return table the reply, by proto field names
+
+--- Any unary RPC of the contract, tables in and out by proto field names. An
+--- unset text, message or optional reads as nil, repeated and map fields as {}.
+--- Raises: whatever the service answers; InvalidArgumentError names a field
+--- that does not fit.
+---@param rpc string "UpdateVmLabels"
+---@param request? table
+---@param options? boxd.Options
+---@return table reply
 function Compute:call(rpc, request, options) end
----@return fun(): table? iterator of messages
+
+--- Any server-streaming RPC. Leaving the loop early ends the call.
+--- Raises: at the message where it happens, whatever the service answers.
+---@param rpc string "DownloadFileStream"
+---@param request? table
+---@param options? boxd.Options default: no limit
+---@return fun(): table? messages
 function Compute:stream(rpc, request, options) end
+
+--- Ends its calls, whose waiters get CancelledError, and its connection.
+--- Idempotent; using it afterwards is an error.
 function Compute:close() end
 
+--- c.box.
 ---@class boxd.Boxes
 local Boxes = {}
----@return boxd.Box # InvalidArgumentError: the name is taken; QuotaExceededError
+
+--- A new box, perhaps still starting: see wait_until_ready.
+--- RPC: CreateVm.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name? string default: the service chooses one
+---@param options? boxd.CreateOptions
+---@return boxd.Box
+---@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
 function Boxes:create(name, options) end
----@return boxd.Box # destroyed by its <close>
+
+--- The same, but its `<close>`, or the end of boxdlua's script, destroys it.
+--- RPC: CreateVm.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name? string default: the service chooses one
+---@param options? boxd.CreateOptions
+---@return boxd.Box
+---@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
 function Boxes:temporary(name, options) end
+
+--- RPC: ListVms.
+---@param options? boxd.Options
 ---@return boxd.Box[]
 function Boxes:list(options) end
----@return boxd.Box # NotFoundError
+
+--- RPC: GetVm, then ListVms for a service that looks for ids only.
+--- Raises: NotFoundError.
+---@param id_or_name string
+---@param options? boxd.Options
+---@return boxd.Box
 function Boxes:get(id_or_name, options) end
----@return boxd.Box # NotFoundError
+
+--- A copy of a box with what is on its disk.
+--- RPC: ForkVm.
+--- Raises: NotFoundError, QuotaExceededError.
+---@param source boxd.Box|string a box, an id or a name
+---@param options? boxd.ForkOptions
+---@return boxd.Box
 function Boxes:fork(source, options) end
 
+---@class boxd.CreateOptions: boxd.Options
+---@field name? string unless it is the first argument
+---@field image? string "ubuntu:24.04"; default: the service's
+---@field config? boxd.Config
+
+---@class boxd.ForkOptions: boxd.Options
+---@field name? string default: the service chooses one
+---@field config? boxd.Config without env, cmd and restart_policy
+
+--- Sizes are text such as "4G" (K M G T, powers of 1024, with an optional i and
+--- B) or an integer of bytes.
+---@class boxd.Config
+---@field vcpu? integer
+---@field memory? string|integer "4G" or bytes
+---@field disk? string|integer "20G" or bytes
+---@field env? table<string, string> variables of cmd
+---@field cmd? string[] instead of the image's own command
+---@field restart_policy? "always"|"never" default "always"
+---@field lifecycle? boxd.Lifecycle
+---@field network? boxd.NetworkConfig
+---@field volumes? boxd.Volume[]
+
+---@class boxd.Lifecycle
+---@field auto_suspend_timeout? integer seconds without use, 0 never
+---@field auto_destroy_timeout? integer seconds without use, 0 never
+
+---@class boxd.NetworkConfig
+---@field ssh? boolean default true
+---@field proxies? boxd.ProxyEntry[]
+
+---@class boxd.ProxyEntry
+---@field name string
+---@field port? integer 0 to 65535, default 0: detected
+
+--- A disk to mount.
+---@class boxd.Volume
+---@field disk_id string
+---@field mount_path string
+---@field read_only? boolean default false
+
+--- A box: fields as the service told them last; refresh asks again. create tells
+--- fewer of them than get and refresh do, and 0.1 fewer than today's service:
+--- what neither told is nil. (GetVmResponse of the contract.)
 ---@class boxd.Box
 ---@field id string
 ---@field name? string
 ---@field image? string
 ---@field public_ip? string
----@field status? string pending running stopped suspended failed destroyed
----@field url? string
+---@field status? string pending, running, stopped, suspended, hibernated, failed or destroyed
+---@field url? string of its default proxy; from create and fork
 ---@field boot_time_ms? integer milliseconds
----@field forked_from? string
----@field restart_policy? string
+---@field paused_automations? integer from create and fork; today
+---@field forked_from? string the id of the box it is a copy of; from fork
+---@field restart_policy? string "always" or "never"
+---@field vcpu? integer today
+---@field memory_bytes? integer today
 ---@field disk_bytes? integer
----@field auto_suspend_timeout_secs? integer
+---@field auto_suspend_timeout_secs? integer seconds without use, 0 never
+---@field auto_hibernate_timeout_secs? integer seconds without use, 0 never; today
+---@field auto_destroy_timeout_secs? integer seconds without use, 0 never; today
+---@field ssh_port? integer today
+---@field created_at? integer today
+---@field created_by? string today
+---@field created_by_name? string today
+---@field last_connected_ms? integer Unix milliseconds; today
+---@field hibernated_at_ms? integer Unix milliseconds; today
+---@field delete_at_ms? integer Unix milliseconds; today
+---@field delete_after_cron? string a cron expression; today
+---@field labels? table<string, string> today
+---@field networks? string[] today
+---@field isolated? boolean today
+---@field egress_allow? string[] today
+---@field access_domain? string today
+---@field custom_domains? table[] records { domain, vm_id, vm_name, status, last_error }; today
+---@field bot_protection? boolean today
+---@field bot_protection_mode? string today
+---@field idle_ignore_outbound? boolean today
+---@field org? string today
+---@field org_id? string today
+---@field billing_org? string today
+---@field billing_org_id? string today
+---@field source? string today
+---@field source_info? { kind?: string, name?: string, version: integer, id?: string } what it was made from; today
+---@field spec? table MachineSpec of the contract; today
+---@field created_spec? table MachineSpec of the contract; today
+---@field requirements? table[] MachineRequirement of the contract; today
+---@field packages? table[] MachinePackage of the contract; today
 local Box = {}
+
+--- Sets status to running.
+--- RPC: StartVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 function Box:start(options) end
+
+--- Sets status to stopped.
+--- RPC: StopVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 function Box:stop(options) end
+
+--- Sets status to running.
+--- RPC: RebootVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 function Box:reboot(options) end
+
+--- Takes the box away with all that is in it; sets status to destroyed.
+--- RPC: DestroyVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 function Box:destroy(options) end
+
+--- Sets status to suspended.
+--- RPC: SuspendVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 ---@return { suspend_us: integer } microseconds
 function Box:suspend(options) end
+
+--- Sets status to running.
+--- RPC: ResumeVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
 ---@return { resume_us: integer } microseconds
 function Box:resume(options) end
----@return boxd.Box
+
+--- Reads all fields again.
+--- RPC: GetVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return boxd.Box self
 function Box:refresh(options) end
----@param options? { timeout?: number, poll_interval?: number }
----@return boxd.Box
+
+--- Asks, from 10 ms on and then less often, until status is running and a first
+--- command has run.
+--- RPC: GetVm, Exec.
+--- Raises: TimeoutError, BoxdError when it is failed, stopped or destroyed,
+--- NotFoundError.
+---@param options? boxd.WaitOptions
+---@return boxd.Box self
 function Box:wait_until_ready(options) end
----@return boxd.ExecResult|boxd.ExecProcess
+
+---@class boxd.WaitOptions: boxd.Options
+---@field timeout? number seconds for all of it, default 90
+---@field poll_interval? number seconds between two looks at most, default 0.5
+
+--- Runs a program: each argument reaches it as it is. box:exec("ls", "-l", {
+--- cwd = "/" }). With stream or interactive: an ExecProcess.
+--- RPC: Exec.
+--- Raises: NotFoundError; TimeoutError, with stdout and stderr, and the command
+--- cancelled; InvalidArgumentError. An exit code is a result, not an error.
+---@param ... string|number|boxd.ExecOptions arguments, then perhaps options
+---@return boxd.ExecOutcome
 function Box:exec(...) end
----@return boxd.ExecResult|boxd.ExecProcess
+
+--- Runs a command line of the shell as it is: "make && make test | tee log".
+--- RPC: Exec.
+--- Raises: as exec.
+---@param line string
+---@param options? boxd.ExecOptions
+---@return boxd.ExecOutcome
 function Box:sh(line, options) end
+
+---@class boxd.ExecOptions: boxd.Options
+---@field env? table<string, string> reaches every command of a line
+---@field cwd? string folder to run in
+---@field stdin? string bytes to send, then the end of input
+---@field stream? boolean return an ExecProcess at once
+---@field pty? boolean run on a terminal: both outputs in one
+---@field interactive? boolean pty and stream, for boxd.attach
+---@field cols? integer of the terminal, default 80
+---@field rows? integer of the terminal, default 24
+---@field close_stdin? boolean end of input from the start, with stream
+
+--- Writes a whole file, up to what one message takes; upload takes any.
+--- RPC: UploadFile.
+--- Raises: NotFoundError, InvalidArgumentError when the local file is not read.
+---@param source string|boxd.Path bytes, or boxd.path "local/file"
+---@param dest string path in the box
+---@param options? boxd.Options
 function Box:write_file(source, dest, options) end
----@return string # NotFoundError
+
+--- Reads a whole file, up to what one message takes; download takes any.
+--- RPC: DownloadFile.
+--- Raises: NotFoundError.
+---@param path string in the box
+---@param options? boxd.Options
+---@return string bytes
 function Box:read_file(path, options) end
----@param options? { timeout?: number, progress?: fun(done: integer, total: integer) }
----@return integer bytes
+
+--- Sends a file of any size, in constant memory.
+--- RPC: UploadFileStream.
+--- Raises: InvalidArgumentError when the local file is not read whole,
+--- NotFoundError.
+---@param local_path string|boxd.Path
+---@param dest string path in the box
+---@param options? boxd.TransferOptions
+---@return integer bytes written
 function Box:upload(local_path, dest, options) end
----@param options? { timeout?: number, progress?: fun(done: integer, total: integer) }
----@return integer bytes
+
+--- Fetches a file of any size, in constant memory. It appears under its name
+--- only when it is whole.
+--- RPC: DownloadFileStream, or DownloadFile of a service without it.
+--- Raises: NotFoundError, InvalidArgumentError when the local file is not
+--- written.
+---@param path string in the box
+---@param local_path string|boxd.Path
+---@param options? boxd.TransferOptions
+---@return integer bytes written
 function Box:download(path, local_path, options) end
----@return table[]
+
+---@class boxd.TransferOptions: boxd.Options
+---@field progress? fun(done: integer, total: integer) called with bytes as they go
+
+--- RPC: ListProxies.
+---@param options? boxd.Options
+---@return boxd.Proxy[]
 function Box:proxies(options) end
----@return table
+
+--- RPC: CreateProxy.
+--- Raises: InvalidArgumentError when the name is taken.
+---@param name string
+---@param port? integer default 0: detected
+---@param options? boxd.Options
+---@return boxd.Proxy
+---@overload fun(self: boxd.Box, name: string, options: boxd.Options): boxd.Proxy
 function Box:create_proxy(name, port, options) end
+
+--- RPC: SetProxyPort.
+--- Raises: NotFoundError.
+---@param port integer 0: detected
+---@param name? string default "": the default proxy
+---@param options? boxd.Options
+---@overload fun(self: boxd.Box, port: integer, options: boxd.Options)
 function Box:set_proxy_port(port, name, options) end
+
+--- RPC: DeleteProxy.
+--- Raises: NotFoundError.
+---@param name string
+---@param options? boxd.Options
 function Box:delete_proxy(name, options) end
----@return fun(): string? iterator of byte chunks
+
+--- What a port of a box is reached by. (ProxyInfo of the contract.)
+---@class boxd.Proxy
+---@field name? string nil: the default proxy
+---@field vm_name? string the box's name
+---@field vm_id? string today
+---@field domain string its host, with a port where that is needed
+---@field url string http:// or https:// and the domain
+---@field port integer
+---@field is_default boolean
+---@field port_display? string today
+---@field port_mode? string today
+---@field effective_port? integer today
+
+--- for chunk in box:stream_logs() do. Leaving the loop early ends the call.
+--- RPC: StreamLogs.
+--- Raises: NotFoundError, at the first chunk.
+---@param options? boxd.LogOptions
+---@return fun(): string? chunks of bytes
 function Box:stream_logs(options) end
 
+---@class boxd.LogOptions: boxd.Options
+---@field follow? boolean go on with what comes, default false
+
+--- What exec and sh return: an ExecResult, with stream or interactive an
+--- ExecProcess. Which of them, the type of the call cannot tell.
+---@class boxd.ExecOutcome: boxd.ExecResult, boxd.ExecProcess
+
+--- What a command came to.
 ---@class boxd.ExecResult
 ---@field stdout string bytes
 ---@field stderr string bytes
 ---@field exit_code integer
----@field success boolean
+---@field success boolean exit_code == 0
 
+--- A command that runs: from exec with stream. Reading slowly holds it back; a
+--- stream nobody reads, while the other one is read or wait waits, keeps its
+--- last 16 MiB. Readers raise what cut the call short, after what had arrived.
+--- Its `<close>`, or being forgotten, cancels it.
 ---@class boxd.ExecProcess
----@field stdin table
+---@field stdin boxd.ExecStdin
 ---@field dropped integer bytes let go unread
 local ExecProcess = {}
+
+---@return fun(): string? chunks of bytes
 function ExecProcess:iter_stdout() end
+
+---@return fun(): string? chunks of bytes
 function ExecProcess:iter_stderr() end
+
+--- Both, in the order of arrival: for data, stream in p:chunks() do.
+---@return fun(): (data: string?, stream: "stdout"|"stderr"|nil)
 function ExecProcess:chunks() end
+
+--- Lines of stdout without the newline.
+---@return fun(): string? lines
 function ExecProcess:lines() end
----@return string?
+
+---@return string? chunk bytes; nil at the end
 function ExecProcess:read_stdout() end
----@return string?
+
+---@return string? chunk bytes; nil at the end
 function ExecProcess:read_stderr() end
+
+--- Sends to its stdin; waits while the transport is full.
+--- Raises: BoxdError after write_eof or the process's end.
+---@param data string bytes
 function ExecProcess:write(data) end
+
+--- Ends its stdin.
+--- Raises: BoxdError for a second one.
 function ExecProcess:write_eof() end
+
+--- Tells the size of the terminal.
+---@param cols integer
+---@param rows integer
 function ExecProcess:resize(cols, rows) end
----@return integer exit code
+
+--- Waits for its end.
+--- Raises: TimeoutError, which cancels nothing; what ended the call otherwise
+--- than by an exit.
+---@param options? boxd.Options
+---@return integer exit_code
 function ExecProcess:wait(options) end
+
+--- Cancels the call, which kills the command. Idempotent.
 function ExecProcess:close() end
 
+--- p.stdin: the same as p:write and p:write_eof.
+---@class boxd.ExecStdin
+local ExecStdin = {}
+
+---@param data string bytes
+function ExecStdin:write(data) end
+
+function ExecStdin:write_eof() end
+
+--- An image and a config that boxes are made from. (TemplateInfo of the
+--- contract; today's service has none and answers UNIMPLEMENTED.)
 ---@class boxd.Template
 ---@field id string
 ---@field name string
@@ -234,58 +672,191 @@ function ExecProcess:close() end
 ---@field status? string
 ---@field vcpu? integer
 ---@field memory_bytes? integer
+
+--- c.template.
 ---@class boxd.Templates
 local Templates = {}
+
+--- RPC: CreateTemplate.
+--- Raises: InvalidArgumentError when the name is missing or taken.
+---@param options boxd.CreateTemplateOptions
 ---@return boxd.Template
 function Templates:create(options) end
+
+--- RPC: ListTemplates.
+---@param options? boxd.Options
 ---@return boxd.Template[]
 function Templates:list(options) end
+
+--- RPC: CreateVmFromTemplate.
+--- Raises: NotFoundError, QuotaExceededError, InvalidArgumentError when the name
+--- is taken.
+---@param template boxd.Template|string a template or an id
+---@param options? boxd.ForkOptions
 ---@return boxd.Box
 function Templates:create_vm(template, options) end
+
+--- RPC: DeleteTemplate.
+--- Raises: NotFoundError.
+---@param template boxd.Template|string a template or an id
+---@param options? boxd.Options
 function Templates:delete(template, options) end
 
+---@class boxd.CreateTemplateOptions: boxd.Options
+---@field name string
+---@field image? string default: the service's
+---@field config? boxd.Config without env, cmd and restart_policy
+
+--- c.disk.
 ---@class boxd.Disks
 local Disks = {}
+
+--- RPC: CreateDisk.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name string
+---@param size string|integer "20G" or bytes
+---@param options? boxd.Options
 ---@return boxd.Disk
 function Disks:create(name, size, options) end
+
+--- RPC: ListDisks.
+---@param options? boxd.Options
 ---@return boxd.Disk[]
 function Disks:list(options) end
+
+--- Storage that outlives its boxes. (DiskInfo of the contract.)
 ---@class boxd.Disk
 ---@field id string
----@field name string
+---@field name? string
 ---@field size_bytes integer
----@field status string
----@field attachments table[]
+---@field status? string
+---@field worker_id? string 0.1
+---@field attachments { vm_id?: string, vm_name?: string, mount_path?: string, mount_mode?: "ro"|"rw" }[]
+---@field created_at? integer Unix milliseconds; today
 local Disk = {}
+
+--- Mounts it in a box.
+--- RPC: AttachDisk.
+--- Raises: NotFoundError, BoxdError where it cannot be attached.
+---@param box boxd.Box|string a box or an id
+---@param mount_path string
+---@param options? boxd.AttachOptions
 function Disk:attach(box, mount_path, options) end
+
+--- RPC: DetachDisk.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box or an id
+---@param options? boxd.Options
 function Disk:detach(box, options) end
+
+--- Takes it away with all that is on it.
+--- RPC: DestroyDisk.
+--- Raises: NotFoundError, BoxdError while it is attached.
+---@param options? boxd.Options
 function Disk:destroy(options) end
 
+---@class boxd.AttachOptions: boxd.Options
+---@field read_only? boolean default false
+
+--- c.domain: domains of one's own.
 ---@class boxd.Domains
 local Domains = {}
+
+--- RPC: BindDomain.
+--- Raises: NotFoundError, InvalidArgumentError when it is bound already.
+---@param domain string
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
 function Domains:bind(domain, box, options) end
+
+--- RPC: ListDomains.
+---@param options? boxd.Options
 ---@return { domain: string, vm_id: string }[]
 function Domains:list(options) end
+
+--- RPC: UnbindDomain.
+--- Raises: NotFoundError.
+---@param domain string
+---@param options? boxd.Options
 function Domains:unbind(domain, options) end
+
+--- c.network: networks that boxes share.
 ---@class boxd.Networks
 local Networks = {}
+
+--- RPC: CreateNetwork.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name? string
+---@param options? boxd.Options
 ---@return { id: string }
+---@overload fun(self: boxd.Networks, options: boxd.Options): { id: string }
 function Networks:create(name, options) end
+
+--- RPC: ListNetworks.
+---@param options? boxd.Options
 ---@return { id: string, subnet: string, status: string }[]
 function Networks:list(options) end
+
+--- c.token: tokens for others.
 ---@class boxd.Tokens
 local Tokens = {}
+
+--- The token is shown here only.
+--- RPC: CreateToken.
+---@param options? boxd.CreateTokenOptions
 ---@return { token: string, expires_at: integer }
 function Tokens:create(options) end
+
+--- RPC: ListTokens.
+---@param options? boxd.Options
 ---@return { jti: string, created_at: integer, expires_at: integer }[]
 function Tokens:list(options) end
+
+--- RPC: RevokeToken.
+--- Raises: NotFoundError.
+---@param jti string the token's id
+---@param options? boxd.Options
 function Tokens:revoke(jti, options) end
+
+---@class boxd.CreateTokenOptions: boxd.Options
+---@field expires_in? integer seconds, default 0: 24 hours
+
+--- c.api_key: keys that are exchanged for tokens.
 ---@class boxd.ApiKeys
 local ApiKeys = {}
+
+--- The key is shown here only.
+--- RPC: CreateApiKey.
+---@param options? boxd.CreateApiKeyOptions
 ---@return { id: string, api_key: string, expires_at: integer }
 function ApiKeys:create(options) end
----@return table[]
+
+--- RPC: ListApiKeys.
+---@param options? boxd.Options
+---@return boxd.ApiKey[]
 function ApiKeys:list(options) end
+
+--- RPC: DeleteApiKey.
+--- Raises: NotFoundError.
+---@param id string
+---@param options? boxd.Options
 function ApiKeys:delete(id, options) end
+
+---@class boxd.CreateApiKeyOptions: boxd.Options
+---@field name? string
+---@field expires_in? integer seconds, default 0: never
+
+--- (ApiKeyInfo of the contract.)
+---@class boxd.ApiKey
+---@field id string
+---@field name? string
+---@field key_prefix? string the key's first characters
+---@field created_at integer
+---@field last_used_at integer 0: never
+---@field expires_at integer 0: never
+---@field org? string today
+---@field kind? string today
+---@field created_by? string today
+---@field mine boolean today
 
 return boxd

@@ -3,8 +3,8 @@
 -- Ends with the job's exit code.
 --   boxdlua --local scripts/examples/ci_job.lua sources.tar artifact command
 
-local sources, artifact, command = arg[1], arg[2], arg[3]
-if not command then
+local sources, artifact, command = arg[1] or "", arg[2] or "", arg[3] or ""
+if command == "" then
   io.stderr:write("usage: ci_job.lua sources.tar artifact command\n")
   os.exit(2)
 end
@@ -23,7 +23,8 @@ local job <close> = box:sh(command, { cwd = "/work", stream = true,
 local code = boxd.prefix(job, "job | ")
 
 if code == 0 then
-  box:download("/work/" .. artifact, artifact:match "[^/]+$")
-  print("kept " .. artifact:match "[^/]+$")
+  local name = artifact:gsub(".*/", "")
+  box:download("/work/" .. artifact, name)
+  print("kept " .. name)
 end
 os.exit(code)

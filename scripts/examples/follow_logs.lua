@@ -15,7 +15,7 @@ local function lines(chunks)
     for chunk in chunks do
       rest = rest .. chunk
       for line in rest:gmatch "([^\n]*)\n" do coroutine.yield(line) end
-      rest = rest:match "[^\n]*$"
+      rest = rest:gsub(".*\n", "")
     end
     if rest ~= "" then coroutine.yield(rest) end
   end)

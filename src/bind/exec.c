@@ -292,8 +292,9 @@ static int collect_k(lua_State *L, int status, lua_KContext ctx) {
   return 3;
 }
 
-/* p:collect() -> stdout, stderr, exit code; an error holds what had arrived. */
-static int m_collect(lua_State *L) {
+/* core.collect(process) -> stdout, stderr, exit code; an error holds what had
+** arrived. */
+static int collect(lua_State *L) {
   check_process(L);
   lua_settop(L, 1);
   return collect_k(L, LUA_OK, 0);
@@ -445,6 +446,8 @@ static int tail(lua_State *L) {
 void lbx_open_exec_core(lua_State *L) {
   lua_pushcfunction(L, tail);
   lua_setfield(L, -2, "tail");
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "collect");
 }
 
 void lbx_open_exec(lua_State *L) {
@@ -452,10 +455,9 @@ void lbx_open_exec(lua_State *L) {
       {"read_stdout", m_read_stdout}, {"read_stderr", m_read_stderr},
       {"iter_stdout", m_iter_stdout}, {"iter_stderr", m_iter_stderr},
       {"chunks", m_chunks},           {"lines", m_lines},
-      {"wait", m_wait},               {"collect", m_collect},
+      {"wait", m_wait},               {"close", m_close},
       {"write", m_write},             {"write_eof", m_write_eof},
-      {"resize", m_resize},           {"close", m_close},
-      {NULL, NULL}};
+      {"resize", m_resize},           {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc},
                                   {"__close", m_close},
                                   {"__tostring", m__tostring},

@@ -18,7 +18,7 @@ int lbx_exec_open(lua_State *L);
 
 void lbx_open_exec(lua_State *L);
 
-/* Adds `tail` to the core table on top. */
+/* Adds `tail` and `collect` to the core table on top. */
 void lbx_open_exec_core(lua_State *L);
 
 #endif
