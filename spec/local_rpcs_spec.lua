@@ -44,9 +44,12 @@ describe("RPCs of the embedded service", function()
     end
   end)
 
-  it("say that those of later contracts are not here", function()
-    assert.matches("0.1 contract", support.refused("UNIMPLEMENTED",
+  it("say why others are not here", function()
+    assert.matches("one user", support.refused("UNIMPLEMENTED",
       compute.call, compute, "ListOrgs", {}))
+    assert.matches("use Exec", support.refused("UNIMPLEMENTED",
+      compute.call, compute, "LinkSshKey", {}))
+    assert.same({}, compute:call("ListProxyNodes", {}).proxies)
   end)
 
   it("tell the zone and the default image", function()

@@ -270,6 +270,27 @@ static int m_kill(lua_State *L) { return on_box(L, bx_box_kill); }
 static int m_suspend(lua_State *L) { return on_box(L, bx_box_suspend); }
 static int m_resume(lua_State *L) { return on_box(L, bx_box_resume); }
 
+/* spawner:hostname(box, name) */
+static int m_hostname(lua_State *L) {
+  bx_error e;
+  lbx_spawner *s = lbx_check_spawner(L);
+  uint64_t box = lbx_check_box(L);
+  const char *name = luaL_checkstring(L, 3);
+  request *r = lbx_new_request(L, s, AS_TRUE);
+  return lbx_submit(L, r, bx_box_hostname(s->sp, box, name, &e), &e);
+}
+
+/* spawner:memory(box, bytes) */
+static int m_memory(lua_State *L) {
+  bx_error e;
+  lbx_spawner *s = lbx_check_spawner(L);
+  uint64_t box = lbx_check_box(L);
+  lua_Integer bytes = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, bytes > 0, 3, "no size");
+  request *r = lbx_new_request(L, s, AS_TRUE);
+  return lbx_submit(L, r, bx_box_memory(s->sp, box, (uint64_t)bytes, &e), &e);
+}
+
 /* spawner:attach(box, source, target, read_only) */
 static int m_attach(lua_State *L) {
   bx_error e;
@@ -381,6 +402,7 @@ void lbx_open_spawn(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"ready", m_ready},     {"start", m_start},   {"kill", m_kill},
       {"suspend", m_suspend}, {"resume", m_resume}, {"attach", m_attach},
+      {"hostname", m_hostname}, {"memory", m_memory},
       {"detach", m_detach},   {"connect", m_connect}, {"exec", lbx_spawner_exec},
       {"file", lbx_spawner_file},       {"copy", lbx_spawner_copy},     {"remove", lbx_spawner_remove},
       {"gone", m_gone},       {"stop", m_stop},     {"pid", m_pid},

@@ -209,9 +209,11 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   if (!err) err = join_first(k, pid, e);
   if (err) return err;
   mount_sys(k, pid);
-  int ns = open_ns(getpid(), "mnt"), fds = bx_disk_fds();
-  if (ns < 0 || fds < 0) return errno;
+  int ns = open_ns(getpid(), "mnt"), names = open_ns(pid, "uts");
+  int fds = bx_disk_fds();
+  if (ns < 0 || names < 0 || fds < 0) return errno;
   reply->fd[reply->nfd++] = ns;
+  reply->fd[reply->nfd++] = names;
   int net = k->m->n[3] ? open_ns(pid, "net") : -1;
   int user = net < 0 ? -1 : open_ns(pid, "user");
   if (net >= 0) reply->fd[reply->nfd++] = net;

@@ -124,6 +124,29 @@ int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
   return err;
 }
 
+/* Version 2 would kill; version 1 says EBUSY by itself. */
+static bool uses_more(const char *path, uint64_t memory) {
+  char file[BX_CGROUP_PATH + 96];
+  unsigned long used = 0;
+  snprintf(file, sizeof file, "%s/memory.current", path);
+  FILE *f = fopen(file, "re");
+  bool known = f && fscanf(f, "%lu", &used) == 1;
+  if (f) fclose(f);
+  return known && used > memory;
+}
+
+int bx_cgroup_memory(const bx_cgroups *g, pid_t spawner, uint64_t box,
+                     uint64_t memory) {
+  char path[BX_CGROUP_PATH + 66], group[64], number[24];
+  if (!*g->memory) return ENOTSUP;
+  name(group, spawner, box);
+  snprintf(path, sizeof path, "%s/%s", g->memory, group);
+  if (g->unified && uses_more(path, memory)) return EBUSY;
+  snprintf(number, sizeof number, "%lu", (unsigned long)memory);
+  return put(path, g->unified ? "memory.max" : "memory.limit_in_bytes",
+             number);
+}
+
 void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box) {
   char path[BX_CGROUP_PATH + 128], group[64];
   name(group, spawner, box);

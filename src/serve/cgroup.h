@@ -27,6 +27,12 @@ void bx_cgroup_find(bx_cgroups *g);
 int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
                    uint32_t processes, uint64_t memory);
 
+/* Sets the memory limit of a box that joined: 0 or an errno, ENOTSUP where
+** there is none, EBUSY when the box uses more than that: no process of it is
+** to die for a new limit. */
+int bx_cgroup_memory(const bx_cgroups *g, pid_t spawner, uint64_t box,
+                     uint64_t memory);
+
 /* Removes the groups of a box of this spawner, all of whose processes are
 ** dead. */
 void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box);

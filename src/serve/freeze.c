@@ -19,6 +19,9 @@
 #include "agent.h"
 #include "spawn_private.h"
 
+#define ROUNDS 200
+#define ROUNDS_MS 4000
+
 typedef struct process {
   pid_t pid, parent, session;
   int depth;
@@ -143,10 +146,12 @@ static bool was_stopped(const bx_agent *a, pid_t pid) {
   return false;
 }
 
-/* Rounds, because what still runs may fork. */
+/* Rounds, because what still runs may fork. On a busy machine many of them
+   pass before a child that holds its parent up has run at all. */
 void bx_agent_suspend(bx_agent *a, bx_msg *reply) {
   int err = 0;
   bool again = true;
+  double start = now_ms();
   for (int round = 0; again && !err; round++) {
     process_list l;
     again = false;
@@ -158,7 +163,7 @@ void bx_agent_suspend(bx_agent *a, bx_msg *reply) {
       again = true;
     }
     free(l.p);
-    if (round == 200) err = EAGAIN;
+    if (round >= ROUNDS && now_ms() - start > ROUNDS_MS) err = EAGAIN;
   }
   a->frozen = true;
   if (!err) return;

@@ -146,6 +146,16 @@ uint64_t bx_box_kill(bx_spawner *sp, uint64_t box, bx_error *e);
 uint64_t bx_box_suspend(bx_spawner *sp, uint64_t box, bx_error *e);
 uint64_t bx_box_resume(bx_spawner *sp, uint64_t box, bx_error *e);
 
+/* Names the running box anew for what runs in it; its files /etc/hostname and
+** /etc/hosts are the caller's. */
+uint64_t bx_box_hostname(bx_spawner *sp, uint64_t box, const char *hostname,
+                         bx_error *e);
+
+/* Limits the running box to `bytes` of memory, not 0. ENOTSUP: not enforced
+** here; EBUSY: it uses more than that. */
+uint64_t bx_box_memory(bx_spawner *sp, uint64_t box, uint64_t bytes,
+                       bx_error *e);
+
 /* Mounts a folder into the running box, or takes it away. A busy one is taken
 ** away all the same, and stays usable by whoever has it open. The folder is
 ** given to the box's root user if it is empty. Only after the reply to

@@ -16,6 +16,8 @@ typedef enum bx_message {
   BX_M_KILL,
   BX_M_ATTACH,
   BX_M_DETACH,
+  BX_M_HOSTNAME,
+  BX_M_LIMIT,
   BX_M_COPY,
   BX_M_REMOVE,
   /* from the service, passed on to the box */

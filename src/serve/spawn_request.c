@@ -13,7 +13,13 @@ static uint64_t refuse(bx_error *e, const char *why) {
   return 0;
 }
 
+static const char no_hostname[] = "a box needs a hostname of 1 to 64 bytes";
+
 static bool absolute(const char *path) { return path && path[0] == '/'; }
+
+static bool is_hostname(const char *name) {
+  return name && *name && strlen(name) <= 64;
+}
 
 /* "SOURCE\0TARGET\0ro\0" each, one after another; NULL: no memory. */
 static char *pack_mounts(const bx_mount *m, size_t n, size_t *len) {
@@ -36,8 +42,7 @@ static char *pack_mounts(const bx_mount *m, size_t n, size_t *len) {
 uint64_t bx_box_start(bx_spawner *sp, const bx_box_spec *spec, bx_error *e) {
   if (!absolute(spec->dir))
     return refuse(e, "the folder of a box must be an absolute path");
-  if (!spec->hostname || !*spec->hostname || strlen(spec->hostname) > 64)
-    return refuse(e, "a box needs a hostname of 1 to 64 bytes");
+  if (!is_hostname(spec->hostname)) return refuse(e, no_hostname);
   for (size_t i = 0; i < spec->nmounts; i++)
     if (!absolute(spec->mounts[i].source) || !absolute(spec->mounts[i].target))
       return refuse(e, "both paths of a mount must be absolute");
@@ -76,6 +81,23 @@ uint64_t bx_box_suspend(bx_spawner *sp, uint64_t box, bx_error *e) {
 
 uint64_t bx_box_resume(bx_spawner *sp, uint64_t box, bx_error *e) {
   return plain(sp, BX_M_RESUME, box, e);
+}
+
+/* HOSTNAME: s0 name. */
+uint64_t bx_box_hostname(bx_spawner *sp, uint64_t box, const char *hostname,
+                         bx_error *e) {
+  if (!is_hostname(hostname)) return refuse(e, no_hostname);
+  bx_msg m = {
+      .type = BX_M_HOSTNAME, .box = box, .s = {bx_bytes_str(hostname)}};
+  return bx_spawner_request(sp, &m, e);
+}
+
+/* LIMIT: n0 memory. */
+uint64_t bx_box_memory(bx_spawner *sp, uint64_t box, uint64_t bytes,
+                       bx_error *e) {
+  if (bytes == 0) return refuse(e, "a limit of memory is 1 byte or more");
+  bx_msg m = {.type = BX_M_LIMIT, .box = box, .n = {(int64_t)bytes}};
+  return bx_spawner_request(sp, &m, e);
 }
 
 uint64_t bx_disk_attach(bx_spawner *sp, uint64_t box, const bx_mount *mount,

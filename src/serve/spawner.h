@@ -32,6 +32,7 @@ struct bx_box {
   bx_link link;
   pid_t init;       /* 0: not known yet */
   int mounts;       /* its mount namespace, or -1 */
+  int names;        /* its uts namespace, or -1 */
   bool told;        /* START was answered */
   bool dead;        /* init was reaped */
   bool failed;      /* START went wrong: never told of as gone */

@@ -46,7 +46,7 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
     free(box);
     return;
   }
-  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1,
+  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1, .names = -1,
                   .net_error = -1};
   bx_link_open(&box->link, pair[0]);
   hub->boxes = box;
@@ -57,7 +57,8 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
 /* The last hold on its mounts must be its own, so that they are gone with it. */
 static void kill_box(bx_box *box) {
   if (box->mounts >= 0) close(box->mounts);
-  box->mounts = -1;
+  if (box->names >= 0) close(box->names);
+  box->mounts = box->names = -1;
   bx_hub_net_stop(box);
   if (box->init && !box->dead) kill(box->init, SIGKILL);
 }
@@ -74,8 +75,9 @@ static void start_failed(bx_hub *hub, bx_box *box, bx_msg *m) {
 void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m) {
   box->init = (pid_t)m->n[2];
   box->mounts = bx_msg_take(m, 0);
-  if (m->n[0] == 0 && !box->kill_id && m->nfd > 2)
-    bx_hub_net_start(hub, box, m->fd[1], m->fd[2]);
+  box->names = bx_msg_take(m, 1);
+  if (m->n[0] == 0 && !box->kill_id && m->nfd > 3)
+    bx_hub_net_start(hub, box, m->fd[2], m->fd[3]);
   if (m->n[0])
     start_failed(hub, box, m);
   else if (box->kill_id)
@@ -132,6 +134,14 @@ static bx_box *box_of(bx_hub *hub, const bx_msg *m) {
   return NULL;
 }
 
+static void limit(bx_hub *hub, const bx_box *box, const bx_msg *m) {
+  bx_msg reply = {.type = BX_M_REPLY, .id = m->id};
+  int err = bx_cgroup_memory(&hub->host.cgroups, getpid(), box->id,
+                             (uint64_t)m->n[0]);
+  if (err) bx_msg_fail(&reply, err, "cannot limit the box's memory");
+  bx_hub_say(hub, &reply);
+}
+
 void bx_hub_forward(bx_hub *hub, bx_msg *m) {
   bx_box *box = box_of(hub, m);
   if (!box || box->kill_id || box->failed) {
@@ -141,7 +151,12 @@ void bx_hub_forward(bx_hub *hub, bx_msg *m) {
       bx_hub_refuse(hub, m->id, ENOENT, no_box);
     return;
   }
-  if (m->type == BX_M_ATTACH || m->type == BX_M_DETACH) {
+  if (m->type == BX_M_LIMIT) {
+    limit(hub, box, m);
+    return;
+  }
+  if (m->type == BX_M_ATTACH || m->type == BX_M_DETACH ||
+      m->type == BX_M_HOSTNAME) {
     if (box->mounts < 0)
       bx_hub_refuse(hub, m->id, EAGAIN, "the box is not started yet");
     else

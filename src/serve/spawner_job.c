@@ -29,8 +29,14 @@ static int detach(const bx_host *h, const bx_msg *m, int mounts) {
   return bx_disk_remove(h, fds, m->s[0].p);
 }
 
-static void carry_out(bx_hub *hub, const bx_msg *m, int mounts,
+static int name_box(const bx_msg *m, int names) {
+  if (setns(names, CLONE_NEWUTS) < 0) return errno;
+  return sethostname(m->s[0].p, strlen(m->s[0].p)) < 0 ? errno : 0;
+}
+
+static void carry_out(bx_hub *hub, const bx_msg *m, const bx_box *box,
                       bx_msg *reply) {
+  int mounts = box ? box->mounts : -1;
   uint64_t bytes = 0;
   int err;
   switch (m->type) {
@@ -41,6 +47,10 @@ static void carry_out(bx_hub *hub, const bx_msg *m, int mounts,
     case BX_M_DETACH:
       err = detach(&hub->host, m, mounts);
       if (err) bx_msg_fail(reply, err, "cannot take the disk from the box");
+      break;
+    case BX_M_HOSTNAME:
+      err = name_box(m, box ? box->names : -1);
+      if (err) bx_msg_fail(reply, err, "cannot name the box");
       break;
     case BX_M_COPY:
       err = bx_tree_copy(m->s[0].p, m->s[1].p, "work", &bytes);
@@ -64,7 +74,7 @@ static _Noreturn void child(bx_hub *hub, const bx_msg *m, const bx_box *box,
   if (m->type == BX_M_START)
     bx_box_make(&hub->host, m, m->fd[0], &reply, &go);
   else
-    carry_out(hub, m, box ? box->mounts : -1, &reply);
+    carry_out(hub, m, box, &reply);
   bx_link_send(&answer, &reply);
   bx_box_go(go);
   _exit(0);

@@ -175,6 +175,6 @@ function account:revoke_token(jti)
   self.store:remove("tokens", jti)
 end
 
-account.USER = USER
+account.USER, account.USER_NAME = USER, "local user"
 
 return account

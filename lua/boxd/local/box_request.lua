@@ -1,5 +1,6 @@
 -- What a client asks of a new box, checked.
 
+local labels = require "boxd.local.labels"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -31,8 +32,10 @@ function box_request.check_image(image)
   return image
 end
 
--- proto3 has no difference between 0 and nothing: the default.
-local function check_size(what, value, default, most)
+-- proto3 has no difference between 0 and nothing: the default. what: one of
+-- LIMITS.
+function box_request.check_size(what, value, default)
+  local most = LIMITS[what]
   if not value or value == 0 then return default end
   if value < 0 or value > most then
     fail("INVALID_ARGUMENT", "%s is beyond the limit of %d", what, most)
@@ -123,16 +126,75 @@ local function check_volumes(volumes)
   return volumes or {}
 end
 
+-- There is one user here, who has no organisations and no teams; "local" is
+-- where that user's boxes are, as GetVm has it for shared ones.
+function box_request.check_org(org)
+  if org and org ~= box_request.ORG then
+    fail("NOT_FOUND", "no organisation '%s': the embedded service has one user "
+      .. "and no organisations; leave org out", org)
+  end
+end
+
+box_request.ORG = "local"
+
+local function check_context(request)
+  box_request.check_org(request.org)
+  if request.team then
+    fail("NOT_FOUND", "no team '%s': the embedded service has one user and no "
+      .. "teams; leave team out", request.team)
+  end
+end
+
+local NETWORKS_MAX = 16
+
+-- The complete set of a box's networks, each once.
+function box_request.check_networks(networks)
+  local out, seen = {}, {}
+  for _, name in ipairs(networks or {}) do
+    if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
+      fail("INVALID_ARGUMENT", "'%s' is no name of a network: 1 to 63 of a-z, "
+        .. "0-9 and '-'", name)
+    end
+    if not seen[name] then out[#out + 1] = name end
+    seen[name] = true
+  end
+  if #out > NETWORKS_MAX then
+    fail("INVALID_ARGUMENT", "%d networks a box are the limit here",
+      NETWORKS_MAX)
+  end
+  return out
+end
+
+-- What a box is beside its size and what runs in it; a fork has it of its
+-- source where the request says nothing.
+local function add_settings(fields, request, config, source)
+  local networks = box_request.check_networks(request.networks)
+  local ignore = config.idle_ignore_outbound
+  if ignore == nil then ignore = source.idle_ignore_outbound end
+  fields.labels = labels.merged(source.labels, request.labels)
+  fields.networks = #networks > 0 and networks or source.networks or {}
+  fields.isolated = request.isolated or source.isolated or false
+  fields.shared = request.shared or false
+  fields.egress_allow = source.egress_allow or {}
+  fields.bot_protection = source.bot_protection or "off"
+  fields.idle_ignore_outbound = ignore or false
+  fields.delete_after = source.delete_after
+  fields.delete_cron = source.delete_cron
+  fields.auto_hibernate = source.auto_hibernate or 0
+  return fields
+end
+
 -- The fields of a record that a CreateVmRequest or ForkVmRequest gives, and the
 -- volumes that are to be attached. source: the record that is forked.
 function box_request.fields(request, source)
   local config = request.config or {}
   local srf = config.srf or {}
   source = source or {}
+  check_context(request)
   local function size(what, value, key, default)
-    return check_size(what, value, source[key] or default, LIMITS[what])
+    return box_request.check_size(what, value, source[key] or default)
   end
-  return {
+  return add_settings({
     name = request.name and box_request.check_name(request.name),
     image = source.image or box_request.check_image(request.image_ref),
     vcpu = size("vcpu", config.vcpu, "vcpu", 2),
@@ -145,7 +207,7 @@ function box_request.fields(request, source)
     restart_policy = source.restart_policy
       or check_policy(request.restart_policy),
     proxies = check_proxies((config.network or {}).proxies),
-  }, check_volumes(config.volumes)
+  }, request, config, source), check_volumes(config.volumes)
 end
 
 return box_request

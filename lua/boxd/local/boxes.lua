@@ -9,12 +9,17 @@
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
+local box_info = require "boxd.local.box_info"
 local box_request = require "boxd.local.box_request"
+local cron = require "boxd.local.cron"
+local hostname = require "boxd.local.hostname"
 local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
 local status = require "boxd.local.status"
+local store = require "boxd.local.store"
+local usage = require "boxd.local.usage"
 
-local fail, random_id = status.fail, account.random_id
+local fail, random_id, NONE = status.fail, account.random_id, store.NONE
 
 local boxes = {}
 boxes.__index = boxes
@@ -25,10 +30,10 @@ boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 -- again, doubling up to the last while it does not last LONG.
 local AGAIN_FIRST, AGAIN_LAST, LONG = 0.25, 30, 60
 
-function boxes.new(store, spawner, options)
+function boxes.new(kept, spawner, options)
   return setmetatable({
-    store = store, spawner = spawner, records = store:all "boxes", live = {},
-    by_handle = {}, locks = locks.new(), dir = store.dir .. "/files",
+    store = kept, spawner = spawner, records = kept:all "boxes", live = {},
+    by_handle = {}, locks = locks.new(), dir = kept.dir .. "/files",
     max = options.max_boxes, net_host = options.net == "host", watchers = {},
     changed = serve.signal(), again = {},
   }, boxes)
@@ -58,6 +63,16 @@ function boxes:find_vm(request)
   return self:find(name)
 end
 
+-- A handler of an RPC that finds the box of a request: fn(service, record,
+-- request), which may return no reply for an empty one.
+function boxes.rpc(fn)
+  return function(service, request)
+    if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
+    local record = service.boxes:find(request.vm_id)
+    return fn(service, record, request) or {}
+  end
+end
+
 function boxes:list() return self.store:list "boxes" end
 
 -- A box whose files were replaced has them in a folder of another name.
@@ -67,17 +82,7 @@ function boxes:folder(record) return self.dir .. "/" .. folder_name(record) end
 
 -- What a client sees of a record; in full, or as one of a list.
 function boxes:shown(record, full)
-  local out = {
-    vm_id = record.id, name = record.name, image_ref = record.image,
-    public_ip = record.public_ip, status = record.status,
-    restart_policy = record.restart_policy, disk_bytes = record.disk_bytes,
-    auto_suspend_timeout_secs = record.auto_suspend,
-    auto_hibernate_timeout_secs = record.auto_hibernate,
-    auto_destroy_timeout_secs = record.auto_destroy,
-    vcpu = record.vcpu, memory_bytes = record.memory_bytes,
-    created_at = record.created_at, boot_time_ms = record.boot_time_ms,
-    source = record.source and record.source.kind, source_info = record.source,
-  }
+  local out = box_info.of(record)
   tell(self, "show", record, out, full)
   return out
 end
@@ -110,7 +115,7 @@ end
 local function boot(self, record)
   local began = boxd.now()
   local handle, message = self.spawner:start {
-    dir = self:folder(record), hostname = record.name,
+    dir = self:folder(record), hostname = record.hostname or record.name,
     memory = record.memory_bytes, net_host = self.net_host,
     outgoing = not self.net_host, mounts = mounts_of(self, record),
   }
@@ -119,7 +124,10 @@ local function boot(self, record)
   end
   self.live[record.id] = handle
   self.by_handle[handle] = record.id
-  return { status = "running",
+  if record.hostname then
+    hostname.set(self.spawner, handle, record.hostname, record.name)
+  end
+  return { status = "running", hostname = record.hostname and NONE,
     boot_time_ms = math.max(1, math.floor((boxd.now() - began) * 1000)) }
 end
 
@@ -134,8 +142,11 @@ end
 
 -- Keeps changes of a record that is kept; makes them in one that is not yet.
 local function change(self, record, changes)
+  if changes.status and changes.status ~= record.status then
+    usage.note(record, changes)
+  end
   if record.new then
-    for k, v in pairs(changes) do record[k] = v end
+    for k, v in pairs(changes) do record[k] = v ~= NONE and v or nil end
   else
     self.store:update("boxes", record, changes)
   end
@@ -165,10 +176,11 @@ end
 function boxes:lock(record) return take(self, record) end
 
 -- The handle of a running box, once no change of it is under way; a suspended
--- one is resumed first.
+-- one is resumed first, a hibernated one woken.
 function boxes:handle(record)
   if self.locks:held(record.id) then take(self, record):free() end
   if record.status == "suspended" then self:resume(record) end
+  if record.status == "hibernated" then self:wake(record) end
   local handle = self.live[record.id]
   if handle and record.status == "running" then return handle end
   if not self.records[record.id] then
@@ -180,18 +192,28 @@ end
 
 -- Making.
 
-local function check_new(self, fields)
-  local n = 0
+function boxes:check_free(name)
   for _, other in pairs(self.records) do
-    n = n + 1
-    if other.name == fields.name then
-      fail("ALREADY_EXISTS", "there is a box named '%s' already", fields.name)
+    if other.name == name then
+      fail("ALREADY_EXISTS", "there is a box named '%s' already", name)
     end
   end
+end
+
+local function check_new(self, fields)
+  local n = 0
+  for _ in pairs(self.records) do n = n + 1 end
+  self:check_free(fields.name)
   if n >= self.max then
     fail("RESOURCE_EXHAUSTED", "%d boxes are the limit here: destroy one, or "
       .. "start the service with --max-boxes", self.max)
   end
+end
+
+-- When a box is to be destroyed whatever it does, in seconds; nil: never.
+function boxes.deadline(fields, now)
+  if fields.delete_cron then return cron.next(fields.delete_cron, now) end
+  return fields.delete_after and now + fields.delete_after
 end
 
 -- A record that holds its name from here on.
@@ -203,6 +225,8 @@ local function claim(self, fields)
   record.n = self.store:number()
   record.public_ip, record.status = "127.0.0.1", "pending"
   record.created_at, record.new = os.time(), true
+  record.created_by = account.USER
+  record.delete_at = boxes.deadline(record, record.created_at)
   self.records[record.id] = record
   return record
 end
@@ -279,8 +303,10 @@ function boxes:fill(record, from) copy(self, from, self:folder(record)) end
 
 -- Once its record is gone, so is the box: what is left is swept at the next
 -- start if need be.
-function boxes:destroy(record)
+-- unless: as for suspend.
+function boxes:destroy(record, unless)
   local _lock <close> = take(self, record)
+  if unless and unless(record) then return end
   halt(self, record)
   self.store:remove("boxes", record.id)
   record.status = "destroyed"
@@ -324,13 +350,18 @@ function boxes:stop(record)
   change(self, record, { status = "stopped" })
 end
 
+-- Of a box that is taken.
+function boxes:restart(record)
+  take_down(self, record)
+  bring_up(self, record)
+end
+
 function boxes:reboot(record)
   local _lock <close> = take(self, record)
   if record.status ~= "running" and record.status ~= "suspended" then
     refuse(record, "rebooted: start it")
   end
-  take_down(self, record)
-  bring_up(self, record)
+  self:restart(record)
 end
 
 -- unless(record): reconsidered once the box is taken.
@@ -367,6 +398,26 @@ function boxes:replace_files(record, from)
   self.spawner:remove(ok and old or self.dir .. "/" .. new)
   if up then bring_up(self, record) end
   if not ok then error(e, 0) end
+end
+
+-- Ends its processes, keeps its files. unless: as for suspend.
+function boxes:hibernate(record, unless)
+  local _lock <close> = take(self, record)
+  if record.status == "hibernated" then return end
+  if unless and unless(record) then return end
+  if record.status ~= "running" and record.status ~= "suspended" then
+    refuse(record, "hibernated: start it")
+  end
+  take_down(self, record)
+  change(self, record, { status = "hibernated" })
+end
+
+function boxes:wake(record)
+  local _lock <close> = take(self, record)
+  if record.status == "running" then return end
+  if record.status == "suspended" then return unfreeze(self, record) end
+  if record.status ~= "hibernated" then refuse(record, "woken: start it") end
+  bring_up(self, record)
 end
 
 -- The service's own start and end.
@@ -419,7 +470,10 @@ end
 local function on_death(self, record)
   do
     local _lock <close> = take(self, record)
-    if self.live[record.id] or record.status == "stopped" then return end
+    if self.live[record.id] or record.status == "stopped"
+      or record.status == "hibernated" then
+      return
+    end
     change(self, record, { status = "failed" })
   end
   if record.restart_policy == "always" then start_again(self, record) end

@@ -1,34 +1,51 @@
--- What boxes do when nobody uses them: suspend themselves, or be destroyed, if
--- that was asked for. A box is used while a command, a transfer or a connection
--- of a client is under way in it. Idle times go on over a restart: records with
--- a timeout keep when they were used last.
+-- What boxes do when nobody uses them: suspend or hibernate themselves, or be
+-- destroyed, if that was asked for; and the end of those that have a day for
+-- it, used or not. A box is used while a command, a transfer or a connection
+-- of a client is under way in it; what it does by itself does not count. Idle
+-- times go on over a restart: records keep when they were used last, with a
+-- timeout to the moment.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local AGAIN = 5 -- seconds, after what was due has failed
+local KEEP = 60 -- between two notes of last use, where no timeout needs them
+local LOOK = 60 -- at the clock of this machine, which may be set
 
 local idle = {}
 idle.__index = idle
 
 function idle.new(service)
-  return setmetatable({ service = service, active = {}, last = {},
+  return setmetatable({ service = service, active = {}, last = {}, used_at = {},
     changed = serve.signal() }, idle)
 end
 
 local function has_timeout(record)
   return record.auto_suspend > 0 or record.auto_destroy > 0
+    or record.auto_hibernate > 0
+end
+
+-- What a record keeps of its use, for the next service.
+function idle:marks(record)
+  return { used_at = self.used_at[record.id] or record.used_at,
+    in_use = self.active[record.id] ~= nil }
 end
 
 local function note(self, record)
-  self.last[record.id] = boxd.now()
-  if not has_timeout(record) then return end
+  local timed = has_timeout(record)
+  self.last[record.id], self.used_at[record.id] = boxd.now(), os.time()
+  if not timed and os.time() - (record.used_at or 0) < KEEP then return end
   if not record.new and self.service.boxes.records[record.id] then
-    self.service.store:update("boxes", record,
-      { used_at = os.time(), in_use = self.active[record.id] ~= nil }, true)
+    self.service.store:update("boxes", record, self:marks(record), true)
   end
-  self:look()
+  if timed then self:look() end
+end
+
+-- When a client was connected last; 0: never.
+function idle:show(record, out)
+  local at = self.active[record.id] and os.time() or self.used_at[record.id]
+  out.last_connected_ms = (at or record.used_at or 0) * 1000
 end
 
 -- A box is used from here on, until what is returned is closed.
@@ -55,6 +72,7 @@ function idle:up() self:look() end
 
 function idle:gone(record)
   self.active[record.id], self.last[record.id] = nil, nil
+  self.used_at[record.id] = nil
 end
 
 -- Timeouts have changed: look again.
@@ -78,27 +96,51 @@ local function act(...)
   return boxd.now() + AGAIN
 end
 
-local function suspend_at(self, record)
+-- When each of the ends of idleness comes, on our clock.
+local at = {}
+
+function at.suspend(self, record)
   if record.status ~= "running" then return nil end
   return due(self, record, record.auto_suspend)
 end
 
+function at.hibernate(self, record)
+  if record.status ~= "running" and record.status ~= "suspended" then
+    return nil
+  end
+  return due(self, record, record.auto_hibernate)
+end
+
+-- By idleness, or by the calendar.
+function at.destroy(self, record)
+  local idle_at = due(self, record, record.auto_destroy) or math.huge
+  if not record.delete_at or record.new then return idle_at end
+  return math.min(idle_at, boxd.now() + record.delete_at - os.time())
+end
+
+local ORDER = { "destroy", "hibernate", "suspend" } -- the first that is due
+
+-- Does what is due of one box; returns when something of it is next.
+local function look_at(self, record, now)
+  local next, all = math.huge, self.service.boxes
+  for _, what in ipairs(ORDER) do
+    local time = at[what](self, record)
+    if time and time <= now then
+      return act(all[what], all, record, function()
+        local again = at[what](self, record)
+        return not again or again > boxd.now()
+      end)
+    end
+    next = math.min(next, time or next)
+  end
+  return record.delete_at and math.min(next, now + LOOK) or next
+end
+
 -- Does what is due; returns when something is next.
 local function sweep(self)
-  local now, next, all = boxd.now(), math.huge, self.service.boxes
-  for _, record in ipairs(all:list()) do
-    local destroy = due(self, record, record.auto_destroy)
-    local suspend = suspend_at(self, record)
-    if destroy and destroy <= now then
-      next = math.min(next, act(all.destroy, all, record))
-    elseif suspend and suspend <= now then
-      next = math.min(next, act(all.suspend, all, record, function()
-        local at = suspend_at(self, record)
-        return not at or at > boxd.now()
-      end))
-    else
-      next = math.min(next, destroy or next, suspend or next)
-    end
+  local now, next = boxd.now(), math.huge
+  for _, record in ipairs(self.service.boxes:list()) do
+    next = math.min(next, look_at(self, record, now))
   end
   return next
 end

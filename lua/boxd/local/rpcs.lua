@@ -3,27 +3,29 @@
 -- receives and sends by itself.
 
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local checkpoints = require "boxd.local.checkpoints"
 local disks = require "boxd.local.disks"
 local exec = require "boxd.local.exec"
 local files = require "boxd.local.files"
 local folders = require "boxd.local.folders"
+local labels = require "boxd.local.labels"
 local logs = require "boxd.local.logs"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
+local settings = require "boxd.local.settings"
 local snapshots = require "boxd.local.snapshots"
 local status = require "boxd.local.status"
+local usage = require "boxd.local.usage"
 
 local fail = status.fail
 
 -- A handler that finds the box of a request and passes its record on.
 local function on_box(fn)
-  return function(service, request)
-    if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
-    local record = service.boxes:find(request.vm_id)
-    return fn(service.boxes, record, service, request) or {}
-  end
+  return boxes.rpc(function(service, record)
+    return fn(service.boxes, record)
+  end)
 end
 
 local function list(field, items) return { [field] = items } end
@@ -50,7 +52,7 @@ end
 local unary = {
   -- Account
   Whoami = function(service)
-    return { user_id = account.USER, display_name = "local user",
+    return { user_id = account.USER, display_name = account.USER_NAME,
       default_network_id = service.records.default_network }
   end,
   GetConfig = function()
@@ -95,10 +97,14 @@ local unary = {
     return created(service.boxes:fork(source, request, attach_all(service)))
   end,
   GetVm = on_box(function(all, record) return all:shown(record, true) end),
-  ListVms = function(service)
+  ListVms = function(service, request)
+    box_request.check_org(request.org)
+    local fits = labels.selector(request.label_selector)
     local vms = {}
-    for i, record in ipairs(service.boxes:list()) do
-      vms[i] = service.boxes:shown(record)
+    for _, record in ipairs(service.boxes:list()) do
+      if fits(record.labels) then
+        vms[#vms + 1] = service.boxes:shown(record)
+      end
     end
     return list("vms", vms)
   end,
@@ -112,13 +118,8 @@ local unary = {
   ResumeVm = on_box(function(all, record)
     return { resume_us = all:resume(record) }
   end),
-  SetAutoSuspendTimeout = on_box(function(all, record, service, request)
-    all:change(record, { auto_suspend = request.timeout_secs })
-    service.idle:look()
-  end),
-  SetAutoHibernateTimeout = on_box(function(all, record, _, request)
-    all:change(record, { auto_hibernate = request.timeout_secs })
-  end),
+  HibernateVm = on_box(function(all, record) all:hibernate(record) end),
+  WakeVm = on_box(function(all, record) all:wake(record) end),
 
   -- Files
   UploadFile = files.upload,
@@ -126,7 +127,7 @@ local unary = {
 }
 
 for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
-  folders.rpcs,
+  folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
   snapshots.rpcs, checkpoints.rpcs } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
@@ -139,7 +140,22 @@ for _, name in ipairs { "ListPlans", "GetBilling", "CreateCheckoutSession",
   end
 end
 
+-- What one machine and one user have no use for, and why.
+local ABSENT = {
+  LinkSshKey = "boxes have no SSH server here: use Exec, which has a terminal",
+}
+
+for name, why in pairs(ABSENT) do
+  unary[name] = function() fail("UNIMPLEMENTED", "%s: %s", name, why) end
+end
+
+-- Proxies are ports of this machine: there are no nodes they go through.
+function unary.ListProxyNodes() return { proxies = {} } end
+
 local stream = {
+  DesktopTunnel = function()
+    fail("UNIMPLEMENTED", "DesktopTunnel: boxes have no desktop here")
+  end,
   Exec = exec, StreamLogs = logs.stream,
   UploadFileStream = files.upload_stream,
   DownloadFileStream = files.download_stream,

@@ -22,7 +22,8 @@ service.__index = service
 
 local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
 
-local ABSENT = "%s is not in the 0.1 contract, which the embedded service has"
+local ABSENT = "%s: the embedded service, with one user and one machine, has "
+  .. "nothing for it"
 
 -- Calls.
 

@@ -1,0 +1,44 @@
+-- The name of a box, in the box: its hostname, and the two files that have it.
+
+local hostname = {}
+
+local FILE_MAX = 1 << 16 -- /etc/hosts of a box may be anything
+
+local function read(spawner, handle, path)
+  local fd, size = spawner:file(handle, "read", path)
+  if not fd then return nil end
+  local _fd <close> = fd
+  return size > 0 and size <= FILE_MAX and fd:read_file(size) or nil
+end
+
+local function write(spawner, handle, path, data)
+  local fd, temporary, final = spawner:file(handle, "begin", path)
+  if not fd then return end
+  local ok = fd:write(data)
+  fd:close()
+  ok = ok and spawner:file(handle, "commit", temporary, final)
+  if not ok then spawner:file(handle, "remove", temporary) end
+end
+
+-- The text with one name for another, as a word of its own.
+local function replaced(text, old, new)
+  return (text:gsub("[%w.-]+", function(word)
+    return word == old and new or nil
+  end))
+end
+
+--- Names a running box anew. What a box has made of its files under /etc is
+--- its own business: files that can't be written stay as they are. nil and why
+--- when the box itself can't be named.
+function hostname.set(spawner, handle, old, new)
+  local ok, message = spawner:hostname(handle, new)
+  if not ok then return nil, message end
+  local hosts = read(spawner, handle, "/etc/hosts")
+  if hosts then
+    write(spawner, handle, "/etc/hosts", replaced(hosts, old, new))
+  end
+  write(spawner, handle, "/etc/hostname", new .. "\n")
+  return true
+end
+
+return hostname
