@@ -49,6 +49,8 @@ static _Noreturn void become_service(pid_t parent, int announce) {
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   fcntl(announce, F_SETFD, 0);
   unsetenv("BOXD_LOCAL");
+  unsetenv("BOXD_API_KEY"); /* of another service: no business of this one */
+  unsetenv("BOXD_TOKEN");
   execl("/proc/self/exe", "boxdlua", "--serve", "--listen", "127.0.0.1:0",
         "--state", child.state, "--announce", number, (char *)NULL);
   perror("boxdlua: cannot run /proc/self/exe");

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <grpc/byte_buffer.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,18 +195,33 @@ static void end_early(bx_call *c) {
   finish(c);
 }
 
+static void wipe(void *secret, size_t len) {
+  OPENSSL_cleanse(secret, len);
+  free(secret);
+}
+
+/* A copy of gRPC's own would stay in freed memory when the call is over. */
+static bool take_bearer(bx_call *c, const char *bearer) {
+  char *copy = strdup(bearer);
+  if (!copy) {
+    bx_error_set(&c->error, BX_BOXD, "not enough memory");
+    return false;
+  }
+  c->bearer = grpc_slice_new_with_len(copy, strlen(copy), wipe);
+  c->metadata.key = grpc_slice_from_static_string("authorization");
+  c->metadata.value = c->bearer;
+  return true;
+}
+
 static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e) {
   bx_call *c = OWNER(bx_call, wait, w);
   bx_loop *loop = c->channel->loop;
   bx_timer_stop(loop, &c->timer);
-  if (!bearer) {
-    c->error = *e;
+  if (!bearer) c->error = *e;
+  if (!bearer || !take_bearer(c, bearer)) {
     end_early(c);
     return;
   }
-  c->bearer = grpc_slice_from_copied_string(bearer);
-  c->metadata.key = grpc_slice_from_static_string("authorization");
-  c->metadata.value = c->bearer;
   bx_channel *ch = c->channel;
   c->call = grpc_channel_create_call(
       c->streaming ? ch->streams : ch->channel, NULL, GRPC_PROPAGATE_DEFAULTS,

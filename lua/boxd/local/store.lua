@@ -78,13 +78,15 @@ function store:note_spawner(pid)
     ("%d %s\n"):format(pid, start_of(pid) or 0), true))
 end
 
+local function check_private(path, remedy)
+  if sys.private(path) then return end
+  error(("others can read %s, which holds keys: %s"):format(path, remedy), 0)
+end
+
 -- Opens the folder, making it; raises with what to do when it can't be used.
 function store.open(dir)
   check(sys.mkdir(dir, 448)) -- 0700
-  if not sys.private(dir) then
-    error(("others can read %s, which holds keys: chmod 700 it, or choose "
-      .. "another folder with --state"):format(dir), 0)
-  end
+  check_private(dir, "chmod 700 it, or choose another folder with --state")
   local self = setmetatable({ dir = dir, lock = lock(dir), kinds = {},
     last = 0 }, store)
   await_spawner(dir)
@@ -110,6 +112,9 @@ function store:all(kind)
   for _, name in ipairs(check(sys.list(folder))) do
     local id = name:match "^(.*)%.json$"
     if id then
+      if kind == "secrets" then
+        check_private(folder .. "/" .. name, "chmod 600 it")
+      end
       records[id] = read(folder .. "/" .. name)
       self.last = math.max(self.last, records[id].n or 0)
     elseif name:find "%.new$" then

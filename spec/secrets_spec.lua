@@ -1,0 +1,202 @@
+-- Keys and tokens: where they must not be found.
+
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local service = require "spec.support.service"
+
+local CANARY = "bxk_canary5e55e11"
+local JWT = "eyJhbGciOi" -- how every token of the service begins
+
+local function read(path)
+  local f <close> = assert(io.open(path, "rb"))
+  return f:read "a" or ""
+end
+
+local function write(path, text)
+  local f <close> = assert(io.open(path, "wb"))
+  f:write(text)
+end
+
+-- How often each text is in what a process may write to.
+local function scan(pid, texts)
+  local counts, memory <close> = {}, assert(io.open("/proc/" .. pid .. "/mem"))
+  memory:setvbuf "no"
+  for i = 1, #texts do counts[i] = 0 end
+  for from, to in read("/proc/" .. pid .. "/maps"):gmatch "(%x+)-(%x+) rw" do
+    from, to = tonumber(from, 16), tonumber(to, 16)
+    local data = memory:seek("set", from) and memory:read(to - from) or ""
+    for i, text in ipairs(texts) do
+      local _, n = data:gsub(text, "%0")
+      counts[i] = counts[i] + n
+    end
+  end
+  return counts
+end
+
+-- Calls of every kind, and what a script prints of its objects; all errors.
+local SCRIPT = [[
+local boxd = require "boxd"
+local lines = io.lines(arg[1])
+local url, exchange, key = lines(), lines(), lines()
+local function show(...) print(...) io.stderr:write(tostring(...), "\n") end
+local c = boxd.Compute{ api_key = key, api_url = url, exchange_url = exchange }
+show(c, c.box)
+show(c:whoami().user_id)
+show(pcall(c.box.get, c.box, "none"))
+for _, call in ipairs { { "UploadFile", {} }, { "GetVm", { vm_id = "x" } } } do
+  show(select(2, pcall(c.call, c, table.unpack(call))))
+end
+for _, other in ipairs { key .. "x", "" } do
+  local wrong = boxd.Compute{ api_key = other .. "y", api_url = url,
+    exchange_url = exchange, max_retries = 0 }
+  show(select(2, pcall(wrong.whoami, wrong)))
+end
+local dead = boxd.Compute{ api_key = key, api_url = "http://127.0.0.1:1",
+  exchange_url = exchange, max_retries = 0 }
+show(select(2, pcall(dead.whoami, dead)))
+show(select(2, pcall(boxd.Compute, { api_key = key .. "\n" })))
+show(select(2, pcall(boxd.Compute, { api_key = key, api_url = key .. "@h" })))
+c:close()
+show(select(2, pcall(c.whoami, c)))
+]]
+
+describe("a key and its token", function()
+  local local_service, folder
+
+  setup(function()
+    local_service = service.new()
+    folder = local_service.folder
+    write(folder .. "/key", ("%s\n%s\n%s\n"):format(local_service.api_url,
+      local_service.exchange_url, local_service.api_key))
+    write(folder .. "/script.lua", SCRIPT)
+  end)
+
+  teardown(function()
+    if local_service then getmetatable(local_service).__close(local_service) end
+  end)
+
+  local function clean(text)
+    assert.falsy(text:find(local_service.api_key, 1, true), text)
+    assert.falsy(text:find(JWT, 1, true), text)
+  end
+
+  local loud = { GRPC_TRACE = "all", GRPC_VERBOSITY = "DEBUG",
+    BOXD_LOG = "debug" }
+
+  local function told(result)
+    assert.equal(0, result.status, result.err)
+    clean(result.out)
+    clean(result.err)
+    assert.matches("NotFoundError", result.out)
+    assert.matches("boxd [%d:.]+ Whoami #1 OK", result.err)
+  end
+
+  it("are not told: by values, errors, logs, gRPC's traces, ours", function()
+    local trace = folder .. "/trace"
+    told(program.lua { "--trace", trace, folder .. "/script.lua",
+      folder .. "/key", env = loud })
+    assert.matches("Whoami", read(trace))
+    clean(read(trace))
+  end)
+
+  it("are not told by boxd.so in another host", function()
+    local env = { LUA_PATH = "./lua/?.lua;;",
+      LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
+    for name, value in pairs(loud) do env[name] = value end
+    -- A sanitizer's runtime has to come first, where there is one.
+    for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
+      env[name] = value
+    end
+    told(program.run { "lua5.4", folder .. "/script.lua", folder .. "/key",
+      env = env })
+  end)
+
+  it("are not left in memory once the client is closed", function()
+    write(folder .. "/held.lua", [[
+      local lines = io.lines(arg[1])
+      local url, exchange, key = lines(), lines(), lines()
+      local c = boxd.Compute{ api_key = key, api_url = url,
+        exchange_url = exchange }
+      for _ = 1, 3 do c:whoami() end
+      pcall(c.box.get, c.box, "none")
+      print "open"
+      io.stdout:flush()
+      while not io.open(arg[2]) do boxd.sleep(0.01) end
+      c:close()
+      c, key, lines = nil, nil, nil
+      collectgarbage()
+      collectgarbage()
+      print "closed"
+      io.stdout:flush()
+      boxd.sleep(60)]])
+    local child = process.start { program.boxdlua, folder .. "/held.lua",
+      folder .. "/key", folder .. "/go" }
+    -- The token, and the key in the request it was exchanged by: as C had
+    -- them. The script's own strings are the script's.
+    local texts = { JWT, '"api_key":"' .. local_service.api_key }
+    assert.equal("open", child:line())
+    local open = scan(child.pid, texts)
+    write(folder .. "/go", "")
+    assert.equal("closed", child:line())
+    local closed = scan(child.pid, texts)
+    child:stop()
+    assert.truthy(open[1] > 0 and open[2] > 0)
+    assert.same({ 0, 0 }, closed)
+  end)
+
+  it("are for nobody else to read where the service keeps them", function()
+    local found = io.popen(("find %s -name layer -prune -o -perm /077 -print")
+      :format(local_service.state)) -- a layer is a copy of the system's files
+    assert.equal("", found:read "a")
+    found:close()
+  end)
+
+  it("are refused by a service when others could read them", function()
+    local_service:stop()
+    for _, what in ipairs { { "", "700" }, { "/secrets/default.json", "600" },
+      { "/secrets/signing.json", "600" } } do
+      local path = local_service.state .. what[1]
+      assert(os.execute(("chmod go+r '%s'"):format(path)))
+      local result = program.lua { "--serve", "--listen", "127.0.0.1:0",
+        "--state", local_service.state }
+      assert(os.execute(("chmod %s '%s'"):format(what[2], path)))
+      assert.equal(1, result.status)
+      assert.matches("others can read " .. path:gsub("%p", "%%%0")
+        .. ", which holds keys: chmod " .. what[2], result.err)
+      assert.equal("", result.out)
+    end
+    local_service:start()
+    assert.equal("local", local_service.compute:whoami().user_id)
+  end)
+end)
+
+describe("the key of another service", function()
+  it("goes neither to the service of --local nor into its boxes", function()
+    local result = program.lua { "--local", "-e", [[
+      local c <close> = boxd.Compute{}
+      print(c:whoami().user_id)
+      local box <close> = c.box:temporary()
+      box:wait_until_ready()
+      print(box:sh("cat /proc/*/environ /proc/*/cmdline; env").stdout)
+      local me = io.open("/proc/thread-self/children"):read "n"
+      local todo = { me }
+      while #todo > 0 do
+        local pid = table.remove(todo)
+        for _, name in ipairs { "environ", "cmdline" } do
+          local f = io.open(("/proc/%d/%s"):format(pid, name))
+          if f then io.write(f:read "a" or "") end
+        end
+        for task in io.popen("ls /proc/" .. pid .. "/task"):lines() do
+          local f = io.open(("/proc/%d/task/%s/children"):format(pid, task))
+          for child in (f and f:read "a" or ""):gmatch "%d+" do
+            todo[#todo + 1] = math.tointeger(tonumber(child))
+          end
+        end
+      end]], env = { BOXD_API_KEY = CANARY, BOXD_TOKEN = CANARY } }
+    assert.equal(0, result.status, result.err)
+    assert.matches("^local\n", result.out)
+    assert.truthy(result.out:find("--announce", 1, true), result.out)
+    assert.falsy(result.out:find(CANARY, 1, true))
+    assert.falsy(result.err:find(CANARY, 1, true))
+  end)
+end)
