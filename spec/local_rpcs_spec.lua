@@ -44,12 +44,18 @@ describe("RPCs of the embedded service", function()
     end
   end)
 
-  it("say why others are not here", function()
-    assert.matches("one user", support.refused("UNIMPLEMENTED",
-      compute.call, compute, "ListOrgs", {}))
-    assert.matches("use Exec", support.refused("UNIMPLEMENTED",
-      compute.call, compute, "LinkSshKey", {}))
+  it("say why there are no organisations and no teams", function()
+    for name, why in pairs { ListOrgs = "no organisations",
+      SetOrgDomain = "no organisations", CreateTeam = "no teams",
+      GetOrgUsage = "no billing", LinkSshKey = "use Exec" } do
+      assert.matches(why, support.refused("UNIMPLEMENTED", compute.call,
+        compute, name, {}))
+    end
     assert.same({}, compute:call("ListProxyNodes", {}).proxies)
+    local tunnel = compute:stream "DesktopTunnel"
+    tunnel:send { vm_id = "x" }
+    assert.matches("no desktops", support.refused("UNIMPLEMENTED",
+      tunnel.recv, tunnel))
   end)
 
   it("tell the zone and the default image", function()

@@ -11,7 +11,7 @@ account.__index = account
 
 local HOUR = 3600
 local LIFETIME_MAX = 100 * 365 * 24 * HOUR
-local USER = "local"
+local USER, USER_NAME = "local", "local user"
 
 function account.random_id(prefix, bytes)
   return prefix .. crypto.random(bytes):gsub(".", function(c)
@@ -49,12 +49,19 @@ end
 
 -- API keys are kept as hashes.
 
-function account:create_key(name, expires_in)
+-- kind: "member" acts as the user; "org" is a service's of its own. With one
+-- user here both may do the same. org: kept, and shown.
+function account:create_key(name, expires_in, kind, org)
   check_lifetime(expires_in)
+  kind = kind or "member"
+  if kind ~= "member" and kind ~= "org" then
+    fail("INVALID_ARGUMENT", "kind is 'member' or 'org', not '%s'", kind)
+  end
   local secret = random_id("bxk_", 24)
   local now = os.time()
   local record = {
-    id = random_id("key-", 6), name = name, created_at = now,
+    id = random_id("key-", 6), name = name, created_at = now, kind = kind,
+    org = org,
     key_prefix = secret:sub(1, 8), hash = boxd.sha256(secret),
     expires_at = expires_in > 0 and now + expires_in or 0, last_used_at = 0,
   }
@@ -66,6 +73,7 @@ function account:list_keys()
   local out = self.store:list "keys"
   for i, record in ipairs(out) do
     out[i] = { id = record.id, name = record.name, mine = true,
+      kind = record.kind or "member", org = record.org, created_by = USER_NAME,
       key_prefix = record.key_prefix, created_at = record.created_at,
       last_used_at = record.last_used_at, expires_at = record.expires_at }
   end
@@ -175,6 +183,6 @@ function account:revoke_token(jti)
   self.store:remove("tokens", jti)
 end
 
-account.USER, account.USER_NAME = USER, "local user"
+account.USER, account.USER_NAME = USER, USER_NAME
 
 return account

@@ -2,14 +2,11 @@
 -- `proxies` has { name, port, gate }: the box's port (0: what listens there)
 -- and this machine's, which is kept over restarts where it is still free.
 
-local boxd = require "boxd"
 local box_request = require "boxd.local.box_request"
-local serve = require "boxd.serve"
+local gates = require "boxd.local.gates"
 local status = require "boxd.local.status"
 
 local fail = status.fail
-
-local CONNECTIONS_MAX = 256 -- a proxy; others wait
 
 local proxies = {}
 proxies.__index = proxies
@@ -55,68 +52,32 @@ local function detect(service, handle)
   return best and best % 65536
 end
 
--- Carrying.
-
--- One connection, from its arrival to its end.
-local function carry(self, record, name, outer)
-  local _outer <close> = outer
-  local service = self.service
-  local _used <close> = service.idle:use(record)
-  local handle = service.boxes:handle(record)
-  local port = find(record, name).port
-  if port == 0 then port = detect(service, handle) end
-  local inner = port and service.spawner:connect(handle, port)
-  if inner then serve.relay(outer, inner) end
-end
-
--- What fails here (the box is stopped, nobody listens) ends the connection:
--- that is all a client of a port can be told.
-local function carry_and_count(self, record, name, gate, outer)
-  pcall(carry, self, record, name, outer)
-  gate.tasks[outer] = nil
-  gate.count = gate.count - 1
-  gate.freed:fire()
-end
-
-local function accept_all(self, record, name, gate)
-  for fd in function() return gate.listener:accept() end do
-    gate.count = gate.count + 1
-    gate.tasks[fd] = true
-    local task = boxd.spawn(carry_and_count, self, record, name, gate, fd)
-    if gate.tasks[fd] then gate.tasks[fd] = task end
-    while gate.count >= CONNECTIONS_MAX do gate.freed:wait() end
-  end
-end
-
 -- Opening and closing.
 
--- The listener of a proxy: on the port it had, or on another one.
-local function listen(wanted)
-  local listener, message = serve.gate(wanted or 0)
-  if not listener and wanted then listener, message = serve.gate(0) end
-  if not listener then
-    fail("RESOURCE_EXHAUSTED", "no port for a proxy: %s", message)
-  end
-  return listener
+-- A connection to a box's default proxy, as its gate makes them, or nil.
+function proxies:connect(record)
+  local ok, handle = pcall(self.service.boxes.handle, self.service.boxes,
+    record)
+  if not ok then return nil end
+  local port = find(record).port
+  if port == 0 then port = detect(self.service, handle) end
+  return port and self.service.spawner:connect(handle, port) or nil
 end
 
 local function open(self, record, proxy)
-  local listener = listen(proxy.gate)
-  local gate = { listener = listener, tasks = {}, count = 0,
-    freed = serve.signal() }
+  local gate = gates.open(self.service, record, proxy.gate, function(handle)
+    local port = find(record, proxy.name).port
+    return port ~= 0 and port or detect(self.service, handle)
+  end)
   self.gates[record.id] = self.gates[record.id] or {}
   self.gates[record.id][proxy.name] = gate
-  boxd.spawn(accept_all, self, record, proxy.name, gate)
-  return listener:port()
+  return gate:port()
 end
 
 local function close(self, record, name)
   local gate = self.gates[record.id][name]
   self.gates[record.id][name] = nil
-  gate.listener:close()
-  for _, task in pairs(gate.tasks) do
-    if task ~= true then task:cancel() end
-  end
+  gate:close()
 end
 
 local function copy_list(list)
@@ -155,6 +116,7 @@ local function info(record, proxy, effective)
   return { name = proxy.name, vm_name = record.name, vm_id = record.id,
     domain = domain_of(proxy), port = proxy.port, effective_port = effective,
     port_display = proxy.port == 0 and "auto" or tostring(proxy.port),
+    port_mode = proxy.port == 0 and "auto" or "locked",
     is_default = proxy.name == "default" }
 end
 
@@ -183,6 +145,7 @@ end
 
 local function set_port(service, request)
   local text = request.port or ""
+  if text == "auto" then text = "0" end
   local port = text:find "^%d+$" and #text < 9 and math.tointeger(text)
   if not port then
     fail("INVALID_ARGUMENT", "'%s' is no port: give a number, or 0 to have it "

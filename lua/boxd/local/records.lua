@@ -1,4 +1,4 @@
--- Templates, networks and domains: records, with what they lead to.
+-- Templates and networks: records, with what they lead to.
 
 local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
@@ -91,49 +91,6 @@ local function create_from_template(service, request)
     boot_time_ms = record.boot_time_ms }
 end
 
-local function check_domain(domain)
-  if not domain or #domain > 253
-    or not domain:find "^[%w][%w-]*%.[%w.-]*[%w]$" then
-    fail("INVALID_ARGUMENT", "'%s' is no domain name", domain or "")
-  end
-  return domain:lower()
-end
-
-local function bind_domain(service, request)
-  local domain = check_domain(request.domain)
-  if not request.vm_id then fail("INVALID_ARGUMENT", "vm_id is missing") end
-  local box = service.boxes:find(request.vm_id)
-  local bound = service.store:all("domains")[domain]
-  if bound and bound.vm_id ~= box.id then
-    fail("ALREADY_EXISTS", "'%s' is bound to another box", domain)
-  end
-  service.store:put("domains", domain,
-    { id = domain, domain = domain, vm_id = box.id, created_at = os.time() })
-  return {}
-end
-
-local function unbind_domain(service, request)
-  local domain = (request.domain or ""):lower()
-  if not service.store:all("domains")[domain] then
-    fail("NOT_FOUND", "no domain '%s'", domain)
-  end
-  service.store:remove("domains", domain)
-  return {}
-end
-
--- Domains of boxes that are no more.
-function records:restore(boxes)
-  for domain, record in pairs(self.store:all "domains") do
-    if not boxes[record.vm_id] then self.store:remove("domains", domain) end
-  end
-end
-
-function records:gone(box)
-  for domain, record in pairs(self.store:all "domains") do
-    if record.vm_id == box.id then self.store:remove("domains", domain) end
-  end
-end
-
 records.rpcs = {
   CreateTemplate = create_template,
   ListTemplates = list_templates,
@@ -143,15 +100,6 @@ records.rpcs = {
     return {}
   end,
   CreateVmFromTemplate = create_from_template,
-  BindDomain = bind_domain,
-  UnbindDomain = unbind_domain,
-  ListDomains = function(service)
-    local out = {}
-    for i, d in ipairs(service.store:list "domains") do
-      out[i] = { domain = d.domain, vm_id = d.vm_id }
-    end
-    return { domains = out }
-  end,
   CreateNetwork = function(service, request)
     return { network_id = service.records:new_network(request.name) }
   end,

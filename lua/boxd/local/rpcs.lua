@@ -2,22 +2,26 @@
 -- unary[name](service, request) returns the reply; stream[name](service, call)
 -- receives and sends by itself.
 
+local absent = require "boxd.local.absent"
 local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local checkpoints = require "boxd.local.checkpoints"
 local disks = require "boxd.local.disks"
+local domains = require "boxd.local.domains"
 local exec = require "boxd.local.exec"
 local files = require "boxd.local.files"
 local folders = require "boxd.local.folders"
 local labels = require "boxd.local.labels"
 local logs = require "boxd.local.logs"
+local ports = require "boxd.local.ports"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local settings = require "boxd.local.settings"
 local snapshots = require "boxd.local.snapshots"
 local status = require "boxd.local.status"
 local usage = require "boxd.local.usage"
+local vars = require "boxd.local.vars"
 
 local fail = status.fail
 
@@ -69,7 +73,8 @@ local unary = {
     return {}
   end,
   CreateApiKey = function(service, request)
-    return service.account:create_key(request.name, request.expires_in_secs)
+    return service.account:create_key(request.name, request.expires_in_secs,
+      request.kind, request.org)
   end,
   ListApiKeys = function(service)
     return list("keys", service.account:list_keys())
@@ -128,37 +133,19 @@ local unary = {
 
 for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
   folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
-  snapshots.rpcs, checkpoints.rpcs } do
+  snapshots.rpcs, checkpoints.rpcs, domains.rpcs, ports.rpcs, vars.rpcs,
+  absent } do
   for name, handler in pairs(part) do unary[name] = handler end
-end
-
-for _, name in ipairs { "ListPlans", "GetBilling", "CreateCheckoutSession",
-  "CreateBillingPortalSession", "ChangeShape" } do
-  unary[name] = function()
-    fail("UNIMPLEMENTED", "%s: the embedded service costs nothing, so it has "
-      .. "no plans and no billing", name)
-  end
-end
-
--- What one machine and one user have no use for, and why.
-local ABSENT = {
-  LinkSshKey = "boxes have no SSH server here: use Exec, which has a terminal",
-}
-
-for name, why in pairs(ABSENT) do
-  unary[name] = function() fail("UNIMPLEMENTED", "%s: %s", name, why) end
 end
 
 -- Proxies are ports of this machine: there are no nodes they go through.
 function unary.ListProxyNodes() return { proxies = {} } end
 
 local stream = {
-  DesktopTunnel = function()
-    fail("UNIMPLEMENTED", "DesktopTunnel: boxes have no desktop here")
-  end,
   Exec = exec, StreamLogs = logs.stream,
   UploadFileStream = files.upload_stream,
   DownloadFileStream = files.download_stream,
+  DesktopTunnel = absent.DesktopTunnel,
 }
 
 return { unary = unary, stream = stream }

@@ -7,23 +7,25 @@ local account = require "boxd.local.account"
 local boxes = require "boxd.local.boxes"
 local captures = require "boxd.local.captures"
 local disks = require "boxd.local.disks"
+local domains = require "boxd.local.domains"
 local idle = require "boxd.local.idle"
 local logs = require "boxd.local.logs"
 local processes = require "boxd.local.processes"
+local ports = require "boxd.local.ports"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
 local snapshots = require "boxd.local.snapshots"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
+local vars = require "boxd.local.vars"
 
 local service = {}
 service.__index = service
 
 local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
 
-local ABSENT = "%s: the embedded service, with one user and one machine, has "
-  .. "nothing for it"
+local ABSENT = "%s is not in the embedded service"
 
 -- Calls.
 
@@ -81,29 +83,40 @@ local function accept_calls(self)
   end
 end
 
--- HTTP: only the exchange.
+-- HTTP: the exchange, and what is for boxes by their domains.
 
 local EXCHANGE = "/api/v1/auth/token"
 
-local function answer_http(self, request)
-  local code, body
-  if request.path ~= EXCHANGE then
-    code, body = 404, { error = "only POST " .. EXCHANGE .. " is here" }
-  elseif request.method ~= "POST" then
-    code, body = 405, { error = "send a POST" }
-  else
-    code, body = self.account:exchange(request.body)
-  end
+local function answer_json(request, code, body)
   request:answer(code, { ["Content-Type"] = "application/json" },
     boxd.json.encode(body))
 end
 
+local function answer_http(self, request)
+  local box = self.domains:box_of(request)
+  if box then
+    local _used <close> = self.idle:use(box)
+    request:answer(self.domains:pass_on(box, request))
+  elseif request.path ~= EXCHANGE then
+    answer_json(request, 404, { error = "only POST " .. EXCHANGE
+      .. " is here, and the domains of boxes" })
+  elseif request.method ~= "POST" then
+    answer_json(request, 405, { error = "send a POST" })
+  else
+    answer_json(request, self.account:exchange(request.body))
+  end
+end
+
+local function answer_or_say(self, request)
+  local ok, e = pcall(answer_http, self, request)
+  if not ok then
+    io.stderr:write("boxdlua --serve: HTTP: ", tostring(e), "\n")
+  end
+end
+
 local function accept_requests(self)
   for request in function() return self.server:request() end do
-    local ok, e = pcall(answer_http, self, request)
-    if not ok then
-      io.stderr:write("boxdlua --serve: the exchange: ", tostring(e), "\n")
-    end
+    boxd.spawn(answer_or_say, self, request)
   end
 end
 
@@ -116,20 +129,22 @@ local function add_watchers(self)
   self.disks = disks.new(self)
   self.proxies = proxies.new(self)
   self.processes = processes.new(self)
+  self.domains = domains.new(self)
+  self.ports = ports.new(self)
+  self.vars = vars.new(self)
   self.captures = captures.new(self)
   self.snapshots = snapshots.new(self)
-  self.boxes.watchers = { self.idle, self.disks, self.records, self.proxies,
-    self.processes, self.logs, self.captures }
+  self.boxes.watchers = { self.idle, self.disks, self.domains, self.proxies,
+    self.ports, self.processes, self.logs, self.vars, self.captures }
 end
 
 -- Puts right what a service that was killed left half done, and starts the
 -- boxes that were up.
 local function restore(self)
-  local records_of_boxes = self.boxes.records
   self.disks:restore()
   self.captures:restore()
-  self.records:restore(records_of_boxes)
-  self.logs:sweep(records_of_boxes)
+  self.domains:restore()
+  self.logs:sweep(self.boxes.records)
   self.boxes:restore()
 end
 

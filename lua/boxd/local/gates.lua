@@ -1,0 +1,75 @@
+-- Gates: listening ports of this machine, each of which leads to a port of a
+-- box. Who opens a gate says, at each connection, which port that is.
+
+local boxd = require "boxd"
+local serve = require "boxd.serve"
+local status = require "boxd.local.status"
+
+local CONNECTIONS_MAX = 256 -- a gate; others wait
+
+local gates = {}
+
+local gate = {}
+gate.__index = gate
+
+-- One connection, from its arrival to its end.
+local function carry(self, outer)
+  local _outer <close> = outer
+  local service, record = self.service, self.record
+  local _used <close> = service.idle:use(record)
+  local handle = service.boxes:handle(record)
+  local port = self.find_port(handle)
+  local inner = port and service.spawner:connect(handle, port)
+  if inner then serve.relay(outer, inner) end
+end
+
+-- What fails here (the box is stopped, nobody listens) ends the connection:
+-- that is all a client of a port can be told.
+local function carry_and_count(self, outer)
+  pcall(carry, self, outer)
+  self.tasks[outer] = nil
+  self.count = self.count - 1
+  self.freed:fire()
+end
+
+local function accept_all(self)
+  for fd in function() return self.listener:accept() end do
+    self.count = self.count + 1
+    self.tasks[fd] = true
+    local task = boxd.spawn(carry_and_count, self, fd)
+    if self.tasks[fd] then self.tasks[fd] = task end
+    while self.count >= CONNECTIONS_MAX do self.freed:wait() end
+  end
+end
+
+-- On the port that is wanted, or on another one.
+local function listen(wanted)
+  local listener, message = serve.gate(wanted or 0)
+  if not listener and wanted then listener, message = serve.gate(0) end
+  if not listener then
+    status.fail("RESOURCE_EXHAUSTED", "no port of this machine is free: %s",
+      message)
+  end
+  return listener
+end
+
+-- find_port(handle): the box's port, or nil when there is none now.
+function gates.open(service, record, wanted, find_port)
+  local self = setmetatable({ service = service, record = record,
+    find_port = find_port, listener = listen(wanted), tasks = {}, count = 0,
+    freed = serve.signal() }, gate)
+  boxd.spawn(accept_all, self)
+  return self
+end
+
+function gate:port() return self.listener:port() end
+
+-- Ends its connections, too.
+function gate:close()
+  self.listener:close()
+  for _, task in pairs(self.tasks) do
+    if task ~= true then task:cancel() end
+  end
+end
+
+return gates
