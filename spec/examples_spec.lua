@@ -88,6 +88,11 @@ describe("the example", function()
       run "web_server")
   end)
 
+  it("two_web_apps", function()
+    assert.equal("staging: Ada\nproduction: Grace, Edsger\n",
+      run "two_web_apps")
+  end)
+
   it("build_matrix", function()
     local out = run "build_matrix"
     assert.matches("build%-1 +%-O0  C +32 bits  FAILED: no such target\n", out)

@@ -107,7 +107,7 @@ describe("files of the embedded service", function()
     box:upload(source, "/root/streamed")
     box:download("/root/streamed", target)
     local grown = resident "HWM" - before
-    assert.is_true(grown < 64 * 1024, grown .. " KiB")
+    assert.is_true(grown < 32 * 1024, grown .. " KiB")
     assert.is_true(os.execute(("cmp %s %s"):format(source, target)))
     box:sh "rm /root/streamed"
     os.remove(source)

@@ -100,6 +100,27 @@ local function execs(box)
   report("output of an exec", "400 MB/s", "%.0f MB/s", size / 1e6 / ms * 1000)
 end
 
+-- The service is our child, the spawner the service's.
+local function service_pid()
+  return output("cat /proc/$PPID/task/*/children"):match "%d+"
+end
+
+local function memory(pid)
+  local f <close> = assert(io.open("/proc/" .. pid .. "/status"))
+  return tonumber(f:read("a"):match "VmRSS:%s*(%d+)") * 1024 / 1e6
+end
+
+-- Whole files, many at once, are held by the service for a while.
+local function exec_of_a_grown_service(box)
+  local pid, data = service_pid(), ("x"):rep(60 << 20)
+  local list = {}
+  for i = 1, 8 do list[i] = i end
+  boxd.map(list, function(i) box:write_file(data, "/root/grow-" .. i) end)
+  local grown = memory(pid)
+  report(("exec `true`, the service grown to %.0f MB"):format(grown), "5 ms",
+    "%.1f ms", times(100, function() box:exec "true" end))
+end
+
 local function freezes(box)
   box:sh "for i in 1 2 3 4 5; do sleep 1000 >/dev/null 2>&1 & done"
   local suspend, resume = {}, {}
@@ -152,15 +173,10 @@ local function cpu(pid)
   return tonumber(user) + tonumber(system)
 end
 
-local function memory(pid)
-  local f <close> = assert(io.open("/proc/" .. pid .. "/status"))
-  return tonumber(f:read("a"):match "VmRSS:%s*(%d+)") * 1024 / 1e6
-end
-
--- The service is our child, the spawner the service's. They idle for SECONDS.
+-- The service and its spawner idle for SECONDS.
 local function idles()
   local SECONDS = 10
-  local pid = output("cat /proc/$PPID/task/*/children"):match "%d+"
+  local pid = service_pid()
   local spawner = output("cat /proc/" .. pid .. "/task/*/children"):match "%d+"
   report("memory of the idle service", "30 MB", "%.1f MB", memory(pid))
   report("memory of its spawner", "", "%.1f MB", memory(spawner))
@@ -185,6 +201,7 @@ creates(compute)
 network(compute)
 local box <close> = compute.box:temporary { name = "bench" }
 execs(box)
+exec_of_a_grown_service(box)
 freezes(box)
 forks(compute, box)
 crowd(compute)

@@ -175,6 +175,13 @@ static int sys_return_memory(lua_State *L) {
   return 0;
 }
 
+/* sys.trim_memory(): so does what has been freed in small ones until now. */
+static int sys_trim_memory(lua_State *L) {
+  (void)L;
+  malloc_trim(0);
+  return 0;
+}
+
 static int sys_getcwd(lua_State *L) {
   char path[PATH_MAX];
   if (!getcwd(path, sizeof path)) return result(L, false, ".");
@@ -189,6 +196,7 @@ int lbx_open_sys(lua_State *L) {
       {"getuid", sys_getuid},   {"getcwd", sys_getcwd},
       {"pause", sys_pause},     {"remove_tree", sys_remove_tree},
       {"return_memory", sys_return_memory},
+      {"trim_memory", sys_trim_memory},
       {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};
   static const luaL_Reg lock_methods[] = {{"close", m_close_lock},

@@ -29,6 +29,10 @@ static grpc_server *create(void) {
       integer(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
       integer(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
       integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
+      /* What is read ahead of a slow handler stays small: the window that gRPC
+         measures grows to 64 MiB of buffers on a local connection. */
+      integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+      integer(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4 << 20),
   };
   grpc_channel_args all = {.num_args = sizeof args / sizeof *args,
                            .args = args};

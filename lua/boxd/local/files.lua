@@ -1,5 +1,7 @@
 -- Files of boxes: whole ones and streams, always written beside and renamed.
 
+local boxd = require "boxd"
+local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -18,7 +20,7 @@ local CODES = {
 }
 
 local CHUNK = 1 << 20
-local MUCH = 8 << 20
+local MUCH, REST = 8 << 20, 1 -- bytes, seconds
 local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
 
 local files = {}
@@ -29,9 +31,22 @@ end
 
 files.refuse = refuse
 
--- What a big transfer leaves goes at once; a service is mostly idle.
+-- What a big transfer leaves is collected at once, so that the next one finds a
+-- small heap, and goes back to the machine when there has been none for a moment:
+-- a service is mostly idle.
+local tidy_at
 local function tidy(bytes)
-  if bytes > MUCH then collectgarbage() end
+  if bytes < MUCH then return end
+  collectgarbage()
+  local waiting = tidy_at
+  tidy_at = boxd.now() + REST
+  if waiting then return end
+  boxd.spawn(function()
+    while boxd.now() < tidy_at do boxd.sleep(REST) end
+    tidy_at = nil
+    collectgarbage()
+    serve.sys.trim_memory()
+  end)
 end
 
 -- Calls fn(handle, path) with the box of a request in use; key: the field that
@@ -128,6 +143,7 @@ function files.download(service, request)
       fail("RESOURCE_EXHAUSTED", "%s has %d bytes, more than one message "
         .. "holds: use DownloadFileStream", request.path, size)
     end
+    tidy(size)
     -- A file of /proc has no size, but contents.
     return { data = read(fd, size > 0 and size or CHUNK) }
   end)
