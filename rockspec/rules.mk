@@ -13,8 +13,7 @@ rock: | $(BUILD)
 	@tar -cf - --owner=0 --group=0 --mtime=@0 --mode=u=rwX,go=rX \
 	  --transform='s|^\(\./\)*|$(ROCK)/|' $(ROCK_FILES) | \
 	  gzip -n > $(BUILD)/rock/$(ROCK).tar.gz
-	sed 's|scm-1|$(VERSION)-1|g' rockspec/boxd-scm-1.rockspec \
-	  > $(BUILD)/rock/$(ROCK).rockspec
+	cp rockspec/$(ROCK).rockspec $(BUILD)/rock
 	cd $(BUILD)/rock && export TZ=UTC && touch -d @315532800 * && \
 	  zip -qX $(ROCK).src.rock $(ROCK).rockspec $(ROCK).tar.gz
 	mv $(BUILD)/rock/$(ROCK).src.rock $(BUILD)

@@ -33,6 +33,9 @@ describe("make install", function()
     end
     assert.is_nil(sh("grep -r '%s/a' %s/a || true", folder, folder)
       :match "pkgconfig")
+    -- The same also when built in another folder.
+    assert.equal("", sh("grep -rl -e '%s/' -e \"$PWD/\" %s/a || true", folder,
+      folder))
   end)
 
   it("installs a module that lua5.4 finds", function()

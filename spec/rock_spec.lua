@@ -1,5 +1,6 @@
 -- The rock: made here, installed without a network into a clean tree.
 
+local boxd = require "boxd"
 local program = require "spec.support.program"
 
 local function sh(fmt, ...)
@@ -44,6 +45,35 @@ describe("the rock", function()
         print(require "boxd".Compute { token = "t", api_url = "http://x:1" })'
       ]], folder, folder))
     assert.matches("^boxd %d", sh("%s/tree/bin/boxdlua -v", folder))
+  end)
+
+  it("is made of the source tree, too: offline, into a clean tree", function()
+    -- With what is built, which is not what this is about.
+    sh("mkdir %s/make && cp -rp Makefile lua proto rockspec scripts spec src "
+      .. "%s/make && cp -rp ${BOXD_BUILD:-build} %s/make/build", folder, folder,
+      folder)
+    local user = as_user "env -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "
+    sh("cd %s/make && HOME=%s %s luarocks --lua-version=5.4 --tree=%s/made make",
+      folder, folder, user .. "SANITIZE=${SANITIZE:-} ", folder)
+    local home = folder .. "/made/lib/luarocks/rocks-5.4/boxd/"
+    assert.equal("scm-1\n", sh("ls %s", home))
+    assert.equal("boxdlua.1\n", sh("ls %sscm-1/doc/man/man1", home))
+    assert.matches("^boxd %d", sh("%s/made/bin/boxdlua -v", folder))
+  end)
+
+  it("is described the same as released and as it is", function()
+    local version = boxd._VERSION:match "[%d.]+" .. "-1"
+    local released, now = {}, {}
+    for path, into in pairs { ["boxd-" .. version] = released,
+      ["boxd-scm-1"] = now } do
+      assert(loadfile("rockspec/" .. path .. ".rockspec", "t", into))()
+    end
+    assert.equal(version, released.version)
+    assert.equal("scm-1", now.version)
+    for _, spec in ipairs { released, now } do
+      spec.version, spec.source = nil, nil
+    end
+    assert.same(now, released)
   end)
 
   it("names what is missing", function()
