@@ -53,6 +53,44 @@ describe("disks of the embedded service", function()
     assert.is_nil(shown(disk))
   end)
 
+  it("is where the state says, also when that can't be kept", function()
+    local disk = compute.disk:create("undone", "1M")
+    local records = service.state .. "/disks"
+    local function without_records(fn, ...)
+      assert(os.rename(records, records .. ".away"))
+      local ok, e = pcall(fn, ...)
+      assert(os.rename(records .. ".away", records))
+      assert(not ok, "it was kept")
+      assert.matches("the state can't be kept", tostring(e))
+    end
+    without_records(disk.attach, disk, box, "/mnt/undone")
+    assert.equal("available", shown(disk).status)
+    assert.is_false(box:exec("mountpoint", "-q", "/mnt/undone").success)
+    disk:attach(box, "/mnt/undone")
+    box:write_file("kept", "/mnt/undone/f")
+    without_records(disk.detach, disk, box)
+    assert.equal("attached", shown(disk).status)
+    assert.equal("kept", box:read_file "/mnt/undone/f")
+    disk:detach(box)
+    disk:destroy()
+  end)
+
+  it("says which folder it has lost, or which path is no place", function()
+    local disk = compute.disk:create("lost", "1M")
+    box:sh "touch /root/file"
+    assert.matches("/root/file", refused("INVALID_ARGUMENT", disk.attach, disk,
+      box, "/root/file/x"))
+    local folder = service.state .. "/disks.d/" .. disk.id
+    assert(os.rename(folder, folder .. ".away"))
+    local message = refused("FAILED_PRECONDITION", disk.attach, disk, box,
+      "/mnt/lost")
+    assert.truthy(message:find(folder, 1, true), message)
+    assert(os.rename(folder .. ".away", folder))
+    disk:attach(box, "/mnt/lost")
+    disk:detach(box)
+    disk:destroy()
+  end)
+
   it("is in one box at a time, whoever is first", function()
     local disk = compute.disk:create("one", "1M")
     local others = {}

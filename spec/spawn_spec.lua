@@ -56,7 +56,7 @@ describe("a box", function()
       local c, message = boxes.spawner:exec(box, { command = "true",
         cwd = "/not/there" })
       assert.is_nil(c)
-      assert.truthy(message:find("enter the folder", 1, true), message)
+      assert.truthy(message:find("enter the folder /not/there", 1, true), message)
     end)
 
     it("that ends by a signal: 128 and its number", function()

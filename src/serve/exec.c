@@ -186,11 +186,19 @@ static _Noreturn void child(const run *r) {
 
 /* ---- starting it --------------------------------------------------------- */
 
+/* How the child failed, which says the step and the errno. */
+static void tell_failure(const run *r, const int said[2], bx_msg *reply) {
+  static const char *const what[] = {"", "cannot set up the command",
+                                     "cannot enter the folder ",
+                                     "cannot run /bin/sh in the box"};
+  char text[200];
+  snprintf(text, sizeof text, "%s%.150s", what[said[0]],
+           said[0] == STEP_CWD ? r->cwd : "");
+  bx_msg_fail(reply, said[1], text);
+}
+
 /* Waits until the child has become sh, or says why not. */
 static int start(bx_agent *a, run *r, bx_msg *reply) {
-  static const char *const what[] = {"", "cannot set up the command",
-                                     "cannot enter the folder",
-                                     "cannot run /bin/sh in the box"};
   int said[2] = {0, 0}, report[2];
   if (pipe2(report, O_CLOEXEC) < 0) return errno;
   r->report = fcntl(report[1], F_DUPFD_CLOEXEC, 16);
@@ -206,7 +214,7 @@ static int start(bx_agent *a, run *r, bx_msg *reply) {
   close(report[0]);
   if (err || n == (ssize_t)sizeof said) {
     free(c); /* the child's end is reaped like an orphan's */
-    if (!err) bx_msg_fail(reply, said[1], what[said[0]]);
+    if (!err) tell_failure(r, said, reply);
     return err;
   }
   *c = (bx_command){a->commands, reply->id, pid, false, r->pty};

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,13 +15,25 @@
 #include "spawner.h"
 #include "tree.h"
 
-static int attach(const bx_host *h, const bx_msg *m, int mounts) {
+/* The message names the one of both paths that can't be mounted, or be mounted
+   on. */
+static void attach(const bx_host *h, const bx_msg *m, int mounts,
+                   bx_msg *reply) {
   const char *source = m->s[0].p, *target = source + strlen(source) + 1;
-  const char *mode = target + strlen(target) + 1;
+  const char *mode = target + strlen(target) + 1, *at = source;
+  char what[BX_PATH_MAX + 64];
   int tree = bx_disk_open(h, source, strcmp(mode, "ro") == 0);
-  int fds = tree < 0 ? -1 : bx_disk_fds();
-  if (fds < 0 || setns(mounts, CLONE_NEWNS) < 0) return errno;
-  return bx_disk_place(h, fds, tree, target);
+  int err = tree < 0 ? errno : 0;
+  int fds = err ? -1 : bx_disk_fds();
+  if (!err && (fds < 0 || setns(mounts, CLONE_NEWNS) < 0)) err = errno;
+  if (!err) {
+    at = target;
+    err = bx_disk_place(h, fds, tree, target);
+  }
+  if (!err) return;
+  snprintf(what, sizeof what, "cannot mount %s%s",
+           at == source ? "" : "a disk at ", at);
+  bx_msg_fail(reply, err, what);
 }
 
 static int detach(const bx_host *h, const bx_msg *m, int mounts) {
@@ -40,10 +53,7 @@ static void carry_out(bx_hub *hub, const bx_msg *m, const bx_box *box,
   uint64_t bytes = 0;
   int err;
   switch (m->type) {
-    case BX_M_ATTACH:
-      err = attach(&hub->host, m, mounts);
-      if (err) bx_msg_fail(reply, err, "cannot mount the disk in the box");
-      break;
+    case BX_M_ATTACH: attach(&hub->host, m, mounts, reply); break;
     case BX_M_DETACH:
       err = detach(&hub->host, m, mounts);
       if (err) bx_msg_fail(reply, err, "cannot take the disk from the box");

@@ -13,7 +13,7 @@ local fail, random_id, NONE = status.fail, account.random_id, store.NONE
 
 local SIZE_MAX = 1 << 44
 local COUNT_MAX = 256
-local EINVAL, EBUSY, ENOENT = 22, 16, 2
+local EINVAL, EBUSY, ENOENT, ENOTDIR = 22, 16, 2, 20
 
 local disks = {}
 disks.__index = disks
@@ -138,13 +138,27 @@ local function check_path_is_free(self, box, path)
 end
 
 local function mount(service, handle, disk, path, read_only)
-  local ok, message, errno = service.spawner:attach(handle,
-    service.disks:folder(disk), path, read_only)
+  local folder = service.disks:folder(disk)
+  local ok, message, errno =
+    service.spawner:attach(handle, folder, path, read_only)
   if ok then return end
-  -- The folder is there: it is the path in the box that can't be.
-  local code = (errno == EINVAL or errno == ENOENT) and "INVALID_ARGUMENT"
+  if errno == ENOENT and message:find(folder, 1, true) then
+    fail("FAILED_PRECONDITION", "disk '%s' has lost its folder %s: put it back, "
+      .. "or destroy the disk", disk.name, folder)
+  end
+  -- Else it is the path in the box that can't be.
+  local code = (errno == EINVAL or errno == ENOENT or errno == ENOTDIR)
+    and "INVALID_ARGUMENT"
     or errno == EBUSY and "FAILED_PRECONDITION" or "INTERNAL"
   fail(code, "the disk can't be mounted at %s: %s", path, message)
+end
+
+-- Keeps what was done in the box, or undoes it when that can't be kept.
+local function keep_or(self, disk, changes, undo)
+  local ok, e = pcall(change, self, disk, changes)
+  if ok then return end
+  undo()
+  error(e, 0)
 end
 
 local function attach(service, request)
@@ -157,8 +171,10 @@ local function attach(service, request)
   check_path_is_free(self, box, path)
   local handle = service.boxes.live[box.id]
   if handle then mount(service, handle, disk, path, request.read_only) end
-  change(self, disk, { vm_id = box.id, mount_path = path,
-    read_only = request.read_only })
+  keep_or(self, disk, { vm_id = box.id, mount_path = path,
+    read_only = request.read_only }, function()
+    if handle then service.spawner:detach(handle, path) end
+  end)
   return {}
 end
 
@@ -178,7 +194,11 @@ local function detach(service, request)
       fail("INTERNAL", "the disk can't be taken away: %s", message)
     end
   end
-  change(self, disk, FREE)
+  keep_or(self, disk, FREE, function()
+    if not handle then return end
+    service.spawner:attach(handle, self:folder(disk), disk.mount_path,
+      disk.read_only)
+  end)
   return {}
 end
 
