@@ -28,20 +28,33 @@ describe("boxdlua(1)", function()
     assert.is_true(count > 12)
   end)
 
-  it("names every variable of the environment that we read", function()
-    local pipe <close> = assert(io.popen("cat src/*.c src/core/*.c "
-      .. "src/bind/*.c lua/boxd/*.lua lua/boxd/local/main.lua"))
-    local seen = {}
-    local source = pipe:read "a"
-    for name in source:gmatch "BOXD_[%u_]+" do seen[name] = true end
-    for _, name in ipairs { "BOXD_VM_ID", "BOXD_VM_NAME",
-      "BOXD_PROXY_ENDPOINT" } do
-      seen[name] = nil -- set by the service, in its machines
-    end
-    for name in pairs(seen) do
-      if source:find('"' .. name .. '"', 1, true) then
-        assert.truthy(page:find("Ev " .. name, 1, true), name)
+  -- Every way in which our sources read a variable.
+  local function variables()
+    local pipe <close> = assert(io.popen("cat src/*.c src/*/*.c lua/boxd/*.lua "
+      .. "lua/boxd/*/*.lua"))
+    local source, seen, count = pipe:read "a", {}, 0
+    for _, way in ipairs { "getenv%s*%(?%s*", "is_set%s*%(?%s*",
+      "%f[%a]env%s*%(?%s*" } do
+      for name in source:gmatch(way .. '"([%a_][%w_]+)"') do
+        seen[name], count = true, count + 1
       end
+    end
+    assert.is_true(count > 15 and seen.BOXD_LOG and seen.HOME and seen.CI)
+    return seen
+  end
+
+  it("names every variable of the environment that we read", function()
+    local list = page:match "%.Sh ENVIRONMENT\n(.-)\n%.Sh "
+    for name in pairs(variables()) do
+      assert.truthy(list:find("\n%.It Ev [^\n]*%f[%w_]" .. name .. "%f[^%w_]"),
+        name)
+    end
+  end)
+
+  it("has the README name them, too", function()
+    local list = read "README.md":match "\n### Environment\n(.-)\n## "
+    for name in pairs(variables()) do
+      assert.truthy(list:find("`" .. name .. "`", 1, true), name)
     end
   end)
 end)
