@@ -1,6 +1,7 @@
 -- boxd.Compute: credentials and endpoints from argument, environment, default.
 
 local boxd = require "boxd"
+local process = require "spec.support.process"
 local program = require "spec.support.program"
 local scripted = require "spec.support.scripted"
 local serve = require "boxd.serve"
@@ -20,6 +21,19 @@ end
 local function url(options, env)
   return prints(("print(boxd.Compute{%s}.api_url)"):format(options), env)
 end
+
+-- Prints two ports, and ends at once who connects there; the number of the port
+-- is noted in a file.
+local REFUSING = [[
+import select, socket, sys
+peers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(p.getsockname()[1] for p in peers), flush=True)
+with open(sys.argv[1], "w", 1) as seen:
+    while True:
+        for p in select.select(peers, [], [])[0]:
+            p.accept()[0].close()
+            print(peers.index(p) + 1, file=seen)
+]]
 
 describe("boxd.Compute", function()
   it("takes its endpoint from argument, environment, default", function()
@@ -461,6 +475,38 @@ describe("a Compute", function()
     end
     assert.matches("closed", failure(s.c.box.list, s.c.box).message)
     assert.matches("closed", failure(s.c.stream, s.c, "StreamLogs", {}).message)
+  end)
+
+  it("connects no more once it is closed", function()
+    local seen = os.tmpname()
+    local peer = process.start { "/usr/bin/python3", "-c", REFUSING, seen }
+    local clients = {}
+    for port in peer:line():gmatch "%d+" do
+      local c = boxd.Compute { token = "t", max_retries = 0,
+        api_url = "http://127.0.0.1:" .. port }
+      assert.equal("ConnectionError", failure(c.whoami, c).class)
+      clients[#clients + 1] = c
+    end
+    -- How often each of them has connected.
+    local function count()
+      local counts = { 0, 0 }
+      for line in io.lines(seen) do
+        counts[tonumber(line)] = counts[tonumber(line)] + 1
+      end
+      return counts
+    end
+    clients[1]:close()
+    local before, now = count(), nil
+    local until_ = boxd.now() + 20
+    repeat -- the other one tries again, first after a second
+      boxd.sleep(0.02)
+      now = count()
+    until now[2] >= before[2] + 2 or boxd.now() > until_
+    clients[2]:close()
+    peer:stop()
+    os.remove(seen)
+    assert.truthy(now[2] >= before[2] + 2)
+    assert.equal(before[1], now[1])
   end)
 
   it("closes as a to-be-closed variable", function()
