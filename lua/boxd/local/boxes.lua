@@ -286,10 +286,12 @@ function boxes:copy_files(record, to)
   return copy(self, self:folder(record), to)
 end
 
-function boxes:fork(source, request, attach)
-  return self:create(request, attach, { record = source,
-    fields = { forked_from = source.id,
-      source = { kind = "fork", name = source.name, id = source.id } },
+-- fields: more that the fork's record has of its source.
+function boxes:fork(source, request, attach, fields)
+  fields = fields or {}
+  fields.forked_from = source.id
+  fields.source = { kind = "fork", name = source.name, id = source.id }
+  return self:create(request, attach, { record = source, fields = fields,
     copy = function(record)
       local _lock <close> = take(self, source)
       self:copy_files(source, self:folder(record))

@@ -4,6 +4,7 @@
 
 local absent = require "boxd.local.absent"
 local account = require "boxd.local.account"
+local backups = require "boxd.local.backups"
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local checkpoints = require "boxd.local.checkpoints"
@@ -19,6 +20,7 @@ local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local settings = require "boxd.local.settings"
 local snapshots = require "boxd.local.snapshots"
+local specs = require "boxd.local.specs"
 local status = require "boxd.local.status"
 local usage = require "boxd.local.usage"
 local vars = require "boxd.local.vars"
@@ -86,11 +88,14 @@ local unary = {
 
   -- Boxes
   CreateVm = function(service, request)
-    local record = service.boxes:create(request, attach_all(service))
+    local from
+    request, from = service.specs:expand(request)
+    local record = service.boxes:create(request, attach_all(service), from)
     return without(created(record), "forked_from")
   end,
   CreateVmFromSnapshot = function(service, request)
-    local from = service.snapshots:source(request.snapshot)
+    local from
+    request, from = service.specs:restore(request)
     local record = service.boxes:create(request, attach_all(service), from)
     return without(created(record), "forked_from")
   end,
@@ -99,7 +104,8 @@ local unary = {
       fail("INVALID_ARGUMENT", "source_vm_id is missing")
     end
     local source = service.boxes:find(request.source_vm_id)
-    return created(service.boxes:fork(source, request, attach_all(service)))
+    return created(service.boxes:fork(source, request, attach_all(service),
+      specs.forked(source)))
   end,
   GetVm = on_box(function(all, record) return all:shown(record, true) end),
   ListVms = function(service, request)
@@ -134,7 +140,7 @@ local unary = {
 for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
   folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
   snapshots.rpcs, checkpoints.rpcs, domains.rpcs, ports.rpcs, vars.rpcs,
-  absent } do
+  specs.rpcs, backups.rpcs, absent } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
 

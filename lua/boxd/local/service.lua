@@ -4,6 +4,7 @@
 local boxd = require "boxd"
 local serve = require "boxd.serve"
 local account = require "boxd.local.account"
+local backups = require "boxd.local.backups"
 local boxes = require "boxd.local.boxes"
 local captures = require "boxd.local.captures"
 local disks = require "boxd.local.disks"
@@ -11,11 +12,13 @@ local domains = require "boxd.local.domains"
 local idle = require "boxd.local.idle"
 local logs = require "boxd.local.logs"
 local processes = require "boxd.local.processes"
+local packages = require "boxd.local.packages"
 local ports = require "boxd.local.ports"
 local proxies = require "boxd.local.proxies"
 local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
 local snapshots = require "boxd.local.snapshots"
+local specs = require "boxd.local.specs"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local vars = require "boxd.local.vars"
@@ -132,10 +135,14 @@ local function add_watchers(self)
   self.domains = domains.new(self)
   self.ports = ports.new(self)
   self.vars = vars.new(self)
+  self.specs = specs.new(self)
+  self.packages = packages.new(self)
   self.captures = captures.new(self)
   self.snapshots = snapshots.new(self)
+  self.backups = backups.new(self)
   self.boxes.watchers = { self.idle, self.disks, self.domains, self.proxies,
-    self.ports, self.processes, self.logs, self.vars, self.captures }
+    self.ports, self.processes, self.logs, self.vars,
+    self.specs, self.packages, self.captures }
 end
 
 -- Puts right what a service that was killed left half done, and starts the
@@ -185,6 +192,7 @@ function service:run()
   boxd.spawn(accept_requests, self)
   boxd.spawn(watch_boxes, self)
   boxd.spawn(self.idle.run, self.idle)
+  boxd.spawn(self.backups.run, self.backups)
   boxd.spawn(accept_calls, self):join()
   if self.failure then error(self.failure, 0) end
 end

@@ -210,7 +210,7 @@ local function set_timeout(field)
   end)
 end
 
-local settings = {}
+local settings = { check_egress = check_egress }
 
 settings.rpcs = {
   SuggestVmName = suggest,

@@ -49,6 +49,18 @@ function vars:add_env(record, values)
   end
 end
 
+-- A text without the values of the secrets that a box has.
+function vars:hide(record, text)
+  for _, var in pairs(self.records) do
+    if var.kind == "secret" and #var.value > 0
+      and REACHES[var.scope](record, var.name) then
+      local plain = var.value:gsub("%p", "%%%0")
+      text = text:gsub(plain, "[secret " .. var.name .. "]")
+    end
+  end
+  return text
+end
+
 local function find(self, scope, name)
   for _, var in pairs(self.records) do
     if var.scope == scope and var.name == name then return var end
