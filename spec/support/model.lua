@@ -10,8 +10,13 @@ model.__index = model
 local SLOTS, DISKS = 2, 6
 local MARK = "/root/mark"
 
--- The slots of client i: what its boxes are, by name. A slot's `maybe` and
--- `maybe_mark` hold what is under way.
+-- A box has its slot's name, or that with this at its end.
+local OTHER = "-b"
+
+local function slot_name(name) return name and (name:gsub(OTHER .. "$", "")) end
+
+-- The slots of client i: what its boxes are, by name; `called` and `label` are
+-- what a box is called and labelled now. What begins with `maybe` is under way.
 local function new_slots(i)
   local slots = {}
   for k = 1, SLOTS do
@@ -74,14 +79,14 @@ local ops = {}
 
 function ops.create(_, slot, compute)
   if slot.state ~= "absent" then return end
-  slot.mark = nil
+  slot.mark, slot.called, slot.label = nil, slot.name, nil
   change(slot, "running", compute, "CreateVm", { name = slot.name })
 end
 
 function ops.fork(_, slot, compute, slots)
   local source = slots[slot == slots[1] and 2 or 1]
   if slot.state ~= "absent" or source.state == "absent" then return end
-  slot.mark = source.mark
+  slot.mark, slot.called, slot.label = source.mark, slot.name, source.label
   change(slot, "running", compute, "ForkVm",
     { source_vm_id = source.id, name = slot.name })
 end
@@ -103,6 +108,33 @@ end
 function ops.start(_, slot, compute)
   if slot.state ~= "stopped" then return end
   change(slot, "running", compute, "StartVm", { vm_id = slot.id })
+end
+
+function ops.hibernate(_, slot, compute)
+  if slot.state ~= "running" then return end
+  change(slot, "hibernated", compute, "HibernateVm", { vm_id = slot.id })
+end
+
+function ops.wake(_, slot, compute)
+  if slot.state ~= "hibernated" then return end
+  change(slot, "running", compute, "WakeVm", { vm_id = slot.id })
+end
+
+function ops.rename(_, slot, compute)
+  if slot.state == "absent" then return end
+  slot.maybe_called = slot.called == slot.name and slot.name .. OTHER
+    or slot.name
+  must(compute, "RenameVm", { vm_id = slot.id, new_name = slot.maybe_called })
+  slot.called, slot.maybe_called = slot.maybe_called, nil
+end
+
+function ops.label(self, slot, compute)
+  if slot.state == "absent" then return end
+  self.marks = self.marks + 1
+  slot.maybe_label = tostring(self.marks)
+  must(compute, "UpdateVmLabels",
+    { vm = slot.id, set = { n = slot.maybe_label } })
+  slot.label, slot.maybe_label = slot.maybe_label, nil
 end
 
 function ops.mark(self, slot, compute)
@@ -144,7 +176,8 @@ function ops.detach(self, slot, compute)
 end
 
 local NAMES = { "create", "create", "fork", "fork", "destroy", "stop", "start",
-  "start", "mark", "mark", "attach", "attach", "detach" }
+  "start", "mark", "mark", "attach", "attach", "detach", "hibernate", "wake",
+  "wake", "rename", "label" }
 
 -- Client i works: n operations, or until the service is lost.
 function model:work(i, compute, n)
@@ -171,6 +204,17 @@ local function settle_slot(slot, vm)
       slot.maybe and " or " .. slot.maybe or ""), 0)
   end
   slot.state, slot.maybe, slot.id = state, nil, vm and vm.vm_id
+  if not vm then
+    slot.maybe_called, slot.maybe_label = nil, nil
+    return
+  end
+  local label = vm.labels and vm.labels.n
+  assert(vm.name == slot.called or vm.name == slot.maybe_called,
+    ("%s is called %s"):format(slot.called, vm.name))
+  assert(label == slot.label or label == slot.maybe_label,
+    ("%s is labelled %s, not %s"):format(slot.called, label, slot.label))
+  slot.called, slot.maybe_called = vm.name, nil
+  slot.label, slot.maybe_label = label, nil
 end
 
 local function check_mark(slot, compute)
@@ -186,7 +230,7 @@ end
 
 local function check_disk(disk, info)
   local attachment = info.attachments[1]
-  local at = attachment and attachment.vm_name or nil
+  local at = slot_name(attachment and attachment.vm_name)
   if at ~= disk.at and at ~= disk.maybe
     and not (at and disk.wanted and disk.wanted[at])
     and not (at == nil and disk.maybe) then
@@ -199,8 +243,9 @@ end
 function model:check(compute)
   local vms, boxes = {}, {}
   for _, vm in ipairs(compute:call("ListVms").vms) do
-    assert(not vms[vm.name], "two boxes named " .. vm.name)
-    vms[vm.name] = vm
+    local name = slot_name(vm.name)
+    assert(not vms[name], "two boxes of slot " .. name)
+    vms[name] = vm
   end
   for _, slots in ipairs(self.clients) do
     for _, slot in ipairs(slots) do
