@@ -496,7 +496,8 @@ describe("a Compute", function()
       return counts
     end
     clients[1]:close()
-    local before, now = count(), nil
+    local before = count()
+    local now
     local until_ = boxd.now() + 20
     repeat -- the other one tries again, first after a second
       boxd.sleep(0.02)
