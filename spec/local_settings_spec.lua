@@ -290,9 +290,10 @@ describe("settings of boxes of the embedded service", function()
       { org = "local", all_contexts = true }).vms)
     for rpc, request in pairs { CreateVm = { org = "acme" },
       ListVms = { org = "acme" }, GetVmUsage = { vm_id = "o", org = "acme" } } do
-      assert.matches("acme", refused("NOT_FOUND", call, rpc, request))
+      assert.matches("acme", refused("UNIMPLEMENTED", call, rpc,
+        request))
     end
-    assert.matches("team", refused("NOT_FOUND", call, "CreateVm",
+    assert.matches("team", refused("UNIMPLEMENTED", call, "CreateVm",
       { team = "a" }))
   end)
 

@@ -130,8 +130,8 @@ end
 -- where that user's boxes are, as GetVm has it for shared ones.
 function box_request.check_org(org)
   if org and org ~= box_request.ORG then
-    fail("NOT_FOUND", "no organisation '%s': the embedded service has one user "
-      .. "and no organisations; leave org out", org)
+    fail("UNIMPLEMENTED", "org '%s': the embedded service has one user and no "
+      .. "organisations; leave org out", org)
   end
 end
 
@@ -140,7 +140,7 @@ box_request.ORG = "local"
 local function check_context(request)
   box_request.check_org(request.org)
   if request.team then
-    fail("NOT_FOUND", "no team '%s': the embedded service has one user and no "
+    fail("UNIMPLEMENTED", "team '%s': the embedded service has one user and no "
       .. "teams; leave team out", request.team)
   end
 end

@@ -4,6 +4,7 @@
 -- A snapshot's lock is only taken with no box's lock to come after it.
 
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
 local captures = require "boxd.local.captures"
 local locks = require "boxd.local.locks"
 local status = require "boxd.local.status"
@@ -32,13 +33,6 @@ function snapshots:find(name)
   local found = by_name(self, name) or self.records[name]
   if found then return found end
   fail("NOT_FOUND", "no snapshot '%s'", name)
-end
-
-local function check_org(request)
-  if request.org then
-    fail("UNIMPLEMENTED", "the embedded service has no organisations: leave "
-      .. "org out")
-  end
 end
 
 -- What of a box's record a box made from it starts with.
@@ -81,7 +75,7 @@ local function keep(self, name, box, folder, bytes)
 end
 
 local function create(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   local self, name = service.snapshots, captures.check_name(request.name)
   local box = service.boxes:find_vm(request)
   local _box <close> = service.boxes:lock(box)
@@ -120,7 +114,7 @@ local function info(s)
 end
 
 local function delete(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   local self = service.snapshots
   local snapshot = self:find(request.name)
   local _lock <close> = self.locks:take(snapshot.name)
@@ -134,11 +128,11 @@ end
 snapshots.rpcs = {
   CreateSnapshot = create, DeleteSnapshot = delete,
   GetSnapshot = function(service, request)
-    check_org(request)
+    box_request.check_org(request.org)
     return { snapshot = info(service.snapshots:find(request.name)) }
   end,
   ListSnapshots = function(service, request)
-    check_org(request)
+    box_request.check_org(request.org)
     local out = {}
     for i, s in ipairs(service.store:list "snapshots") do out[i] = info(s) end
     return { snapshots = out }

@@ -3,6 +3,7 @@
 -- files that have them are for the service's user only, as all of the state is.
 
 local account = require "boxd.local.account"
+local box_request = require "boxd.local.box_request"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -84,13 +85,6 @@ local function check_kind(kind)
   fail("INVALID_ARGUMENT", "kind is 'env' or 'secret', not '%s'", kind or "")
 end
 
-local function check_org(request)
-  if request.org then
-    fail("UNIMPLEMENTED", "the embedded service has no organisations: leave "
-      .. "org out")
-  end
-end
-
 local function check_name(name)
   if name and #name <= 255 and name:find "^[%a_][%w_]*$" then return name end
   fail("INVALID_ARGUMENT", "'%s' is no name of an environment variable",
@@ -113,7 +107,7 @@ local function check_domains(domains)
 end
 
 local function set(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   check_domains(request.domains)
   local self, store = service.vars, service.store
   local kind, name = check_kind(request.kind), check_name(request.name)
@@ -142,7 +136,7 @@ local function found(self, scope, name, kind)
 end
 
 local function remove(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   local kind, name = check_kind(request.kind), check_name(request.name)
   local scope = check_scope(request.scope, kind)
   local var = found(service.vars, scope, name, kind)
@@ -151,7 +145,7 @@ local function remove(service, request)
 end
 
 local function move(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   local self, name = service.vars, check_name(request.name)
   local var = found(self, check_scope(request.from), name)
   local to = check_scope(request.to, var.kind)
@@ -174,7 +168,7 @@ local function bound(service, var)
 end
 
 local function list(service, request)
-  check_org(request)
+  box_request.check_org(request.org)
   local kind, out = request.kind and check_kind(request.kind), {}
   for _, var in ipairs(service.store:list "vars") do
     if not kind or var.kind == kind then
