@@ -74,6 +74,9 @@ function sandbox:run(box, command, options)
   local result = { out = sandbox.read(c.stdout), code = c:wait() }
   result.err = errors and errors:join()
   writer:join()
+  for _, name in ipairs { "stdin", "stdout", "stderr" } do
+    if c[name] then c[name]:close() end -- the collector may take its time
+  end
   return result
 end
 
