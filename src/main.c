@@ -19,6 +19,7 @@
 #include "bind/serve.h"
 #include "core/observe.h"
 #include "host_doctor.h"
+#include "host_state.h"
 
 /* A generator in a task waits as the task does. */
 static void replace_coroutines(lua_State *L) {
@@ -222,7 +223,7 @@ static bool start_trace(const host_options *o) {
 
 static int run_state(host_options *o) {
   if (!start_trace(o)) return EXIT_FAILURE;
-  lua_State *L = luaL_newstate();
+  lua_State *L = host_state_new();
   if (L == NULL) {
     host_complain("cannot create the Lua state: not enough memory");
     return EXIT_FAILURE;
