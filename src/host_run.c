@@ -27,6 +27,23 @@ static int to_text(lua_State *L) {
   return 1;
 }
 
+/* Adds to Lua's message on top what a misspelt name may have been meant for;
+** without memory for that it stays as it is. */
+static void add_hint(lua_State *L) {
+  if (strstr(lua_tostring(L, -1), "a nil value (") == NULL) return;
+  int top = lua_gettop(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.hint");
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+    lua_pushvalue(L, top);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1)) {
+      lua_concat(L, 2);
+      return;
+    }
+  }
+  lua_settop(L, top);
+}
+
 /* Any error value as text with a traceback, which an interrupt needs not; a
 ** broken __tostring cannot hurt. */
 static int describe(lua_State *L) {
@@ -34,6 +51,7 @@ static int describe(lua_State *L) {
   lua_settop(L, 1);
   if (type == LUA_TSTRING || type == LUA_TNUMBER) {
     lua_tostring(L, 1);
+    add_hint(L);
   } else if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
     lua_pushcfunction(L, to_text);
     lua_pushvalue(L, 1);

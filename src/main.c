@@ -259,8 +259,8 @@ int main(int argc, char **argv) {
   }
   if (host_options_read(&o, argc, argv, message, sizeof message) < 0) {
     host_complain(message);
-    fprintf(stderr, "usage: %s [options] [script [args]]\n%s", name,
-            host_options_help);
+    fprintf(stderr, "usage: %s [options] [script [args]]; --help tells of all\n",
+            name);
   } else if (o.help) {
     printf("usage: %s [options] [script [args]]\n%s", name, host_options_help);
     status = EXIT_SUCCESS;

@@ -113,6 +113,7 @@ end
 function methods:wait_until_ready(opts)
   opts = check.options(1, "wait_until_ready", opts,
     { "timeout", "poll_interval" })
+  compute_of(self)
   local interval = opts.poll_interval == nil and 0.5
     or check.seconds("wait_until_ready", "poll_interval", opts.poll_interval)
   local limit = opts.timeout or 90
@@ -229,11 +230,11 @@ local function create_options(method, name, opts)
   return name or check.field(method, opts, "name", "string"), opts
 end
 
-local function create(self, name, opts)
-  local request = config.apply(opts.config, {
-    name = name,
-    image_ref = opts.image,
-  })
+local function create_request(name, opts)
+  return config.apply(opts.config, { name = name, image_ref = opts.image })
+end
+
+local function create(self, request, opts)
   local compute = compute_of(self)
   local box = new(compute, call(compute, "CreateVm", request, opts))
   box.restart_policy = request.restart_policy
@@ -242,7 +243,8 @@ end
 
 -- c.box:create(name?, { image=, config= }?) or c.box:create{ name=, ... }
 function service:create(name, opts)
-  return create(self, create_options("create", name, opts))
+  name, opts = create_options("create", name, opts)
+  return create(self, create_request(name, opts), opts)
 end
 
 -- Temporary boxes. `coming`: the tasks that make one for somebody who waits for
@@ -272,14 +274,14 @@ end
 
 -- Makes the box in a task that nobody's cancellation ends: a box that was
 -- asked for is there, whoever waits. Without a taker it is destroyed again.
-local function make_temporary(self, name, opts)
+local function make_temporary(self, request, opts)
   local taken = true
   local maker
   maker = core.spawn_alone(function()
     local _done <close> = setmetatable({}, { __close = function()
-      coming[maker] = nil
+      if maker then coming[maker] = nil end
     end })
-    local box = setmetatable(create(self, name, opts), Temporary)
+    local box = setmetatable(create(self, request, opts), Temporary)
     living[box] = true
     if taken then return box end
     destroy(box)
@@ -288,6 +290,8 @@ local function make_temporary(self, name, opts)
   local ok, box = pcall(maker.join, maker)
   if ok then return box end
   taken = false
+  -- The maker has no line of the script's.
+  if boxd.is_error(box) and box.where == "" then box.where = check.where() end
   error(box, 0)
 end
 
@@ -295,7 +299,8 @@ end
 -- or at the end of boxdlua's script, whatever ends it.
 function service:temporary(name, opts)
   name, opts = create_options("temporary", name, opts)
-  return make_temporary(self, name, opts)
+  compute_of(self)
+  return make_temporary(self, create_request(name, opts), opts)
 end
 
 -- Part of the end of a script: first what is being made, so that it is known,

@@ -6,17 +6,42 @@ core.internal()
 
 local check = {}
 
--- The level of the script for error(): the first function outside our files.
+-- The level, for who calls this, of the nearest function outside our files: the
+-- script's; nil without one.
 local function script_level()
-  local level = 3
+  local level = 2
   while true do
     local info = debug.getinfo(level, "S")
-    if not info then return 0 end
+    if not info then return nil end
     if info.what ~= "C" and not core.is_internal(info.source) then
       return level - 1
     end
     level = level + 1
   end
+end
+
+local BAD_SELF =
+  "calling a method on a bad self (is there a '.' in place of its ':'?)"
+
+-- Raises the message at the script's line. Where the script has called a method
+-- with '.', its arguments are off by one: that is the mistake to tell of then,
+-- and the only one without a message.
+local function complain(message)
+  local level = script_level()
+  if level then
+    local name, v = debug.getlocal(level - 1, 1)
+    if (name == "self" or name == "box") and not check.is_object(v) then
+      message = BAD_SELF
+    end
+  end
+  if message then error(message, level or 0) end
+end
+
+-- "script.lua:3:" of the script's line; "" without one.
+function check.where()
+  local level = script_level()
+  local info = level and debug.getinfo(level, "Sl")
+  return info and ("%s:%d:"):format(info.short_src, info.currentline) or ""
 end
 
 local function typename(v)
@@ -26,8 +51,8 @@ local function typename(v)
 end
 
 function check.fail(index, method, expected, got)
-  error(("bad argument #%d to '%s' (%s expected, got %s)"):format(
-    index, method, expected, typename(got)), script_level())
+  complain(("bad argument #%d to '%s' (%s expected, got %s)"):format(
+    index, method, expected, typename(got)))
 end
 
 function check.string(index, method, v)
@@ -72,12 +97,10 @@ function check.trailing(v, opts)
 end
 
 -- A method called with '.' instead of ':' has something else for its self.
-function check.self()
-  error("calling a method on a bad self (is there a '.' in place of its ':'?)",
-    script_level())
-end
+function check.self() complain(BAD_SELF) end
 
 function check.invalid(fmt, ...)
+  complain()
   core.raise("InvalidArgumentError", fmt:format(...))
 end
 
@@ -87,7 +110,10 @@ local NONE = {}
 -- is returned is only read.
 function check.options(index, method, opts, names)
   if opts == nil then return NONE end
-  opts = check.opt_table(index, method, opts)
+  if type(opts) ~= "table" then
+    complain(("bad argument #%d to '%s' (table expected, got %s: options have "
+      .. "names, as in { timeout = 30 })"):format(index, method, typename(opts)))
+  end
   core.text.options(opts, method, names)
   if opts.timeout ~= nil then check.seconds(method, "timeout", opts.timeout) end
   return opts
@@ -97,16 +123,16 @@ end
 function check.field(method, opts, name, expected)
   local v = opts[name]
   if v ~= nil and type(v) ~= expected then
-    error(("bad option '%s' to '%s' (%s expected, got %s)"):format(
-      name, method, expected, typename(v)), script_level())
+    complain(("bad option '%s' to '%s' (%s expected, got %s)"):format(
+      name, method, expected, typename(v)))
   end
   return v
 end
 
 function check.seconds(method, name, v)
   if type(v) ~= "number" then
-    error(("bad option '%s' to '%s' (number of seconds expected, got %s)")
-      :format(name, method, typename(v)), script_level())
+    complain(("bad option '%s' to '%s' (number of seconds expected, got %s)")
+      :format(name, method, typename(v)))
   end
   if not (v > 0) then
     check.invalid("%s: %s must be a positive number of seconds", method, name)

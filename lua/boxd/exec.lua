@@ -62,6 +62,10 @@ function exec.exec(box, ...)
     opts, args[n] = args[n], nil
     n = n - 1
   end
+  if n == 0 and opts and opts[1] ~= nil then
+    check.invalid("exec: arguments come one by one, as in box:exec(\"ls\", "
+      .. "\"-l\"), not in a table")
+  end
   local index = n + 1
   local pty, stream
   opts, pty, stream = read_options(index, "exec", opts)

@@ -53,6 +53,18 @@ function collect(value, add, depth)
   end
 end
 
+function repl.is_ours(v)
+  local meta = debug.getmetatable(v)
+  return type(meta) == "table" and is_ours(meta)
+end
+
+-- The names that an object has, in no order.
+function repl.names(object)
+  local names = {}
+  collect(object, function(name) names[#names + 1] = name end, 0)
+  return names
+end
+
 -- value[name], without code of the user's.
 local function field(value, name)
   for _ = 1, 8 do

@@ -16,6 +16,11 @@ local function owner(object)
   return type(object) == "table" and rawget(object, COMPUTE) or check.self()
 end
 
+-- Is it an object of ours, as a method has for its self?
+function check.is_object(v)
+  return type(v) == "table" and rawget(v, COMPUTE) ~= nil
+end
+
 -- One unary call; opts may hold `timeout` (seconds; default: the client's).
 function resource.call(compute, rpc, request, opts)
   return owner(compute):call(rpc, request,
