@@ -171,16 +171,20 @@ local function check_egress(entries)
   return out
 end
 
+-- For who runs the service.
+local function say_unheld(entries)
+  if #(entries or {}) == 0 then return end
+  note("the list of what a box may reach is kept and shown, but nothing holds "
+    .. "the box to it here")
+end
+
 local function set_egress(service, request)
   if not request.vm then fail("INVALID_ARGUMENT", "vm is missing") end
   local record = service.boxes:find(request.vm)
   local entries = check_egress(request.entries)
   local _lock <close> = service.boxes:lock(record)
   service.boxes:change(record, { egress_allow = entries })
-  if #entries > 0 then
-    note("box '%s': its list of what it may reach is kept and shown, but "
-      .. "nothing holds the box to it here", record.name)
-  end
+  say_unheld(entries)
   return { entries = entries }
 end
 
@@ -210,7 +214,7 @@ local function set_timeout(field)
   end)
 end
 
-local settings = { check_egress = check_egress }
+local settings = { check_egress = check_egress, say_unheld = say_unheld }
 
 settings.rpcs = {
   SuggestVmName = suggest,

@@ -4,6 +4,7 @@
 
 local machine_spec = require "boxd.local.machine_spec"
 local packages = require "boxd.local.packages"
+local settings = require "boxd.local.settings"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 
@@ -104,6 +105,7 @@ end
 
 local function fields_of(spec, states, env)
   local created = machine_spec.compact(spec)
+  settings.say_unheld(spec.egress)
   return { spec = spec, created_spec = created, packages = states,
     env = env, egress_allow = spec.egress or {} }
 end
@@ -242,9 +244,9 @@ local function plan(record, before, after, retry)
   return changes, states
 end
 
-local function any(changes, how)
+local function any(changes, value, key)
   for _, change in ipairs(changes) do
-    if change.apply == how then return change end
+    if change[key or "apply"] == value then return change end
   end
 end
 
@@ -277,6 +279,7 @@ end
 
 local function apply(service, record, after, changes, states)
   if #changes == 0 then return false end
+  if any(changes, "egress", "field") then settings.say_unheld(after.egress) end
   service.boxes:change(record, record_changes(record, after, states))
   local reboots = any(changes, "reboot") ~= nil
   if reboots then service.boxes:restart(record) end
