@@ -13,7 +13,10 @@ describe("folders of the embedded service", function()
     compute = service.compute
     box = compute.box:create "f"
   end)
-  teardown(function() support.__close(service) end)
+  teardown(function()
+    box:destroy() -- its files may be another user's
+    support.__close(service)
+  end)
 
   local function call(rpc, request)
     request.vm_id = request.vm_id or box.id
@@ -71,6 +74,16 @@ describe("folders of the embedded service", function()
     _, n, truncated = list "/root/many"
     assert.equal(10000, n)
     assert.is_true(truncated)
+  end)
+
+  it("are listed whatever they are named", function()
+    sh [[mkdir /root/odd; cd /root/odd
+      touch "$(printf 'a\377\300b')" "$(printf 'n\nl')" 'ü' ' -rf'
+      touch "$(printf '\355\240\200')"]]
+    local found, n = list "/root/odd"
+    assert.equal(5, n)
+    assert.truthy(found["n\nl"] and found["ü"] and found[" -rf"])
+    assert.truthy(found["a\u{FFFD}\u{FFFD}b"])
   end)
 
   it("say what can't be listed", function()

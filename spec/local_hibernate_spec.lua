@@ -1,7 +1,6 @@
 -- Boxes of the embedded service that hibernate, by request and by themselves,
 -- and that go at a set time.
 
-local boxd = require "boxd"
 local support = require "spec.support.service"
 
 local refused = support.refused
@@ -162,92 +161,5 @@ describe("boxes of the embedded service that sleep or go", function()
   it("were served without a fault", function()
     assert.is_nil(service:errors():find("traceback", 1, true),
       service:errors())
-  end)
-end)
-
-describe("boxd.local.cron", function()
-  local cron = require "boxd.local.cron"
-
-  local function next(text, from)
-    local y, mo, d, h, mi = from:match "(%d+)-(%d+)-(%d+) (%d+):(%d+)"
-    local days = 0 -- since 1970, without a time zone
-    for year = 1970, y - 1 do
-      days = days + ((year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0))
-        and 366 or 365)
-    end
-    local at = days * 86400
-    while os.date("!%m-%d", at) ~= mo .. "-" .. d do at = at + 86400 end
-    return os.date("!%Y-%m-%d %H:%M", cron.next(text, at + h * 3600 + mi * 60))
-  end
-
-  it("finds the next match, in UTC", function()
-    for _, row in ipairs {
-      { "* * * * *", "2026-11-23 10:15", "2026-11-23 10:16" },
-      { "0 18 * * *", "2026-11-23 10:15", "2026-11-23 18:00" },
-      { "0 18 * * *", "2026-11-23 18:00", "2026-11-24 18:00" },
-      { "*/20 * * * *", "2026-11-23 10:41", "2026-11-23 11:00" },
-      { "5/20 1-3,22 * * *", "2026-11-23 03:46", "2026-11-23 22:05" },
-      { "0 0 1 1 *", "2026-11-23 10:15", "2027-01-01 00:00" },
-      { "0 0 29 feb *", "2026-11-23 10:15", "2028-02-29 00:00" },
-      { "0 9 * * mon-fri", "2026-11-27 10:00", "2026-11-30 09:00" },
-      { "0 9 * * 7", "2026-11-23 10:00", "2026-11-29 09:00" },
-      { "0 0 13 * fri", "2026-11-23 10:00", "2026-11-27 00:00" },
-      { "59 23 31 12 *", "2026-12-31 23:59", "2027-12-31 23:59" },
-    } do
-      assert.equal(row[3], next(row[1], row[2]), row[1])
-    end
-  end)
-
-  it("refuses what is none, and what never comes", function()
-    for _, text in ipairs { "", "* * * *", "* * * * * *", "60 * * * *",
-      "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *",
-      "5-1 * * * *", "*/0 * * * *", "1,,2 * * * *", "-1 * * * *",
-      "0 0 30 2 *", "1-2-3 * * * *" } do
-      local ok, e = pcall(cron.next, text, 0)
-      assert(not ok and e.code == "INVALID_ARGUMENT", text)
-      assert.is_false(boxd.is_error(e))
-    end
-  end)
-end)
-
-describe("boxd.local.usage", function()
-  local usage = require "boxd.local.usage"
-  local store = require "boxd.local.store"
-  local real = os.time
-
-  after_each(function() os.time = real end) -- luacheck: ignore 122
-
-  it("keeps a bounded list of states, and all seconds", function()
-    local now = 1000
-    os.time = function() return now end -- luacheck: ignore 122
-    local record = { id = "vm-1", name = "x", created_at = now,
-      status = "pending", vcpu = 1, memory_bytes = 1 << 30,
-      disk_bytes = 1 << 30 }
-    local function becomes(status, seconds)
-      local changes = { status = status }
-      usage.note(record, changes)
-      for k, v in pairs(changes) do
-        record[k] = v ~= store.NONE and v or nil
-      end
-      now = now + seconds
-    end
-    for _ = 1, 500 do
-      becomes("running", 3)
-      becomes("suspended", 2)
-      becomes("hibernated", 1)
-    end
-    becomes("stopped", 7)
-    assert.is_true(#record.states <= 128)
-    local service = { boxes = { find = function() return record end } }
-    local function get(since, last)
-      return usage.rpcs.GetVmUsage(service,
-        { vm_id = "x", since = since, ["until"] = last }).usage
-    end
-    assert.same({ running = 1500, standby = 1000, hibernated = 500,
-      stopped = 7 }, get(0, 0).seconds)
-    assert.same({ running = 3, standby = 2, hibernated = 1, stopped = 7 },
-      get(now - 13, now).seconds)
-    assert.is_true(get(now - 13, now - 1).complete)
-    assert.is_false(get(1006, now - 1).complete) -- some of it is only summed
   end)
 end)

@@ -1,5 +1,5 @@
--- boxd.local.settings, labels, usage, hostname, box_info: what can be changed of
--- a box that is there, and what is told of it.
+-- boxd.local.settings, hostname, box_info: what can be changed of a box that is
+-- there, and what is told of it.
 
 local boxd = require "boxd"
 local support = require "spec.support.service"
@@ -117,76 +117,6 @@ describe("settings of boxes of the embedded service", function()
     end)
   end)
 
-  describe("labels", function()
-    local function names(...)
-      local out = {}
-      local request = { label_selector = { ... } }
-      for i, vm in ipairs(call("ListVms", request).vms) do out[i] = vm.name end
-      return table.concat(out, " ")
-    end
-
-    it("are given, changed, and chosen by", function()
-      call("CreateVm", { name = "a", labels = { env = "prod", tier = "" } })
-      call("CreateVm", { name = "b", labels = { env = "dev" } })
-      compute.box:create "c"
-      assert.equal("a b c", names())
-      assert.equal("a b", names "env")
-      assert.equal("a", names "env=prod")
-      assert.equal("a", names("env=prod", "tier"))
-      assert.equal("a", names "tier=")
-      assert.equal("", names("env=prod", "env=dev"))
-      local reply = call("UpdateVmLabels", { vm = "b",
-        set = { team = "x=y", env = "stage" }, remove = { "none" } })
-      assert.same({ team = "x=y", env = "stage" }, reply.labels)
-      assert.equal("b", names "team=x=y")
-      restart "KILL"
-      assert.equal("b", names "env=stage")
-      call("UpdateVmLabels", { vm = "b", remove = { "env" } })
-      assert.equal("a", names "env")
-      call("UpdateVmLabels", { vm = "a", set = { only = "1" },
-        replace_all = true })
-      assert.same({ only = "1" }, call("GetVm", { vm_id = "a" }).labels)
-      call("UpdateVmLabels", { vm = "a", replace_all = true })
-      assert.equal("", names "only")
-    end)
-
-    it("are the source's in a fork, with its own over them", function()
-      local box = call("CreateVm", { name = "s",
-        labels = { a = "1", b = "2" } })
-      local fork = call("ForkVm", { source_vm_id = box.vm_id, name = "f",
-        labels = { b = "3", c = "4" } })
-      assert.same({ a = "1", b = "3", c = "4" },
-        call("GetVm", { vm_id = fork.vm_id }).labels)
-      assert.same({ a = "1", b = "2" },
-        call("GetVm", { vm_id = box.vm_id }).labels)
-    end)
-
-    it("have keys and values of a kind", function()
-      local box = compute.box:create "k"
-      local function update(request)
-        request.vm = box.id
-        return call("UpdateVmLabels", request)
-      end
-      for _, key in ipairs { "", "A", "-a", "a-", "a b", "boxd/x",
-        ("k"):rep(64) } do
-        refused("INVALID_ARGUMENT", update, { set = { [key] = "v" } })
-      end
-      for _, value in ipairs { ("v"):rep(257), "a\nb" } do
-        refused("INVALID_ARGUMENT", update, { set = { key = value } })
-      end
-      refused("INVALID_ARGUMENT", update,
-        { set = { a = "" }, remove = { "b" }, replace_all = true })
-      local many = {}
-      for i = 1, 65 do many["k" .. i] = "" end
-      refused("INVALID_ARGUMENT", update, { set = many })
-      refused("INVALID_ARGUMENT", names, "=x")
-      refused("INVALID_ARGUMENT", call, "CreateVm", { labels = { X = "" } })
-      refused("NOT_FOUND", call, "UpdateVmLabels", { vm = "nobody" })
-      many.k65 = nil
-      update { set = many }
-    end)
-  end)
-
   describe("the size", function()
     it("is that of a running box at once, where limits are", function()
       local enforced = service:errors():find("memory: limited for each", 1,
@@ -289,9 +219,9 @@ describe("settings of boxes of the embedded service", function()
     assert.equal(1, #call("ListVms",
       { org = "local", all_contexts = true }).vms)
     for rpc, request in pairs { CreateVm = { org = "acme" },
-      ListVms = { org = "acme" }, GetVmUsage = { vm_id = "o", org = "acme" } } do
-      assert.matches("acme", refused("UNIMPLEMENTED", call, rpc,
-        request))
+      ListVms = { org = "acme" },
+      GetVmUsage = { vm_id = "o", org = "acme" } } do
+      assert.matches("acme", refused("UNIMPLEMENTED", call, rpc, request))
     end
     assert.matches("team", refused("UNIMPLEMENTED", call, "CreateVm",
       { team = "a" }))
@@ -306,52 +236,6 @@ describe("settings of boxes of the embedded service", function()
     assert.is_true(at >= before * 1000 and at <= os.time() * 1000)
     restart "KILL"
     assert.is_true(get(box).last_connected_ms >= before * 1000)
-  end)
-
-  it("count what a box used", function()
-    local box = compute.box:create { name = "u", config = { vcpu = 2,
-      memory = "2G", disk = "10G" } }
-    local function usage(request)
-      request = request or {}
-      request.vm_id = box.id
-      return call("GetVmUsage", request)
-    end
-    local seconds
-    support.eventually(function()
-      seconds = usage().usage.seconds
-      return seconds.running >= 2
-    end)
-    box:suspend()
-    support.eventually(function()
-      seconds = usage().usage.seconds
-      return seconds.standby >= 1
-    end)
-    restart "KILL"
-    call("HibernateVm", { vm_id = box.id })
-    support.eventually(function()
-      seconds = usage().usage.seconds
-      return seconds.hibernated >= 1
-    end)
-    call("StopVm", { vm_id = box.id })
-    local report = usage()
-    local u = report.usage
-    assert.equal(get(box).created_at, report.period_start)
-    assert.is_true(u.seconds.running >= 2 and u.seconds.standby >= 1)
-    local all = u.seconds.running + u.seconds.standby + u.seconds.hibernated
-      + u.seconds.stopped
-    assert.equal(report.period_end - report.period_start, all)
-    assert.near(u.seconds.running * 2 / 3600, u.vcpu_hours, 1e-9)
-    assert.near((u.seconds.running + u.seconds.standby) * 2 / 3600,
-      u.ram_gib_hours, 1e-9)
-    assert.near(all * 10 / 3600, u.disk_gib_hours, 1e-9)
-    assert.equal(0, u.cost_micro)
-    assert.is_false(u.complete)
-    assert.equal("private", u.sharing)
-    local past = usage { since = report.period_start,
-      ["until"] = report.period_start + 1 }
-    assert.is_true(past.usage.complete)
-    assert.equal(1, past.usage.seconds.running)
-    refused("INVALID_ARGUMENT", usage, { since = 100, ["until"] = 50 })
   end)
 
   it("were served without a fault", function()

@@ -51,6 +51,16 @@ local function permissions(entry)
   return out
 end
 
+-- A name as a message can hold it: bytes that are no UTF-8 are shown as U+FFFD.
+local function readable(name)
+  local good, bad = utf8.len(name)
+  while not good do
+    name = name:sub(1, bad - 1) .. "\u{FFFD}" .. name:sub(bad + 1)
+    good, bad = utf8.len(name, bad)
+  end
+  return name
+end
+
 local function list(service, request)
   return within(service, request, function(handle, path)
     local found = operate(service, handle, "list", path)
@@ -58,7 +68,7 @@ local function list(service, request)
     for i = 1, math.min(#found, LIST_MAX) do
       local entry = found[i]
       local is_dir = entry.kind == "directory"
-      entries[i] = { name = entry.name, is_dir = is_dir,
+      entries[i] = { name = readable(entry.name), is_dir = is_dir,
         size_bytes = is_dir and 0 or entry.size,
         permissions = permissions(entry), modified_at = entry.mtime,
         added_at = entry.ctime }
