@@ -7,6 +7,7 @@
 #include "io.h"
 #include "loop_private.h"
 #include "runtime.h"
+#include "wipe.h"
 
 #define LIBRARY "libcurl.so.4"
 #define IDLE_CONNECTIONS 8L /* kept for later requests */
@@ -54,7 +55,9 @@ static void load(void) {
 #undef X
   if (load_error.class_) return;
   bx_block_signals(&old);
-  CURLcode rc = library.global_init(CURL_GLOBAL_DEFAULT);
+  CURLcode rc = library.global_init_mem(
+      CURL_GLOBAL_DEFAULT, bx_wipe_malloc, bx_wipe_free, bx_wipe_realloc,
+      bx_wipe_strdup, bx_wipe_calloc);
   bx_restore_signals(&old);
   if (rc)
     bx_error_set(&load_error, BX_BOXD, "libcurl can't start: %s",

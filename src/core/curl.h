@@ -1,7 +1,8 @@
 /*
 ** curl: libcurl, loaded at the first request (linked in it would double the
 ** time a script takes to start), and the one multi handle of a loop, driven by
-** the loop's watches and timers.
+** the loop's watches and timers. What libcurl frees is wiped: it has had keys and
+** tokens in its buffers.
 **
 ** A transfer is embedded in its owner, with an easy handle of the owner's. From
 ** bx_curl_add until it has finished or bx_curl_remove, the handle is in the
@@ -19,7 +20,7 @@
 typedef struct bx_curl bx_curl;
 
 #define BX_CURL_FUNCTIONS(X)                                              \
-  X(global_init) X(easy_init) X(easy_cleanup) X(easy_setopt)              \
+  X(global_init_mem) X(easy_init) X(easy_cleanup) X(easy_setopt)          \
   X(easy_getinfo) X(easy_strerror) X(multi_init) X(multi_cleanup)         \
   X(multi_setopt) X(multi_add_handle) X(multi_remove_handle)              \
   X(multi_socket_action) X(multi_info_read) X(multi_assign)               \
