@@ -30,8 +30,9 @@ describe("the embedded service under twenty clients", function()
   end
 
   -- The folders of boxes are those of the list: nothing is left of others.
-  local function folders()
-    local f <close> = io.popen("ls " .. service.state .. "/files | wc -l")
+  local function folders(of)
+    local f <close> = io.popen(("ls %s/%s | wc -l"):format(service.state,
+      of or "files"))
     return f:read "n"
   end
 
@@ -42,6 +43,7 @@ describe("the embedded service under twenty clients", function()
     local ok, e = pcall(m.check, m, service.compute)
     assert(ok, ("seed %d: %s"):format(seed, tostring(e)))
     assert.equal(e, folders())
+    assert.equal(m:captures(service.compute), folders "captures")
     assert.equal(CLIENTS * 12, m.done)
     assert.is_nil(service:errors():find("boxdlua --serve:", 1, true),
       service:errors())
@@ -62,6 +64,7 @@ describe("the embedded service under twenty clients", function()
       local ok, e = pcall(m.check, m, service.compute)
       assert(ok, ("seed %d, kill %d: %s"):format(seed, kill, tostring(e)))
       assert.equal(e, folders())
+      assert.equal(m:captures(service.compute), folders "captures")
     end
     assert.is_true(m.done > KILLS)
   end)

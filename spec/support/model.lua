@@ -79,7 +79,7 @@ local ops = {}
 
 function ops.create(_, slot, compute)
   if slot.state ~= "absent" then return end
-  slot.mark, slot.called, slot.label = nil, slot.name, nil
+  slot.mark, slot.called, slot.label, slot.points = nil, slot.name, nil, {}
   change(slot, "running", compute, "CreateVm", { name = slot.name })
 end
 
@@ -87,6 +87,7 @@ function ops.fork(_, slot, compute, slots)
   local source = slots[slot == slots[1] and 2 or 1]
   if slot.state ~= "absent" or source.state == "absent" then return end
   slot.mark, slot.called, slot.label = source.mark, slot.name, source.label
+  slot.points = {}
   change(slot, "running", compute, "ForkVm",
     { source_vm_id = source.id, name = slot.name })
 end
@@ -146,6 +147,44 @@ function ops.mark(self, slot, compute)
   slot.mark, slot.maybe_mark = slot.maybe_mark, nil
 end
 
+-- A client has one snapshot, of whichever of its boxes it saved last.
+function ops.save(_, slot, compute, slots)
+  if slot.state ~= "running" then return end
+  slots.saved = slots.saved or { version = 0, name = "of-" .. slots[1].name }
+  local saved = slots.saved
+  saved.maybe = { mark = slot.mark, label = slot.label }
+  local version = must(compute, "CreateSnapshot",
+    { vm = slot.id, name = saved.name }).version
+  assert(version == saved.version + 1, "a version too many, or lost")
+  saved.version, saved.mark, saved.label = version, slot.mark, slot.label
+  saved.maybe = nil
+end
+
+function ops.restore(_, slot, compute, slots)
+  local saved = slots.saved
+  if slot.state ~= "absent" or not saved or saved.version == 0 then return end
+  slot.mark, slot.called, slot.label = saved.mark, slot.name, saved.label
+  slot.points = {}
+  change(slot, "running", compute, "CreateVmFromSnapshot",
+    { snapshot = saved.name, name = slot.name })
+end
+
+function ops.point(self, slot, compute)
+  if slot.state ~= "running" or #slot.points > 3 then return end
+  self.marks = self.marks + 1
+  local point = { name = "p" .. self.marks, mark = slot.mark }
+  must(compute, "CreateCheckpoint", { vm = slot.id, name = point.name })
+  table.insert(slot.points, point)
+end
+
+function ops.back(_, slot, compute)
+  local point = slot.points and slot.points[math.random(0, #slot.points)]
+  if slot.state ~= "running" or not point then return end
+  slot.maybe_mark = point.mark
+  must(compute, "RestoreCheckpoint", { vm = slot.id, name = point.name })
+  slot.mark, slot.maybe_mark = point.mark, nil
+end
+
 function ops.attach(self, slot, compute)
   if slot.state == "absent" then return end
   local disk = self.disks[math.random(#self.disks)]
@@ -177,7 +216,8 @@ end
 
 local NAMES = { "create", "create", "fork", "fork", "destroy", "stop", "start",
   "start", "mark", "mark", "attach", "attach", "detach", "hibernate", "wake",
-  "wake", "rename", "label" }
+  "wake", "rename", "label", "save", "restore", "restore", "point", "back",
+  "back" }
 
 -- Client i works: n operations, or until the service is lost.
 function model:work(i, compute, n)
@@ -238,6 +278,29 @@ local function check_disk(disk, info)
       disk.at or "none"), 0)
   end
   disk.at, disk.maybe, disk.wanted = at, nil, nil
+end
+
+local function check_saved(saved, compute)
+  local reply = ask(compute, "GetSnapshot", { name = saved.name })
+  local version, maybe = reply and reply.snapshot.version or 0, saved.maybe
+  if maybe and version == saved.version + 1 then
+    saved.version, saved.mark, saved.label = version, maybe.mark, maybe.label
+  end
+  assert(version == saved.version, ("%s has version %d, not %d"):format(
+    saved.name, version, saved.version))
+  saved.maybe = nil
+end
+
+-- How many captures there are to be.
+function model:captures(compute)
+  local n = #compute:call("ListSnapshots").snapshots
+  for _, vm in ipairs(compute:call("ListVms").vms) do
+    n = n + #compute:call("ListCheckpoints", { vm = vm.vm_id }).checkpoints
+  end
+  for _, slots in ipairs(self.clients) do
+    if slots.saved then check_saved(slots.saved, compute) end
+  end
+  return n
 end
 
 function model:check(compute)
