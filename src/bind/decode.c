@@ -43,6 +43,25 @@ static bool is_oneof(const Field *f) {
   return f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
 }
 
+/* Pushes the names of d's fields in their order, made at the first use: Lua
+** need not look for each again for every message. */
+static void push_names(lua_State *L, const Message *d) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, d) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_createtable(L, (int)d->n_fields, 0);
+  for (unsigned i = 0; i < d->n_fields; i++) {
+    lua_pushstring(L, d->fields[i].name);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, d);
+}
+
+/* Pushes the name of field i of the table at t, which has the names below it. */
+static void push_name(lua_State *L, int t, size_t i) {
+  lua_rawgeti(L, t - 1, (lua_Integer)i + 1);
+}
+
 static bool charge(decoder *c, size_t bytes) {
   if (bytes > c->budget) return false;
   c->budget -= bytes;
@@ -238,15 +257,16 @@ static void clear_others(lua_State *L, const Message *d, const Field *f) {
 static bool take_message(decoder *c, const Field *f, const lbx_field *w) {
   seen s = {{0}};
   if (w->type != LBX_WIRE_BYTES) return false;
-  if (lua_getfield(c->L, -1, f->name) == LUA_TTABLE) {
+  push_names(c->L, f->descriptor);
+  if (lua_getfield(c->L, -2, f->name) == LUA_TTABLE) {
     /* Its lists are there already, empty or not. */
     for (size_t i = 0; i < FIELDS_MAX; i++) mark(&s, i);
     lbx_reader r = {w->s, w->s + w->n};
     bool ok = take_fields(c, f->descriptor, r, &s);
-    lua_pop(c->L, 1);
+    lua_pop(c->L, 2);
     return ok;
   }
-  lua_pop(c->L, 1);
+  lua_pop(c->L, 2);
   if (!push_message(c, f->descriptor, w)) return false;
   lua_setfield(c->L, -2, f->name);
   return true;
@@ -257,17 +277,19 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
   lua_State *L = c->L;
   if (is_oneof(f)) clear_others(L, d, f);
   if (old && f->type == PROTOBUF_C_TYPE_MESSAGE) return take_message(c, f, w);
+  int t = lua_gettop(L);
+  push_name(L, t, (size_t)(f - d->fields));
   if (!push_value(c, f, w)) return false;
   if (f->type == PROTOBUF_C_TYPE_STRING && !is_oneof(f) &&
       lua_rawlen(L, -1) == 0) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
-  lua_setfield(L, -2, f->name);
+  lua_rawset(L, t);
   return true;
 }
 
-/* Reads the fields into the table on the top. */
+/* Reads the fields into the table on the top; d's names are below it. */
 static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
   lbx_field w;
   size_t next = 0;
@@ -290,6 +312,19 @@ static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
   return true;
 }
 
+/* What did not come. */
+static void set_defaults(lua_State *L, const Message *d, const seen *s) {
+  int t = lua_gettop(L);
+  for (size_t i = 0; i < d->n_fields; i++) {
+    if (has(s, i)) continue;
+    push_name(L, t, i);
+    if (push_default(L, &d->fields[i]))
+      lua_rawset(L, t);
+    else
+      lua_pop(L, 1);
+  }
+}
+
 static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
   seen s = {{0}};
   lua_State *L = c->L;
@@ -299,11 +334,11 @@ static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
   lbx_reader r = {w->s, w->s + w->n};
   lbx_room(L, 8);
   if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
+  push_names(L, d);
   lua_createtable(L, 0, (int)d->n_fields);
   if (!take_fields(c, d, r, &s)) return false;
-  for (size_t i = 0; i < d->n_fields; i++)
-    if (!has(&s, i) && push_default(L, &d->fields[i]))
-      lua_setfield(L, -2, d->fields[i].name);
+  set_defaults(L, d, &s);
+  lua_remove(L, -2);
   return true;
 }
 
