@@ -127,7 +127,7 @@ describe("--doctor", function()
     end)
     local out = run { BOXD_API_URL = "https://" .. server:line(),
       BOXD_TOKEN = "t" }
-    is("fail", "not trusted: .*ca_file", out, "TLS")
+    is("fail", "not trusted: .*ca_file.*%-%-ca%-file", out, "TLS")
     is("skip", "no connection", out, "whoami")
     local plain = process.start { program.boxdlua, "spec/support/echo.lua" }
     finally(function()
@@ -137,6 +137,23 @@ describe("--doctor", function()
     end)
     is("fail", "no TLS.*http://127", (run {
       BOXD_API_URL = "https://" .. plain:line(), BOXD_TOKEN = "t" }), "TLS")
+  end)
+
+  it("trusts an authority of one's own", function()
+    local authority = certs.new()
+    local server = serve_tls(authority:leaf("server", "IP:127.0.0.1"))
+    finally(function()
+      server:stop()
+      authority:remove()
+    end)
+    local env = { BOXD_API_URL = "https://" .. server:line(),
+      BOXD_TOKEN = "t" }
+    is("ok", "server, issued by authority of a spec", (run(env, "--ca-file",
+      authority:path "ca.pem")), "TLS")
+    env.BOXD_API_URL = "https://" .. NO_PORT
+    is("fail", "/no/such/file", (run(env, "--ca-file", "/no/such/file")), "ca%-file")
+    assert.matches("'%-%-ca%-file' goes with %-%-doctor",
+      program.lua({ "--ca-file", "x" }).err)
   end)
 
   it("goes with --local only", function()

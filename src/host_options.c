@@ -33,6 +33,7 @@ const char host_options_help[] =
     "                   chrome://tracing\n"
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
     "                   boxes can run here; say what to do\n"
+    "    --ca-file FILE   trusting the authorities in it\n"
     "  --help           show this\n";
 
 /* argv while it is read: `at` is the option's index. */
@@ -138,7 +139,8 @@ static int read_serve_option(reader *r) {
 static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
       "--local", "--serve",  "--listen", "--state", "--net",
-      "--trace", "--doctor", "--help",   "--max-boxes"};
+      "--trace", "--doctor", "--help",   "--max-boxes",
+      "--ca-file"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
   if (near == NULL) return refuse(r, "unrecognized option '%s'", word);
@@ -160,6 +162,7 @@ static int read_long(reader *r, const char **needs_serve) {
     o->help = true;
   } else {
     int found = long_value(r, "--trace", &o->trace);
+    if (found == 0) found = long_value(r, "--ca-file", &o->ca_file);
     if (found != 0) return found > 0 ? 0 : -1;
     found = read_serve_option(r);
     if (found == 0) return refuse_unknown(r, word);
@@ -174,13 +177,16 @@ static int check(reader *r, const char *needs_serve) {
   if (o->help) return 0;
   if (needs_serve != NULL && !o->serve)
     return refuse(r, "'%s' goes with --serve", needs_serve);
+  if (o->ca_file != NULL && !o->doctor)
+    return refuse(r, "'--ca-file' goes with %s", "--doctor");
   if (!o->serve && !o->doctor) return 0;
   if (o->serve && o->doctor)
     return refuse(r, "'--serve' goes without %s", "--doctor");
   if (o->doctor && o->script < o->argc)
     return refuse(r, "'--doctor' runs no script ('%s')", o->argv[o->script]);
   if (o->doctor && (o->action_count > 0 || o->interactive))
-    return refuse(r, "'--doctor' goes with %s only", "--local");
+    return refuse(r, "'--doctor' goes with %s only",
+                  "--local and --ca-file");
   if (o->doctor) return 0;
   if (o->local)
     return refuse(r, "'--local' starts a service of its own: %s",

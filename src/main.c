@@ -127,12 +127,13 @@ static int serve(lua_State *L, const host_options *o) {
 
 /* ---- the doctor ---- */
 
-/* require "boxd.doctor"() -> whether all is well */
-static int examine(lua_State *L) {
+/* require "boxd.doctor"(ca_file) -> whether all is well */
+static int examine(lua_State *L, const host_options *o) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "boxd.doctor");
   int status = host_call(L, 1, 1);
-  if (status == LUA_OK) status = host_call(L, 0, 1);
+  lua_pushstring(L, o->ca_file);
+  if (status == LUA_OK) status = host_call(L, 1, 1);
   if (host_report(L, status) != LUA_OK) return status;
   bool well = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -196,7 +197,7 @@ static int run(lua_State *L) {
   } else {
     if (wants_local(o) && !only_version(o)) failed = start_local(L);
     if (!failed && o->doctor) {
-      failed = examine(L);
+      failed = examine(L, o);
     } else {
       if (!failed && !o->ignore_env) failed = host_run_init(L);
       if (!failed) failed = run_program(L, o);

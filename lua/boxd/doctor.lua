@@ -12,7 +12,7 @@ local SECONDS = 5        -- for one answer of the network
 local DAYS_ENOUGH = 14   -- that a certificate should have left
 local EXCHANGE_SECONDS = 10
 
-local doctor = { failed = 0 }
+local doctor = { failed = 0 } -- and ca_file, of --ca-file
 
 -- A check's line; kind: "ok", "skip" or "fail".
 local function say(kind, name, fmt, ...)
@@ -93,10 +93,17 @@ local function check_connection(at, addresses)
       or "check the port in BOXD_API_URL, and firewalls on the way")
 end
 
+local function check_ca_file()
+  if not doctor.ca_file then return end
+  local f, why = io.open(doctor.ca_file)
+  if f then return f:close() end
+  say("fail", "ca-file", "%s: --ca-file takes a file of PEM certificates", why)
+end
+
 local function check_tls(at, socket)
   if not at.tls then return say("skip", "TLS", "plaintext") end
   if not socket then return say("skip", "TLS", "no connection") end
-  local found, why = probe.certificate(socket, at.host, SECONDS)
+  local found, why = probe.certificate(socket, at.host, SECONDS, doctor.ca_file)
   if not found then
     return say("fail", "TLS", "%s; if this port is plaintext, say "
       .. "http://%s", why, at.target)
@@ -105,7 +112,8 @@ local function check_tls(at, socket)
   if found.problem then
     return say("fail", "TLS", "the certificate (%s) is not trusted: %s; check "
       .. "the host's name and this machine's clock and ca-certificates; for an "
-      .. "authority of your own give Compute its ca_file", whose, found.problem)
+      .. "authority of your own give Compute its ca_file, and --doctor its "
+      .. "--ca-file", whose, found.problem)
   end
   if not found.http2 then
     return say("fail", "TLS", "it speaks no HTTP/2, which gRPC needs: is "
@@ -195,7 +203,7 @@ local function check_exchange(at, credentials)
   end
   local url = without_secrets(at.exchange_url)
   local ok, response = pcall(boxd.http.request, {
-    url = at.exchange_url, method = "POST", timeout = EXCHANGE_SECONDS,
+    url = at.exchange_url, method = "POST", timeout = EXCHANGE_SECONDS, ca_file = doctor.ca_file,
     headers = { ["Content-Type"] = "application/json" },
     body = boxd.json.encode { api_key = credentials.api_key },
   })
@@ -211,7 +219,7 @@ end
 
 local function open(at, credentials)
   return boxd.Compute { api_url = at.api_url, token = credentials.token,
-    max_retries = 0, timeout = SECONDS }
+    ca_file = doctor.ca_file, max_retries = 0, timeout = SECONDS }
 end
 
 local function check_whoami(c)
@@ -279,8 +287,11 @@ local function check_calls(at, connected, credentials)
   end
 end
 
--- Returns whether all went well.
-return function()
+-- ca_file: roots to trust instead of the system's, or nil. Returns whether all
+-- went well.
+return function(ca_file)
+  doctor.ca_file = ca_file
+  check_ca_file()
   local at = check_endpoint()
   local socket, connected
   if at then

@@ -107,7 +107,8 @@ end
 
 -- Lists of records.
 
-local FIRST = { "id", "name", "status", "image", "public_ip", "url" }
+local FIRST = { "id", "name", "status", "image", "public_ip", "url", "port",
+  "vcpu", "memory_bytes", "disk_bytes", "size_bytes", "ssh_port" }
 
 local function is_record(v)
   if type(v) ~= "table" or next(v) == nil or rawlen(v) > 0 then return false end
