@@ -35,7 +35,6 @@ static const char *option(lua_State *L, int options, const char *name) {
 /* The channel; options at the top of the stack. */
 static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
   int o = lua_gettop(L);
-  bx_buf config = {0};
   bx_channel_config cc = {.target = option(L, o, "target"),
                           .ca_file = option(L, o, "ca_file")};
   lua_getfield(L, o, "tls");
@@ -43,15 +42,9 @@ static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
   lua_getfield(L, o, "keepalive");
   cc.keepalive = lua_tonumber(L, -1);
   lua_getfield(L, o, "max_retries");
-  int retries = (int)lua_tointeger(L, -1);
+  c->retries = (unsigned)lua_tointeger(L, -1);
   lua_settop(L, o);
-  if (retries > 0 && !lbx_rpc_service_config(retries, &config)) {
-    bx_buf_free(&config);
-    return bx_error_set(e, BX_BOXD, "not enough memory");
-  }
-  cc.service_config = config.data;
   c->channel = bx_channel_new(c->loop, &cc, e);
-  bx_buf_free(&config);
   return c->channel ? BX_OK : e->class_;
 }
 
@@ -169,6 +162,7 @@ static int m_call(lua_State *L) {
   u->rpc = rpc;
   u->call = bx_call_new(c->channel, c->auth, rpc->path, deadline);
   if (!u->call) return luaL_error(L, "not enough memory");
+  if (rpc->reads) u->call->retries = c->retries;
   grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
   bx_call_unary(u->call, request);
   lua_settop(L, 4);

@@ -15,6 +15,7 @@ typedef struct lbx_client {
   bx_loop *loop;
   bx_channel *channel; /* NULL before the first call */
   bx_auth *auth;
+  unsigned retries; /* of what only reads */
   bool closed;
 } lbx_client;
 

@@ -172,23 +172,3 @@ const ProtobufCMessageDescriptor *lbx_rpc_request(const lbx_rpc *rpc) {
 const ProtobufCMessageDescriptor *lbx_rpc_reply(const lbx_rpc *rpc) {
   return method(rpc)->output;
 }
-
-bool lbx_rpc_service_config(int retries, bx_buf *out) {
-  bool ok = bx_buf_adds(out, "{\"methodConfig\":[{\"name\":[");
-  const char *comma = "";
-  char row[160];
-  for (size_t i = 0; ok && i < COUNT; i++) {
-    if (!rpcs[i].reads) continue;
-    snprintf(row, sizeof row, "%s{\"service\":\"" SERVICE "\",\"method\":\"%s\"}",
-             comma, rpcs[i].name);
-    ok = bx_buf_adds(out, row);
-    comma = ",";
-  }
-  snprintf(row, sizeof row,
-           "],\"retryPolicy\":{\"maxAttempts\":%d,\"initialBackoff\":\"0.1s\","
-           "\"maxBackoff\":\"1s\",\"backoffMultiplier\":2,",
-           retries + 1);
-  return ok && bx_buf_adds(out, row) &&
-         bx_buf_adds(out, "\"retryableStatusCodes\":[\"UNAVAILABLE\"]}}]}") &&
-         bx_buf_terminate(out);
-}

@@ -7,8 +7,6 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
-#include "../core/buf.h"
-
 /* Bit 1: requests are a stream; bit 2: replies are. */
 typedef enum lbx_kind {
   LBX_UNARY = 0,
@@ -21,7 +19,7 @@ typedef struct lbx_rpc {
   const char *name; /* "GetVm" */
   const char *path; /* "/boxd.api.v1.BoxdApi/GetVm" */
   lbx_kind kind;
-  bool reads; /* changes nothing, so gRPC may repeat it when UNAVAILABLE */
+  bool reads; /* changes nothing, so it is repeated when UNAVAILABLE */
 } lbx_rpc;
 
 /* NULL: the contract has no such RPC. */
@@ -32,9 +30,5 @@ const char *lbx_rpc_nearest(const char *name);
 
 const ProtobufCMessageDescriptor *lbx_rpc_request(const lbx_rpc *rpc);
 const ProtobufCMessageDescriptor *lbx_rpc_reply(const lbx_rpc *rpc);
-
-/* gRPC's service config that repeats what only reads, `retries` times at most,
-** with gRPC's jittered backoff. Terminated. False: no memory. */
-bool lbx_rpc_service_config(int retries, bx_buf *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "observe.h"
+#include "retry.h"
 #include "runtime.h"
 #include "why.h"
 
@@ -20,6 +21,7 @@ static void on_sent(bx_tag *tag, bool ok);
 static void on_received(bx_tag *tag, bool ok);
 static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e);
 static void on_deadline(bx_timer *t);
+static void on_retry(bx_timer *t);
 
 /* A call under observation (which is rare) tells of its messages. */
 static void observe_message(bx_call *c, bool sent, grpc_byte_buffer *message) {
@@ -52,7 +54,6 @@ bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
   c->auth = auth;
   c->method = method;
   c->deadline = deadline;
-  c->timer.fire = on_deadline;
   c->wait.ready = on_bearer;
   c->start_tag.fire = on_started;
   c->status_tag.fire = on_status;
@@ -88,6 +89,7 @@ void bx_call_unref(bx_call *c) {
   free_grpc_part(c);
   if (c->refs > 0) return;
   if (c->request) grpc_byte_buffer_destroy(c->request);
+  if (c->again) grpc_byte_buffer_destroy(c->again);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);
   if (c->message) grpc_byte_buffer_destroy(c->message);
   grpc_metadata_array_destroy(&c->initial);
@@ -162,7 +164,9 @@ static grpc_op op_status(bx_call *c) {
   return op;
 }
 
+/* gRPC empties the request as it sends it. */
 static bool start_unary(bx_call *c) {
+  if (c->tries++ < c->retries) c->again = grpc_byte_buffer_copy(c->request);
   grpc_op ops[] = {op_headers(c),         op_message(c->request),
                    op_half_close(),       op_initial(c),
                    op_receive(&c->reply), op_status(c)};
@@ -207,6 +211,7 @@ static bool take_bearer(bx_call *c, const char *bearer) {
     bx_error_set(&c->error, BX_BOXD, "not enough memory");
     return false;
   }
+  grpc_slice_unref(c->bearer); /* of the try before */
   c->bearer = grpc_slice_new_with_len(copy, strlen(copy), wipe);
   c->metadata.key = grpc_slice_from_static_string("authorization");
   c->metadata.value = c->bearer;
@@ -239,8 +244,19 @@ static void on_deadline(bx_timer *t) {
   end_early(c);
 }
 
+/* Asks for the token, within the deadline. */
+static void get_bearer(bx_call *c) {
+  c->timer.fire = on_deadline;
+  if (c->deadline < BX_FOREVER &&
+      !bx_timer_start(c->channel->loop, &c->timer, c->deadline)) {
+    bx_error_set(&c->error, BX_BOXD, "not enough memory");
+    end_early(c);
+    return;
+  }
+  bx_auth_get(c->auth, &c->wait);
+}
+
 static void start(bx_call *c, grpc_byte_buffer *request) {
-  bx_loop *loop = c->channel->loop;
   assert(!c->started);
   c->started = true;
   c->request = request;
@@ -257,13 +273,7 @@ static void start(bx_call *c, grpc_byte_buffer *request) {
     end_early(c);
     return;
   }
-  if (c->deadline < BX_FOREVER &&
-      !bx_timer_start(loop, &c->timer, c->deadline)) {
-    bx_error_set(&c->error, BX_BOXD, "not enough memory");
-    end_early(c);
-    return;
-  }
-  bx_auth_get(c->auth, &c->wait);
+  get_bearer(c);
 }
 
 void bx_call_unary(bx_call *c, grpc_byte_buffer *request) { start(c, request); }
@@ -366,9 +376,45 @@ static void on_told(bx_http *h) {
   end_asking(c);
 }
 
+/* Forgets a try that failed. */
+static void reset_try(bx_call *c) {
+  free_grpc_part(c);
+  if (c->request) grpc_byte_buffer_destroy(c->request);
+  c->request = c->again;
+  c->again = NULL;
+  if (c->reply) grpc_byte_buffer_destroy(c->reply);
+  c->reply = NULL;
+  grpc_metadata_array_destroy(&c->initial);
+  grpc_metadata_array_destroy(&c->trailing);
+  grpc_metadata_array_init(&c->initial);
+  grpc_metadata_array_init(&c->trailing);
+  grpc_slice_unref(c->details);
+  c->details = grpc_empty_slice();
+}
+
+/* True: the call is tried again after a while, which its time allows. */
+static bool try_again(bx_call *c) {
+  if (!c->again || c->status != GRPC_STATUS_UNAVAILABLE) return false;
+  double seconds = bx_retry_after(c->tries, &c->trailing);
+  double at = bx_now() + seconds;
+  c->timer.fire = on_retry;
+  if (seconds < 0 || at >= c->deadline ||
+      !bx_timer_start(c->channel->loop, &c->timer, at))
+    return false;
+  reset_try(c);
+  bx_error_clear(&c->error);
+  return true;
+}
+
+static void on_retry(bx_timer *t) { get_bearer(OWNER(bx_call, timer, t)); }
+
 static void on_status(bx_tag *tag, bool ok) {
   bx_call *c = OWNER(bx_call, status_tag, tag);
   (void)ok; /* receiving a status never fails */
+  if (try_again(c)) {
+    bx_call_unref(c);
+    return;
+  }
   if (c->status != GRPC_STATUS_OK)
     bx_error_from_status(&c->error, (int)c->status,
                          (const char *)GRPC_SLICE_START_PTR(c->details),

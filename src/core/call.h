@@ -29,7 +29,10 @@ struct bx_call {
   grpc_call *call;      /* NULL until the token is there */
   bx_http *asking;      /* it has failed, and asks why */
   double deadline;
-  bx_timer timer;       /* the deadline, while there is no gRPC call yet */
+  bx_timer timer;       /* without a gRPC call: the deadline, or the next try */
+  unsigned retries;     /* how often a unary call may be tried again when the
+                           server is unavailable: the owner sets it */
+  unsigned tries;
   bx_auth_wait wait;
   bx_tag start_tag, status_tag, send_tag, recv_tag;
   bool streaming, started, closing; /* closing: half-close asked for */
@@ -54,6 +57,7 @@ struct bx_call {
   } seen; /* kept by observe.h's hooks */
 
   grpc_byte_buffer *request;
+  grpc_byte_buffer *again; /* the request, for the next try */
   grpc_metadata metadata;
   grpc_metadata_array initial, trailing;
   grpc_status_code status;

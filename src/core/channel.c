@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grpc/grpc_security.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 #define SYSTEM_ROOTS "/etc/ssl/certs/ca-certificates.crt"
 #define ROOTS_BYTES_MAX (16 << 20)
-#define KEEPALIVE_TIMEOUT_MS 20000
+#define PONG_SECONDS_MAX 20.0
+#define PONG_SECONDS_MIN 1.0
 #define RECONNECT_BACKOFF_MAX_MS 5000
 
 static bool read_all(FILE *f, bx_buf *out) {
@@ -75,8 +77,14 @@ static bool is_loopback(const char *target) {
          strncmp(target, "localhost:", 10) == 0;
 }
 
+/* Who wants pings often wants to know soon: an answer to one has as long as
+** the time between them, within bounds. */
+static double pong_seconds(double keepalive) {
+  return fmax(PONG_SECONDS_MIN, fmin(keepalive, PONG_SECONDS_MAX));
+}
+
 static grpc_channel *create(const bx_channel_config *config,
-                            grpc_channel_credentials *creds, bool retries) {
+                            grpc_channel_credentials *creds) {
   grpc_arg args[12];
   size_t n = 0;
   args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
@@ -87,16 +95,14 @@ static grpc_channel *create(const bx_channel_config *config,
   args[n++] = string(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "boxd-lua/" BX_VERSION);
   if (config->keepalive > 0) {
     args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, (int)(config->keepalive * 1000));
-    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                        (int)(pong_seconds(config->keepalive) * 1000));
     /* Else pings stop on quiet streams and a dead server goes unnoticed. */
     args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   }
   if (is_loopback(config->target))
     args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (!retries)
-    args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0);
-  else if (config->service_config)
-    args[n++] = string(GRPC_ARG_SERVICE_CONFIG, config->service_config);
+  args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0); /* see retry.h */
   grpc_channel_args all = {.num_args = n, .args = args};
   sigset_t old;
   bx_block_signals(&old);
@@ -141,8 +147,8 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
   ch->loop = loop;
   grpc_channel_credentials *creds = credentials(config, e);
   if (creds) {
-    ch->channel = create(config, creds, true);
-    ch->streams = create(config, creds, false);
+    ch->channel = create(config, creds);
+    ch->streams = create(config, creds);
     grpc_channel_credentials_release(creds);
     if (ch->channel && ch->streams) return ch;
     bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",

@@ -1,9 +1,8 @@
 /*
 ** channel: the connections to one endpoint, shared by the calls made on it: one
-** for unary calls, one for streams, each made when first used. Streams do
-** without gRPC's retries, in which a call that has sent more than they keep
-** (256 KiB) never ends when it is cancelled as its status arrives (gRPC 1.51).
-** Reference-counted: the Compute holds one, every call another.
+** for unary calls, one for streams, so that their bulk keeps no call waiting;
+** each made when first used. Reference-counted: the Compute holds one, every
+** call another.
 */
 #ifndef BX_CHANNEL_H
 #define BX_CHANNEL_H
@@ -19,8 +18,8 @@ typedef struct bx_channel_config {
   const char *target;         /* "host:port" */
   bool tls;
   const char *ca_file;        /* PEM roots instead of the system's, or NULL */
-  double keepalive;           /* seconds between pings; 0: none */
-  const char *service_config; /* gRPC service config, JSON, or NULL */
+  double keepalive;           /* seconds between pings, and for an answer to
+                                 one (1 to 20); 0: none */
 } bx_channel_config;
 
 #define BX_MESSAGE_BYTES_MAX (64 << 20) /* a message either way */

@@ -1,0 +1,39 @@
+-- A server in a process of its own that begins what it is asked and never ends
+-- it: `boxdlua spec/support/holder.lua` prints its address. A stream has one
+-- message, "begun", and then nothing; what is sent to it is not read. A unary
+-- call is not answered, but GetVm of "there" is. Its HTTP requests are held too.
+
+local boxd = require "boxd"
+local serve = require "boxd.serve"
+
+local server <close> = serve.listen { http_seconds = 600 }
+print(server.address)
+io.stdout:flush()
+
+local STREAMS = { Exec = { data = "begun\n" }, StreamLogs = { data = "begun\n" },
+  DownloadFileStream = { data = "begun\n", total_size = 1 << 30 },
+  UploadFileStream = false }
+
+local held = {}
+boxd.spawn(function()
+  for request in function() return server:request() end do
+    held[#held + 1] = request
+  end
+end)
+
+local function answer(call)
+  local request = call:recv()
+  if call.rpc == "GetVm" and request.vm_id == "there" then
+    call:send { vm_id = "there", name = "there", status = "running" }
+    return call:finish()
+  end
+  if STREAMS[call.rpc] then call:send(STREAMS[call.rpc]) end
+  call:wait_cancelled()
+end
+
+for call in function() return server:accept() end do
+  boxd.spawn(function()
+    local c <close> = call
+    pcall(answer, c)
+  end)
+end
