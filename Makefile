@@ -51,7 +51,7 @@ SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test soak check asan install install-lua install-embed clean e2e
+.PHONY: all test soak faults check asan install install-lua install-embed clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -105,6 +105,10 @@ test: all
 soak: all
 	BOXD_ROUNDS=1000 BOXD_SOAK=100 BOXD_TEST_LIMIT=3600 sh scripts/test \
 	  spec/spawn_spec.lua spec/local_model_spec.lua
+
+# What the README's table of reliability has from here, with its figures.
+faults: all
+	BOXD_FIGURES=1 sh scripts/test $(sort $(wildcard spec/fault_*_spec.lua))
 
 check:
 	luacheck -q lua spec scripts
