@@ -16,6 +16,8 @@ class H(http.server.BaseHTTPRequestHandler):
         self.send_response(201)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-From", sys.argv[2])
+        self.send_header("Set-Cookie", "a=1")
+        self.send_header("Set-Cookie", "b=2")
         self.end_headers()
         if self.command != "HEAD": self.wfile.write(body)
     do_GET = do_POST = do_HEAD = answer
@@ -124,6 +126,9 @@ describe("ways into boxes", function()
     assert.equal(201, reply.status)
     assert.matches("^D GET /x%?y=1 app%.example%.com", reply.body)
     assert.equal("D", reply.headers["x-from"])
+    local cookies = reply.headers["set-cookie"]
+    assert.truthy(cookies:find("a=1", 1, true))
+    assert.truthy(cookies:find("b=2", 1, true))
     assert.matches("body$", get(port, { headers = headers, method = "POST",
       body = "body" }).body)
     assert.equal(404, get(port, { headers = { Host = "no.example.com" } })

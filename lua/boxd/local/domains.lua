@@ -3,11 +3,14 @@
 -- request to the service's own port that has the name as its Host is passed on
 -- to the box's default proxy, whole.
 
+local boxd = require "boxd"
 local status = require "boxd.local.status"
 
 local fail = status.fail
 
 local ANSWER_MAX = 64 << 20
+local HEADERS_MAX = 32
+local SECONDS = 60 -- for an answer
 
 local domains = {}
 domains.__index = domains
@@ -125,19 +128,30 @@ local function read_all(fd)
   return table.concat(parts)
 end
 
+-- Adds a header. One that is there already, such as a second Set-Cookie, comes
+-- under its name in other letters, which means the same.
+local function add_header(headers, name, value)
+  local key, n = name:lower(), 0
+  if OWN[key] then return end
+  while headers[key] do
+    n = n + 1
+    if n > #name then return end
+    key = name:lower():sub(1, n - 1) .. name:sub(n):upper()
+  end
+  headers[key] = value:gsub("%c", " ")
+end
+
 -- status, headers, body of an answer; nil when it is none.
 local function parse(text)
   local head, body = (text or ""):match "^(.-\r?\n)\r?\n(.*)$"
   local code = head and head:match "^HTTP/1%.%d (%d%d%d)"
   if not code then return nil end
-  local headers = {}
+  local headers, count = {}, 0
   for name, value in head:gmatch "\n([%w_-]+):[ \t]*([^\r\n]*)" do
-    local key = name:lower()
-    if not OWN[key] then
-      headers[key] = headers[key] and headers[key] .. ", " .. value or value
-    end
+    count = count + 1
+    if count <= HEADERS_MAX then add_header(headers, name, value) end
   end
-  return math.tointeger(tonumber(code)), headers, body
+  return math.tointeger(code), headers, body
 end
 
 -- Answers a request with what the box says.
@@ -147,10 +161,17 @@ function domains:pass_on(box, request)
     return 503, {}, ("nothing listens in box '%s'\n"):format(box.name)
   end
   local _fd <close> = fd
-  fd:write(compose(request))
-  local code, headers, body = parse(read_all(fd))
-  if not code or code < 200 then
-    return 502, {}, ("box '%s' did not answer as HTTP/1\n"):format(box.name)
+  local ok, text = pcall(boxd.with_timeout, SECONDS, function()
+    fd:write(compose(request))
+    return read_all(fd)
+  end)
+  if not ok and not boxd.is_error(text, boxd.TimeoutError) then
+    error(text, 0)
+  end
+  local code, headers, body = parse(ok and text or "")
+  if not code or code < 200 or code > 599 then
+    return ok and 502 or 504, {},
+      ("box '%s' did not answer as HTTP/1\n"):format(box.name)
   end
   return code, headers, body
 end
