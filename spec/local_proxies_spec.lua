@@ -63,6 +63,16 @@ describe("proxies of the embedded service", function()
     return reply.body
   end
 
+  it("says whether its port is found or given", function()
+    local box = compute.box:create "mode"
+    assert.equal("locked", box:proxies()[1].port_mode)
+    compute:call("SetProxyPort", { vm = "mode", port = "auto" })
+    assert.equal("auto", box:proxies()[1].port_mode)
+    assert.equal(0, box:proxies()[1].port or 0)
+    serve(box, 3456, "found")
+    assert.equal("found/", answer(box:proxies()[1].domain, "/"))
+  end)
+
   it("leads from the start to port 8000 of each box", function()
     local a, b = compute.box:create "a", compute.box:create "b"
     serve(a, 8000, "A")

@@ -184,6 +184,29 @@ sh /root/w.sh >/dev/null 2>&1 &]]
     assert.equal(0, folders_of_boxes())
   end)
 
+  it("are of boxes that are suspended, hibernated or stopped, too", function()
+    local box = compute.box:create "down"
+    box:write_file("x", "/root/f")
+    for state, rpcs in pairs { suspended = { "SuspendVm", "ResumeVm" },
+      hibernated = { "HibernateVm", "WakeVm" },
+      stopped = { "StopVm", "StartVm" } } do
+      call(rpcs[1], { vm_id = box.id })
+      call("CreateSnapshot", { vm = "down", name = state })
+      call("CreateCheckpoint", { vm = "down", name = state })
+      assert.equal(state, call("GetVm", { vm_id = box.id }).status)
+      call(rpcs[2], { vm_id = box.id })
+      assert.equal("x", restore(state):read_file "/root/f")
+      box:sh "rm /root/f"
+      call(rpcs[1], { vm_id = box.id })
+      call("RestoreCheckpoint", { vm = "down", name = state })
+      -- A suspended one had processes: it runs anew.
+      assert.equal(state == "suspended" and "running" or state,
+        call("GetVm", { vm_id = box.id }).status)
+      if state ~= "suspended" then call(rpcs[2], { vm_id = box.id }) end
+      assert.equal("x", box:read_file "/root/f")
+    end
+  end)
+
   it("are there after a kill; what was half made is not", function()
     local box = compute.box:create "k"
     box:write_file("kept", "/root/f")
