@@ -49,6 +49,7 @@ LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
+  $(BUILD)/src/host_locks.o \
   $(BUILD)/proto/boxd_desc.o
 
 .PHONY: all test soak faults check asan install install-lua install-embed clean e2e
@@ -88,6 +89,11 @@ $(BUILD)/embedded.c: scripts/embed.lua $(LUA_SRC) $(sort $(dir $(LUA_SRC))) \
 $(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(OPT) -Wall -Wextra $(SANITIZE) -fPIC -ffunction-sections \
+	  -fdata-sections -ffile-prefix-map=$(CURDIR)=. -MMD -MP -c -o $@ $<
 
 # Generated code meets our flags except the warnings.
 $(BUILD)/%.o: $(BUILD)/%.c

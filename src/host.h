@@ -125,4 +125,9 @@ int host_local_start(host_service *s, char *message, size_t size);
 /* Ends that child, if there is one, and removes its state. Idempotent. */
 void host_local_stop(void);
 
+/* ---- host_locks.cc ---- */
+
+/* Before gRPC starts: its locks are locks and nothing else. */
+void host_plain_locks(void);
+
 #endif
