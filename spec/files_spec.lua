@@ -175,7 +175,10 @@ describe("files", function()
     it("refuses what is no regular file", function()
       local s <close> = scripted.start { UploadFileStream = taker {} }
       local box = s:box()
-      assert.matches("regular file", failure(box.upload, box, folder, "/d").message)
+      local pipe = folder .. "/pipe"
+      assert(os.execute(("mkfifo %s && (echo x > %s &)"):format(pipe, pipe)))
+      assert.matches("regular file", failure(box.upload, box, pipe, "/d").message)
+      os.remove(pipe)
       assert.matches("No such file",
         failure(box.upload, box, folder .. "/none", "/d").message)
       assert.matches("longer", failure(box.upload, box, "/proc/self/status",

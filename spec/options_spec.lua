@@ -3,6 +3,7 @@
 -- script's own line, a Compute that is closed.
 
 local boxd = require "boxd"
+local methods = require "spec.support.methods"
 local scripted = require "spec.support.scripted"
 
 local failure, refused = scripted.failure, scripted.refused
@@ -16,11 +17,26 @@ local REPLIES = {
   DownloadFile = {}, ListProxies = {}, CreateProxy = {}, SetProxyPort = {},
   DeleteProxy = {}, StreamLogs = {}, CreateTemplate = { template_id = "t" },
   ListTemplates = {}, CreateVmFromTemplate = { vm_id = "v" },
-  DeleteTemplate = {}, CreateDisk = { disk_id = "d" }, ListDisks = {},
+  DeleteTemplate = {}, CreateDisk = { disk_id = "d" },
+  ListDisks = { disks = { { disk_id = "d" } } },
   AttachDisk = {}, DetachDisk = {}, DestroyDisk = {}, BindDomain = {},
   ListDomains = {}, UnbindDomain = {}, CreateNetwork = { network_id = "n" },
   ListNetworks = {}, CreateToken = {}, ListTokens = {}, RevokeToken = {},
-  CreateApiKey = {}, ListApiKeys = {}, DeleteApiKey = {},
+  CreateApiKey = {}, ListApiKeys = {}, DeleteApiKey = {}, SuggestVmName = {},
+  HibernateVm = {}, WakeVm = {}, RenameVm = {}, ShareVm = {}, UnshareVm = {},
+  ResizeVm = {}, SetAutoSuspendTimeout = {}, SetAutoHibernateTimeout = {},
+  SetDeleteAfter = {}, UpdateVmLabels = {}, SetVmNetworks = {},
+  SetVmEgressAllow = {}, GetVmUsage = {}, SetBotProtection = {},
+  SetIdleIgnoreOutbound = {}, UpdateMachineSpec = {}, ListDir = {}, Mkdir = {},
+  RenamePath = {}, DeletePath = {}, CopyPath = {}, ExposePort = {},
+  UnexposePort = {}, ListExposedPorts = {},
+  CreateSnapshot = { snapshot_id = "s" }, ListSnapshots = {},
+  GetSnapshot = { snapshot = { snapshot_id = "s" } }, DeleteSnapshot = {},
+  CreateCheckpoint = {}, ListCheckpoints = {}, RestoreCheckpoint = {},
+  DeleteCheckpoint = {}, SetBackupSchedule = {}, GetBackupSchedule = {},
+  ClearBackupSchedule = {}, ListBackups = {}, TriggerBackup = {},
+  RestoreBackup = {}, DeleteBackup = {}, SetVar = {}, ListVars = {},
+  RemoveVar = {}, SetSecretScope = {},
   UploadFileStream = function(_, call)
     while call:recv() do end -- luacheck: ignore 542
     return {}
@@ -83,6 +99,56 @@ local ROWS = {
   { "c.api_key", "create", {}, "CreateApiKey" },
   { "c.api_key", "list", {}, "ListApiKeys" },
   { "c.api_key", "delete", { "k" }, "DeleteApiKey" },
+  { "box", "hibernate", {}, "HibernateVm" },
+  { "box", "wake", {}, "WakeVm" },
+  { "box", "rename", { "db" }, "RenameVm" },
+  { "box", "share", {}, "ShareVm" },
+  { "box", "unshare", {}, "UnshareVm" },
+  { "box", "set_auto_suspend_timeout", { 60 }, "SetAutoSuspendTimeout" },
+  { "box", "set_auto_hibernate_timeout", { 60 }, "SetAutoHibernateTimeout" },
+  { "box", "set_delete_after", { 60 }, "SetDeleteAfter" },
+  { "box", "set_labels", { {} }, "UpdateVmLabels" },
+  { "box", "set_networks", { {} }, "SetVmNetworks" },
+  { "box", "set_egress", { {} }, "SetVmEgressAllow" },
+  { "box", "usage", {}, "GetVmUsage" },
+  { "box", "set_bot_protection", { "on" }, "SetBotProtection" },
+  { "box", "set_idle_ignore_outbound", { true }, "SetIdleIgnoreOutbound" },
+  { "box", "update_spec", { {} }, "UpdateMachineSpec" },
+  { "box", "expose", { 80 }, "ExposePort" },
+  { "box", "unexpose", { 80 }, "UnexposePort" },
+  { "box", "exposed_ports", {}, "ListExposedPorts" },
+  { "box", "list_dir", { "/d" }, "ListDir" },
+  { "box", "mkdir", { "/d" }, "Mkdir" },
+  { "box", "remove", { "/d" }, "DeletePath" },
+  { "box", "copy", { "/d", "/e" }, "CopyPath" },
+  { "box", "resize", {}, "ResizeVm", { vcpu = 2 } },
+  { "box.files", "rename", { "/d", "/e" }, "RenamePath" },
+  { "c.box", "suggest_name", {}, "SuggestVmName" },
+  { "c.disk", "get", { "d" }, "ListDisks" },
+  { "c.snapshot", "create", { "vm1", "s" }, "CreateSnapshot" },
+  { "c.snapshot", "list", {}, "ListSnapshots" },
+  { "c.snapshot", "get", { "s" }, "GetSnapshot" },
+  { "c.snapshot", "delete", { "s" }, "DeleteSnapshot" },
+  { "c.checkpoint", "create", { "vm1", "s" }, "CreateCheckpoint" },
+  { "c.checkpoint", "list", { "vm1" }, "ListCheckpoints" },
+  { "c.checkpoint", "restore", { "vm1", "s" }, "RestoreCheckpoint" },
+  { "c.checkpoint", "delete", { "vm1", "s" }, "DeleteCheckpoint" },
+  { "c.backup", "schedule_get", { "vm1" }, "GetBackupSchedule" },
+  { "c.backup", "schedule_clear", { "vm1" }, "ClearBackupSchedule" },
+  { "c.backup", "list", { "vm1" }, "ListBackups" },
+  { "c.backup", "trigger", { "vm1" }, "TriggerBackup" },
+  { "c.backup", "restore", { "vm1", "b" }, "RestoreBackup" },
+  { "c.backup", "delete", { "vm1", "b" }, "DeleteBackup" },
+  { "c.env", "set", { "A", "1" }, "SetVar" },
+  { "c.env", "list", {}, "ListVars" },
+  { "c.env", "delete", { "A" }, "RemoveVar" },
+  { "c.env", "move", { "A", "private", "all" }, "SetSecretScope" },
+  { "c.secret", "set", { "A", "1" }, "SetVar" },
+  { "c.secret", "list", {}, "ListVars" },
+  { "c.secret", "delete", { "A" }, "RemoveVar" },
+  { "c.secret", "move", { "A", "private", "all" }, "SetSecretScope" },
+  { "c.backup", "schedule_set", { "vm1" }, "SetBackupSchedule",
+    { interval = 3600, retention = 86400 } },
 }
 
 describe("every method", function()
@@ -107,9 +173,11 @@ describe("every method", function()
   setup(function()
     s = scripted.start(REPLIES)
     local c = s.c
-    holders = { c = c, box = c.box:create(), disk = c.disk:create("d", 1) }
+    local box = c.box:create()
+    holders = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }
     for _, name in ipairs { "box", "template", "disk", "domain", "network",
-      "token", "api_key" } do
+      "token", "api_key", "snapshot", "checkpoint", "backup", "env",
+      "secret" } do
       holders["c." .. name] = c[name]
     end
   end)
@@ -123,15 +191,15 @@ describe("every method", function()
     local here = {}
     for _, row in ipairs(ROWS) do here[row[1] .. ":" .. row[2]] = true end
     for name, holder in pairs(holders) do
-      local meta = debug.getmetatable(holder)
-      if type(meta.__index) == "table" then
-        for method, f in pairs(meta.__index) do
-          if type(f) == "function" and method ~= "resolve"
-            and method ~= "temporary" then
-            assert.is_true(here[name .. ":" .. method], name .. ":" .. method)
-          end
+      if name == "c" then goto continue end
+      for method in pairs(methods(holder)) do
+        -- box.files has what its box has, but for rename.
+        local of = method == "rename" and name or name:gsub("%.files$", "")
+        if method ~= "temporary" then
+          assert.is_true(here[of .. ":" .. method], name .. ":" .. method)
         end
       end
+      ::continue::
     end
   end)
 
@@ -212,9 +280,11 @@ describe("every method", function()
     local t = scripted.start(REPLIES)
     local kept = holders
     local c = t.c
-    holders = { c = c, box = c.box:create(), disk = c.disk:create("d", 1) }
+    local box = c.box:create()
+    holders = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }
     for _, name in ipairs { "box", "template", "disk", "domain", "network",
-      "token", "api_key" } do
+      "token", "api_key", "snapshot", "checkpoint", "backup", "env",
+      "secret" } do
       holders["c." .. name] = c[name]
     end
     t:close()

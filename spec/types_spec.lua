@@ -4,6 +4,7 @@
 local boxd = require "boxd"
 local core = require "boxd.core"
 local calls = require "spec.support.calls"
+local methods_at_run_time = require "spec.support.methods"
 local program = require "spec.support.program"
 local types = require "scripts.doc.types"
 
@@ -38,16 +39,9 @@ local function fields_of(class)
   return names
 end
 
--- The functions that an object's class has, in a table or an upvalue.
 local function methods(object)
-  local names, index = {}, debug.getmetatable(object).__index
-  if type(index) == "function" then
-    local _, first = debug.getupvalue(index, 1)
-    index = first
-  end
-  for name, v in pairs(index) do
-    if type(v) == "function" then names[name] = true end
-  end
+  local names = {}
+  for name in pairs(methods_at_run_time(object)) do names[name] = true end
   return names
 end
 
@@ -62,7 +56,9 @@ local function objects(s)
   local p = s.box:exec("x", { stream = true })
   return { Compute = c, Boxes = c.box, Templates = c.template, Disks = c.disk,
     Domains = c.domain, Networks = c.network, Tokens = c.token,
-    ApiKeys = c.api_key, Box = s.box, Disk = c.disk:create("d", 1),
+    ApiKeys = c.api_key, Snapshots = c.snapshot,
+    Checkpoints = c.checkpoint, Backups = c.backup, Env = c.env,
+    Secrets = c.secret, Box = s.box, Files = s.box.files, Disk = c.disk:create("d", 1),
     ExecProcess = p, ExecStdin = p.stdin, Task = boxd.spawn(function() end),
     Error = select(2, pcall(boxd.Compute, { nonsense = 1 })) }
 end
@@ -107,9 +103,14 @@ describe("lua/boxd/types.lua", function()
 
   it("has the fields of objects as the contract has them", function()
     local ours = { vm_id = "id", image_ref = "image", disk_id = "id",
-      template_id = "id" }
+      template_id = "id", snapshot_id = "id", checkpoint_id = "id",
+      backup_id = "id", last_connected_ms = "last_connected_at",
+      hibernated_at_ms = "hibernated_at", delete_at_ms = "delete_at" }
     for class, row in pairs {
-      Box = { "GetVmResponse", "CreateVmResponse", "ForkVmResponse" },
+      Box = { "GetVmResponse", "CreateVmResponse", "ForkVmResponse",
+        files = true },
+      Snapshot = { "SnapshotInfo" }, Checkpoint = { "CheckpointInfo" },
+      Backup = { "BackupInfo" }, DirEntry = { "DirEntry" },
       Disk = { "DiskInfo" }, Template = { "TemplateInfo" },
       ApiKey = { "ApiKeyInfo" }, Proxy = { "ProxyInfo", url = true },
     } do
@@ -117,7 +118,9 @@ describe("lua/boxd/types.lua", function()
       for name in pairs(message_fields(table.unpack(row))) do
         there[class ~= "Proxy" and ours[name] or name] = true
       end
-      if row.url then there.url = true end
+      for name in pairs(row) do
+        if type(name) == "string" then there[name] = true end
+      end
       assert.same(there, fields_of(class), class)
     end
   end)
@@ -182,6 +185,8 @@ describe("lua/boxd/types.lua", function()
   -- at its options.
   local function value_of(type_, s)
     return type_:find "^fun" and function() end
+      or (type_:find "^table" or type_:find "%[%]$") and {}
+      or type_ == "boolean" and true
       or type_:find "string" and "x" or type_:find "integer" and 1
       or type_:find "boxd%.Box" and s.box or {}
   end
@@ -238,6 +243,8 @@ describe("lua/boxd/types.lua", function()
       ["config.network"] = fields_of "NetworkConfig",
       ["config.network.proxies[1]"] = fields_of "ProxyEntry",
       ["config.volumes[1]"] = fields_of "Volume" }, taken)
+    boxd.spec {}
+    assert.same(fields_of "Spec", taken.spec)
     for name in pairs(fields_of "HttpRequest") do
       local _, e = pcall(boxd.http.request, { [name] = print })
       assert.is_nil(tostring(e):find "unknown", name)

@@ -9,14 +9,17 @@ local call, compute_of = resource.call, resource.compute
 
 local service = {}
 
--- c.api_key:create{ name=, expires_in= } -> { id, api_key, expires_at };
--- seconds, 0 = never
+-- c.api_key:create{ name=, expires_in=, org=, kind= } -> { id, api_key,
+-- expires_at }; seconds, 0 = never; kind "member" (acts as you) or "org"
 function service:create(opts)
-  opts = check.options(1, "create", opts, { "name", "expires_in", "timeout" })
+  opts = check.options(1, "create", opts,
+    { "name", "expires_in", "org", "kind", "timeout" })
   check.integer("create", opts, "expires_in", 0)
   return call(compute_of(self), "CreateApiKey", {
     name = check.field("create", opts, "name", "string"),
     expires_in_secs = opts.expires_in,
+    org = check.field("create", opts, "org", "string"),
+    kind = check.field("create", opts, "kind", "string"),
   }, opts)
 end
 

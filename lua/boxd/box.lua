@@ -2,12 +2,14 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
+local box_request = require "boxd.box_request"
 local check = require "boxd.check"
-local config = require "boxd.config"
 local exec = require "boxd.exec"
 local files = require "boxd.files"
+local method = require "boxd.method"
 local progress = require "boxd.progress"
 local resource = require "boxd.resource"
+local settings = require "boxd.box_settings"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute
@@ -15,7 +17,15 @@ local call, compute_of = resource.call, resource.compute
 local living = {} -- temporary boxes that are to be destroyed
 
 local methods = {}
-local Box = { __name = "boxd.Box", __index = methods }
+
+-- `files` is made when it is asked for.
+local function index(box, name)
+  local found = methods[name]
+  if found == nil and name == "files" then return files.of(box) end
+  return found
+end
+
+local Box = { __name = "boxd.Box", __index = index }
 
 function Box:__tostring()
   return ("Box(id=%q, name=%q, image=%q, public_ip=%q, status=%q)"):format(
@@ -24,14 +34,27 @@ function Box:__tostring()
 end
 
 -- A box of temporary: the same, but its <close> destroys it.
-local Temporary = { __name = Box.__name, __index = methods, kind = Box,
+local Temporary = { __name = Box.__name, __index = index, kind = Box,
   __tostring = Box.__tostring }
 
 local NAMES = { vm_id = "id", image_ref = "image" }
 local TIMEOUT = { "timeout" }
 
+-- Times that the contract has in milliseconds; ours are seconds.
+local TIMES = { hibernated_at_ms = "hibernated_at", delete_at_ms = "delete_at",
+  last_connected_ms = "last_connected_at" }
+local PACKAGE_TIMES = { started_at_ms = "started_at",
+  finished_at_ms = "finished_at" }
+
+local function in_seconds(message)
+  for _, package in ipairs(message.packages or {}) do
+    method.seconds(package, PACKAGE_TIMES)
+  end
+  return method.seconds(message, TIMES)
+end
+
 local function new(compute, message)
-  local box = resource.rename(message, NAMES)
+  local box = resource.rename(in_seconds(message), NAMES)
   return setmetatable(resource.own(box, compute), Box)
 end
 
@@ -57,7 +80,8 @@ end
 -- Fields that GetVm leaves out when they are unset: an old value goes, then.
 local VANISHING = { "image", "public_ip", "restart_policy", "org",
   "billing_org", "access_domain", "source", "source_info", "delete_after_cron",
-  "spec", "created_spec", "created_by", "created_by_name" }
+  "spec", "created_spec", "created_by", "created_by_name", "hibernated_at",
+  "delete_at", "last_connected_at", "bot_protection_mode" }
 
 function methods:refresh(opts)
   opts = check.options(1, "refresh", opts, TIMEOUT)
@@ -65,7 +89,7 @@ function methods:refresh(opts)
   -- 0.1 tells the time to boot only when it answers create.
   if message.boot_time_ms == 0 then message.boot_time_ms = self.boot_time_ms end
   for _, name in ipairs(VANISHING) do self[name] = nil end
-  resource.fields(message, NAMES, self)
+  resource.fields(in_seconds(message), NAMES, self)
   return self
 end
 
@@ -139,7 +163,9 @@ end
 function methods:exec(...) return exec.exec(self, ...) end
 function methods:sh(...) return exec.sh(self, ...) end
 
-for name, method in pairs(files) do methods[name] = method end
+for _, part in ipairs { files.methods, settings } do
+  for name, f in pairs(part) do methods[name] = f end
+end
 
 -- box:stream_logs{ follow=false }: for chunk in box:stream_logs() do
 function methods:stream_logs(opts)
@@ -216,35 +242,19 @@ end
 
 local service = {}
 
--- The arguments of create and temporary: name and options, or options alone.
-local function create_options(method, name, opts)
-  local index = 2
-  if type(name) == "table" then
-    if opts ~= nil then check.fail(2, method, "no value", opts) end
-    name, opts, index = nil, name, 1
-  end
-  check.opt_string(1, method, name)
-  opts = check.options(index, method, opts,
-    { "name", "image", "config", "timeout" })
-  check.field(method, opts, "image", "string")
-  return name or check.field(method, opts, "name", "string"), opts
-end
-
-local function create_request(name, opts)
-  return config.apply(opts.config, { name = name, image_ref = opts.image })
-end
-
-local function create(self, request, opts)
+local function create(self, rpc, request, opts)
   local compute = compute_of(self)
-  local box = new(compute, call(compute, "CreateVm", request, opts))
+  local box = new(compute, call(compute, rpc, request, opts))
   box.restart_policy = request.restart_policy
   return box
 end
 
--- c.box:create(name?, { image=, config= }?) or c.box:create{ name=, ... }
+-- c.box:create(name?, { image=, config=, org=, shared=, labels=, networks=,
+-- isolated=, team=, spec=, from_snapshot= }?) or c.box:create{ name=, ... }
 function service:create(name, opts)
-  name, opts = create_options("create", name, opts)
-  return create(self, create_request(name, opts), opts)
+  name, opts = box_request.create_options(name, opts, "create")
+  local rpc, request = box_request.create(name, opts)
+  return create(self, rpc, request, opts)
 end
 
 -- Temporary boxes. `coming`: the tasks that make one for somebody who waits for
@@ -274,14 +284,14 @@ end
 
 -- Makes the box in a task that nobody's cancellation ends: a box that was
 -- asked for is there, whoever waits. Without a taker it is destroyed again.
-local function make_temporary(self, request, opts)
+local function make_temporary(self, rpc, request, opts)
   local taken = true
   local maker
   maker = core.spawn_alone(function()
     local _done <close> = setmetatable({}, { __close = function()
       if maker then coming[maker] = nil end
     end })
-    local box = setmetatable(create(self, request, opts), Temporary)
+    local box = setmetatable(create(self, rpc, request, opts), Temporary)
     living[box] = true
     if taken then return box end
     destroy(box)
@@ -298,9 +308,10 @@ end
 -- c.box:temporary(name?, opts?): as create, but it is destroyed by its <close>,
 -- or at the end of boxdlua's script, whatever ends it.
 function service:temporary(name, opts)
-  name, opts = create_options("temporary", name, opts)
+  name, opts = box_request.create_options(name, opts, "temporary")
   compute_of(self)
-  return make_temporary(self, create_request(name, opts), opts)
+  local rpc, request = box_request.create(name, opts)
+  return make_temporary(self, rpc, request, opts)
 end
 
 -- Part of the end of a script: first what is being made, so that it is known,
@@ -327,7 +338,24 @@ core.at_exit(function(last)
   end
 end)
 
-service.list = resource.lister("ListVms", "vms", new)
+-- c.box:list{ org=, all_contexts=, labels= }: labels is a map, a list of
+-- "key=value" and "key", or both in one table.
+function service:list(opts)
+  opts = check.options(1, "list", opts,
+    { "org", "labels", "all_contexts", "timeout" })
+  local compute, request, out = compute_of(self), box_request.list(opts), {}
+  local terms = request.label_selector
+  for _, message in ipairs(call(compute, "ListVms", request, opts).vms) do
+    if not terms or box_request.matches(terms, message.labels) then
+      out[#out + 1] = new(compute, message)
+    end
+  end
+  return out
+end
+
+-- c.box:suggest_name() -> a name that nobody has
+service.suggest_name = method.make("suggest_name",
+  { "SuggestVmName", reply = "name" })
 
 local function get_by_name(self, name, opts)
   for _, box in ipairs(service.list(self, { timeout = opts.timeout })) do
@@ -359,15 +387,27 @@ local function resolve(boxes, index, method, v, opts)
   return boxes:get(v, { timeout = opts.timeout }).id
 end
 
--- c.box:fork(source, { name=, config= }): source is a Box, an id or a name.
+-- A call for a box that is named by `v`, already checked: a Box's id, or else
+-- the text as it is; services that know boxes by id alone are asked again with
+-- the id of the box of that name.
+local function call_on(compute, rpc, request, v, opts)
+  request.vm_id = v
+  local ok, reply = pcall(call, compute, rpc, request, opts)
+  if ok then return reply end
+  if reply.class ~= "NotFoundError" then error(reply, 0) end
+  local found, id = pcall(resolve, compute.box, 1, rpc, v, opts)
+  if not found or id == v then error(reply, 0) end
+  request.vm_id = id
+  return call(compute, rpc, request, opts)
+end
+
+-- c.box:fork(source, { name=, config=, shared=, networks=, isolated=,
+-- labels= }): source is a Box, an id or a name.
 function service:fork(source, opts)
   if not resource.is(source, Box) then check.string(1, "fork", source) end
-  opts = check.options(2, "fork", opts, { "name", "config", "timeout" })
-  local request = {
-    source_vm_id = resolve(self, 1, "fork", source, opts),
-    name = check.field("fork", opts, "name", "string"),
-    config = config.vm_config(opts.config),
-  }
+  opts = check.options(2, "fork", opts, box_request.FORK)
+  local request =
+    box_request.fork(resolve(self, 1, "fork", source, opts), opts)
   local compute = compute_of(self)
   return new(compute, call(compute, "ForkVm", request, opts))
 end
@@ -375,6 +415,7 @@ end
 return {
   service = resource.service("Boxes", service),
   new = new,
+  call_on = call_on,
   resolve = resolve,
   Box = Box,
 }

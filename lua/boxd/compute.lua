@@ -6,15 +6,22 @@ local resource = require "boxd.resource"
 core.internal()
 
 local DEFAULT_API_URL = "https://boxd.sh:9443"
-local DEFAULT_EXCHANGE_URL = "https://boxd.sh/api/v1/auth/token"
+local DEFAULT_TARGET = "boxd.sh:9443"
+local EXCHANGE_PATH = "/api/v1/auth/token"
+local DEFAULT_EXCHANGE_URL = "https://boxd.sh" .. EXCHANGE_PATH
 local OPTIONS = { "api_key", "token", "api_url", "exchange_url", "timeout",
   "max_retries", "keepalive", "ca_file" }
 
--- c.NAME is made by the function that this file returns, when first used.
+-- c.NAME is made by the file's `service`, or by what it has under the second
+-- name, when first used.
 local SERVICES = {
-  box = "boxd.box", template = "boxd.template", disk = "boxd.disk",
-  domain = "boxd.domain", network = "boxd.network", token = "boxd.token",
-  api_key = "boxd.api_key",
+  box = { "boxd.box" }, template = { "boxd.template" }, disk = { "boxd.disk" },
+  domain = { "boxd.domain" }, network = { "boxd.network" },
+  token = { "boxd.token" }, api_key = { "boxd.api_key" },
+  snapshot = { "boxd.captures", "snapshots" },
+  checkpoint = { "boxd.captures", "checkpoints" },
+  backup = { "boxd.backup" },
+  env = { "boxd.variables", "env" }, secret = { "boxd.variables", "secret" },
 }
 
 local methods = {}
@@ -23,9 +30,9 @@ local Compute = { __name = "boxd.Compute" }
 function Compute:__index(key)
   local method = methods[key]
   if method then return method end
-  local file = SERVICES[key]
-  if not file then return nil end
-  local service = require(file).service(self)
+  local row = SERVICES[key]
+  if not row then return nil end
+  local service = require(row[1])[row[2] or "service"](self)
   rawset(self, key, service)
   return service
 end
@@ -121,10 +128,26 @@ local function integer_option(opts, name, default, least, most)
   return v
 end
 
-local function exchange_url(opts, provided)
+-- Where the service at an endpoint exchanges keys: a deployed one at its
+-- console, app.HOST, over TLS; one at an address or at localhost by itself.
+local function derived_exchange_url(endpoint)
+  local target = endpoint.target
+  local host = target:match "^%[(.*)%]:%d+$" or target:match "^(.*):%d+$"
+    or target
+  local by_itself = host == "localhost" or host:find "^app%."
+    or host:find "^%d+%.%d+%.%d+%.%d+$" or host:find(":", 1, true)
+  if by_itself then
+    return (endpoint.tls and "https://" or "http://") .. target .. EXCHANGE_PATH
+  end
+  return "https://app." .. host .. EXCHANGE_PATH
+end
+
+local function exchange_url(opts, provided, endpoint)
   local url = text_option(opts, "exchange_url")
     or provided and provided.exchange_url
-    or env "BOXD_EXCHANGE_URL" or DEFAULT_EXCHANGE_URL
+    or env "BOXD_EXCHANGE_URL"
+    or endpoint.target == DEFAULT_TARGET and DEFAULT_EXCHANGE_URL
+    or derived_exchange_url(endpoint)
   if not url:find "^https?://[^/]" then
     check.invalid("exchange_url: an http:// or https:// URL expected")
   end
@@ -147,12 +170,12 @@ local module = {}
 function module.addresses(opts)
   local provided = provided_service(opts)
   local url = text_option(opts, "api_url") or provided and provided.api_url
-    or env "BOXD_API_URL" or DEFAULT_API_URL
+    or env "BOXD_BASE_URL" or env "BOXD_API_URL" or DEFAULT_API_URL
   local endpoint = core.text.endpoint(url)
   return {
     target = endpoint.target, tls = endpoint.tls,
     api_url = (endpoint.tls and "https://" or "http://") .. endpoint.target,
-    exchange_url = exchange_url(opts, provided),
+    exchange_url = exchange_url(opts, provided, endpoint),
   }
 end
 

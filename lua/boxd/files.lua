@@ -1,10 +1,14 @@
--- Box methods on files: whole ones in one message, large ones as streams.
+-- Methods on a box's files: whole ones in one message, large ones as streams,
+-- and on folders. A Box has them itself, but for rename; box.files has all.
 
 local core = require "boxd.core"
 local check = require "boxd.check"
+local kinds = require "boxd.kinds"
+local method = require "boxd.method"
 local path = require "boxd.path"
 local progress = require "boxd.progress"
 local resource = require "boxd.resource"
+local upload_folder = require "boxd.upload_folder"
 core.internal()
 
 local CHUNK = 1 << 20 -- bytes of a chunk that is sent
@@ -62,12 +66,8 @@ local function send_chunks(stream, f, name, first, tell)
   end
 end
 
--- box:upload(local_path, dest, { progress=function(done, total) }) -> bytes
-function files:upload(source, dest, opts)
-  source = path.name(source) or source
-  check_paths("upload", source, dest)
-  opts = check.options(3, "upload", opts, { "timeout", "progress" })
-  local tell, _shown <close> = progress_option("upload", opts, source)
+-- Streams one file; bytes.
+local function upload_file(self, source, dest, opts, tell)
   local f <close> = path.open(source)
   local size = f:seek "end"
   if not size or size == math.maxinteger then
@@ -83,6 +83,21 @@ function files:upload(source, dest, opts)
     "the server ended the upload without an answer", "UploadFileStream")
   stream:recv() -- the status, without which nothing is certain
   return reply.bytes_written
+end
+
+-- box:upload(local_path, dest, { progress=function(done, total) }) -> bytes.
+-- A folder goes with all that is in it; the progress is then each file's.
+function files:upload(source, dest, opts)
+  source = path.name(source) or source
+  check_paths("upload", source, dest)
+  opts = check.options(3, "upload", opts, { "timeout", "progress" })
+  local tell, _shown <close> = progress_option("upload", opts, source)
+  if core.folder(source) then
+    return upload_folder.upload(self, source, dest, opts, function(from, to, o)
+      return upload_file(self, from, to, o, tell)
+    end)
+  end
+  return upload_file(self, source, dest, opts, tell)
 end
 
 -- The file beside `dest` that a download fills, so that renaming it is atomic.
@@ -167,4 +182,29 @@ function files:download(source, dest, opts)
   return done
 end
 
-return files
+method.add(files, {
+  -- Its entries, { name, is_dir, size_bytes, permissions, modified_at,
+  -- added_at }; then true where the service left some out.
+  list_dir = { "ListDir", { "path", kinds.text }, vm = "vm_id",
+    reply = function(_, reply) return reply.entries, reply.truncated end },
+  mkdir = { "Mkdir", { "path", kinds.text }, vm = "vm_id" },
+  remove = { "DeletePath", { "path", kinds.text }, vm = "vm_id" },
+  copy = { "CopyPath", { "old_path", kinds.text }, { "new_path", kinds.text },
+    vm = "vm_id" },
+})
+
+-- box.files: of one box, whose id it has.
+local Files = { __name = "boxd.Files", __index = method.add({}, {
+  rename = { "RenamePath", { "old_path", kinds.text },
+    { "new_path", kinds.text }, vm = "vm_id" },
+}) }
+for name, f in pairs(files) do Files.__index[name] = f end
+
+function Files:__tostring() return ("Files(box=%q)"):format(self.id) end
+
+local function of(box)
+  return setmetatable(resource.own({ id = box.id, name = box.name },
+    resource.compute(box)), Files)
+end
+
+return { methods = files, of = of, Files = Files }

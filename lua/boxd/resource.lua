@@ -21,10 +21,34 @@ function check.is_object(v)
   return type(v) == "table" and rawget(v, COMPUTE) ~= nil
 end
 
+-- What took the place of RPCs that today's service has no longer.
+local SNAPSHOTS = "templates have given way to snapshots: c.snapshot:%s"
+local SUCCESSORS = {
+  CreateTemplate = SNAPSHOTS:format "create(box, name)",
+  ListTemplates = SNAPSHOTS:format "list()",
+  DeleteTemplate = SNAPSHOTS:format "delete(name)",
+  CreateVmFromTemplate = "templates have given way to snapshots: "
+    .. "c.box:create{ from_snapshot = name }",
+  BindDomain = "custom domains have taken its place: AddCustomDomain, which "
+    .. "c.domain:bind uses",
+  UnbindDomain = "custom domains have taken its place: RemoveCustomDomain, "
+    .. "which c.domain:unbind uses",
+  ListDomains = "custom domains have taken its place: ListCustomDomains, "
+    .. "which c.domain:list uses",
+  ChangeShape = "a box has a size of its own now: box:resize{ vcpu = 2 }",
+}
+
 -- One unary call; opts may hold `timeout` (seconds; default: the client's).
 function resource.call(compute, rpc, request, opts)
-  return owner(compute):call(rpc, request,
-    opts and opts.timeout or compute.timeout)
+  local client, successor = owner(compute), SUCCESSORS[rpc]
+  local timeout = opts and opts.timeout or compute.timeout
+  if not successor then return client:call(rpc, request, timeout) end
+  local ok, reply = pcall(client.call, client, rpc, request, timeout)
+  if ok then return reply end
+  if type(reply) == "table" and reply.code == "UNIMPLEMENTED" then
+    reply.message = ("%s: %s"):format(reply.message or rpc, successor)
+  end
+  error(reply, 0)
 end
 
 -- The userdata under a Compute.

@@ -26,6 +26,12 @@
 ---@field http boxd.Http
 boxd = {}
 
+--- One spec of pieces, merged and checked: it is a piece itself. Today.
+--- Raises: InvalidArgumentError names the field.
+---@param piece boxd.Spec
+---@return boxd.Spec
+function boxd.spec(piece) end
+
 --- A client. Never touches the network: the first call does.
 --- Raises: AuthenticationError without credentials.
 ---@param options? boxd.ComputeOptions
@@ -132,8 +138,8 @@ function boxd.sha256(bytes) end
 ---@class boxd.ComputeOptions
 ---@field token? string a JWT; default: BOXD_TOKEN
 ---@field api_key? string exchanged for tokens; default: BOXD_API_KEY
----@field api_url? string https://host:port, http://host:port; default: BOXD_API_URL, https://boxd.sh:9443
----@field exchange_url? string default: BOXD_EXCHANGE_URL, https://boxd.sh/api/v1/auth/token
+---@field api_url? string https://host:port, http://host:port; default: BOXD_BASE_URL, BOXD_API_URL, https://boxd.sh:9443
+---@field exchange_url? string default: BOXD_EXCHANGE_URL, what api_url says, https://boxd.sh/api/v1/auth/token
 ---@field timeout? number seconds for a unary call without one of its own, default 60
 ---@field max_retries? integer 0 to 4, default 2: of calls that only read
 ---@field keepalive? number seconds between pings, default 330, 0 for none
@@ -244,6 +250,11 @@ function Task:cancel() end
 ---@field network boxd.Networks
 ---@field token boxd.Tokens
 ---@field api_key boxd.ApiKeys
+---@field snapshot boxd.Snapshots
+---@field checkpoint boxd.Checkpoints
+---@field backup boxd.Backups
+---@field env boxd.Env
+---@field secret boxd.Secrets
 ---@field api_url string "https://boxd.sh:9443"
 ---@field timeout number seconds for a unary call without one of its own
 local Compute = {}
@@ -287,7 +298,7 @@ function Compute:close() end
 local Boxes = {}
 
 --- A new box, perhaps still starting: see wait_until_ready.
---- RPC: CreateVm.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
 --- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
 ---@param options? boxd.CreateOptions
@@ -296,7 +307,7 @@ local Boxes = {}
 function Boxes:create(name, options) end
 
 --- The same, but its `<close>`, or the end of boxdlua's script, destroys it.
---- RPC: CreateVm.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
 --- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
 ---@param options? boxd.CreateOptions
@@ -305,9 +316,14 @@ function Boxes:create(name, options) end
 function Boxes:temporary(name, options) end
 
 --- RPC: ListVms.
----@param options? boxd.Options
+---@param options? boxd.ListOptions
 ---@return boxd.Box[]
 function Boxes:list(options) end
+
+--- RPC: SuggestVmName.
+---@param options? boxd.Options
+---@return string name that nobody has
+function Boxes:suggest_name(options) end
 
 --- RPC: GetVm, then ListVms for a service that looks for ids only.
 --- Raises: NotFoundError.
@@ -328,10 +344,45 @@ function Boxes:fork(source, options) end
 ---@field name? string unless it is the first argument
 ---@field image? string "ubuntu:24.04"; default: the service's
 ---@field config? boxd.Config
+---@field org? string today
+---@field shared? boolean every member of the organisation sees it; today
+---@field labels? table<string, string> today
+---@field networks? string[] today
+---@field isolated? boolean today
+---@field team? string today
+---@field spec? boxd.Spec beside it no image, networks, isolated and labels; today
+---@field from_snapshot? string|boxd.Snapshot restores it, which takes no image, shared, networks and team; today
+
+---@class boxd.ListOptions: boxd.Options
+---@field org? string today
+---@field labels? table<string|integer, string> { env = "prod", "gpu" }: equals, has; today
+---@field all_contexts? boolean of every organisation; today
 
 ---@class boxd.ForkOptions: boxd.Options
 ---@field name? string default: the service chooses one
 ---@field config? boxd.Config without env, cmd and restart_policy
+---@field shared? boolean today
+---@field networks? string[] today
+---@field isolated? boolean only ever turns on; today
+---@field labels? table<string, string> over the source's; today
+
+--- What a box is to be, or a piece of that: pieces may stand in its list part.
+--- Maps merge, lists are joined without duplicates, base, size and assign_to may
+--- not be set twice to different values. Today.
+---@class boxd.Spec
+---@field version? integer
+---@field base? { team?: string, snapshot?: string } exactly one of them
+---@field size? string "2x8": vCPUs and GiB
+---@field assign_to? string user id
+---@field labels? table<string, string>
+---@field networks? string[]
+---@field isolated? boolean only ever turns on
+---@field egress? string[] hosts and addresses it may reach
+---@field env? table<string, string>
+---@field secrets? string[] names, none of them in env
+---@field connections? table<string, string> "personal" or "shared:TAG"
+---@field agents? string[]
+---@field packages? string[] commands that run once, as root
 
 --- Sizes are text such as "4G" (K M G T, powers of 1024, with an optional i and
 --- B) or an integer of bytes.
@@ -344,6 +395,7 @@ function Boxes:fork(source, options) end
 ---@field restart_policy? "always"|"never" default "always"
 ---@field lifecycle? boxd.Lifecycle
 ---@field network? boxd.NetworkConfig
+---@field idle_ignore_outbound? boolean today
 ---@field volumes? boxd.Volume[]
 
 ---@class boxd.Lifecycle
@@ -360,7 +412,7 @@ function Boxes:fork(source, options) end
 
 --- A disk to mount.
 ---@class boxd.Volume
----@field disk_id string
+---@field disk_id string|boxd.Disk
 ---@field mount_path string
 ---@field read_only? boolean default false
 
@@ -388,9 +440,9 @@ function Boxes:fork(source, options) end
 ---@field created_at? integer today
 ---@field created_by? string today
 ---@field created_by_name? string today
----@field last_connected_ms? integer Unix milliseconds; today
----@field hibernated_at_ms? integer Unix milliseconds; today
----@field delete_at_ms? integer Unix milliseconds; today
+---@field last_connected_at? integer nil: never; today
+---@field hibernated_at? integer nil: it is not; today
+---@field delete_at? integer nil: never; today
 ---@field delete_after_cron? string a cron expression; today
 ---@field labels? table<string, string> today
 ---@field networks? string[] today
@@ -410,7 +462,8 @@ function Boxes:fork(source, options) end
 ---@field spec? table MachineSpec of the contract; today
 ---@field created_spec? table MachineSpec of the contract; today
 ---@field requirements? table[] MachineRequirement of the contract; today
----@field packages? table[] MachinePackage of the contract; today
+---@field packages? table[] MachinePackage of the contract, times as started_at and finished_at; today
+---@field files boxd.Files
 local Box = {}
 
 --- Sets status to running.
@@ -515,8 +568,10 @@ function Box:write_file(source, dest, options) end
 ---@return string bytes
 function Box:read_file(path, options) end
 
---- Sends a file of any size, in constant memory.
---- RPC: UploadFileStream.
+--- Sends a file of any size, in constant memory, or a folder with all in it:
+--- files, which of them are programs, and empty folders (Mkdir). A folder with
+--- a link or a device in it is refused before anything is sent.
+--- RPC: UploadFileStream, for folders Mkdir and Exec too.
 --- Raises: InvalidArgumentError when the local file is not read whole,
 --- NotFoundError.
 ---@param local_path string|boxd.Path
@@ -589,6 +644,276 @@ function Box:stream_logs(options) end
 
 ---@class boxd.LogOptions: boxd.Options
 ---@field follow? boolean go on with what comes, default false
+
+--- Memory goes to disk; sets status to hibernated.
+--- RPC: HibernateVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:hibernate(options) end
+
+--- Sets status to running.
+--- RPC: WakeVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:wake(options) end
+
+--- Every member of its organisation sees it.
+--- RPC: ShareVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:share(options) end
+
+--- Only its owner sees it.
+--- RPC: UnshareVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:unshare(options) end
+
+--- RPC: RenameVm.
+--- Raises: NotFoundError, InvalidArgumentError when the name is taken.
+---@param new_name string
+---@param options? boxd.Options
+function Box:rename(new_name, options) end
+
+--- Either size names both. A running box is rebooted.
+--- RPC: ResizeVm.
+--- Raises: InvalidArgumentError, QuotaExceededError.
+---@param options boxd.ResizeOptions
+---@return { vcpu: integer, memory_bytes: integer, rebooted: boolean }
+function Box:resize(options) end
+
+---@class boxd.ResizeOptions: boxd.Options
+---@field vcpu? integer
+---@field memory? string|integer "8G" or bytes
+
+--- RPC: SetAutoSuspendTimeout.
+--- Raises: NotFoundError.
+---@param seconds integer without use, 0 never
+---@param options? boxd.Options
+function Box:set_auto_suspend_timeout(seconds, options) end
+
+--- RPC: SetAutoHibernateTimeout.
+--- Raises: NotFoundError.
+---@param seconds integer without use, 0 never
+---@param options? boxd.Options
+function Box:set_auto_hibernate_timeout(seconds, options) end
+
+---@class boxd.Cron
+---@field cron string "0 18 * * *", UTC
+
+--- Whatever state the box is in then.
+--- RPC: SetDeleteAfter.
+--- Raises: NotFoundError.
+---@param when integer|boxd.Cron seconds from now, or the next match; 0: never
+---@param options? boxd.Options
+---@return integer? when it will be deleted
+function Box:set_delete_after(when, options) end
+
+--- RPC: UpdateVmLabels.
+--- Raises: NotFoundError.
+---@param labels table<string, string> to add
+---@param options? boxd.LabelOptions
+---@return table<string, string> labels it has now
+function Box:set_labels(labels, options) end
+
+---@class boxd.LabelOptions: boxd.Options
+---@field remove? string[] names
+---@field replace_all? boolean labels are all that it has then, default false
+
+--- RPC: SetVmNetworks.
+--- Raises: NotFoundError.
+---@param networks string[] all of them
+---@param options? boxd.Options
+---@return string[] what is in force
+function Box:set_networks(networks, options) end
+
+--- What the box may reach.
+--- RPC: SetVmEgressAllow.
+--- Raises: NotFoundError.
+---@param entries string[] hosts and addresses, all of them; {} allows everything
+---@param options? boxd.Options
+---@return string[] what is in force
+function Box:set_egress(entries, options) end
+
+--- RPC: SetBotProtection.
+--- Raises: NotFoundError.
+---@param mode boolean|string "on", "sleep_only" or "off"; true: on
+---@param options? boxd.Options
+function Box:set_bot_protection(mode, options) end
+
+--- RPC: SetIdleIgnoreOutbound.
+--- Raises: NotFoundError.
+---@param enabled boolean what the box does by itself is no use of it
+---@param options? boxd.Options
+function Box:set_idle_ignore_outbound(enabled, options) end
+
+--- What it used and cost. (GetVmUsageResponse of the contract.)
+--- RPC: GetVmUsage.
+--- Raises: NotFoundError.
+---@param options? boxd.UsageOptions
+---@return { period_start: integer, period_end: integer, currency?: string, rates?: table, usage?: table }
+function Box:usage(options) end
+
+---@class boxd.UsageOptions: boxd.Options
+---@field since? integer Unix seconds, default: its beginning
+---@field until_time? integer Unix seconds, default: now
+---@field org? string of a box that is gone
+
+--- RPC: UpdateMachineSpec.
+--- Raises: NotFoundError, InvalidArgumentError, BoxdError (ABORTED) when expected_spec is not what it has.
+---@param patch boxd.Spec maps merge, the rest replaces, boxd.json.null removes
+---@param options? boxd.UpdateSpecOptions
+---@return { changes: table[], reboot_required: boolean, reboot_recommended: boolean, spec?: table, applied: boolean, rebooted: boolean, resize_error?: string }
+function Box:update_spec(patch, options) end
+
+---@class boxd.UpdateSpecOptions: boxd.Options
+---@field dry_run? boolean only say what would change
+---@field reboot? boolean where that is needed
+---@field retry_packages? boolean again from the one that failed
+---@field expected_spec? boxd.Spec what it was read as
+
+--- Opens a port of the box to everybody.
+--- RPC: ExposePort.
+--- Raises: NotFoundError, QuotaExceededError.
+---@param port integer of the box
+---@param options? boxd.ExposeOptions
+---@return boxd.ExposedPort
+function Box:expose(port, options) end
+
+---@class boxd.ExposeOptions: boxd.Options
+---@field protocol? string "tcp" (the default), "udp" or "both"
+
+--- RPC: UnexposePort.
+--- Raises: NotFoundError.
+---@param port integer of the box
+---@param options? boxd.Options
+---@return boxd.ExposedPort what it was
+function Box:unexpose(port, options) end
+
+--- RPC: ListExposedPorts.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return boxd.ExposedPort[]
+function Box:exposed_ports(options) end
+
+--- (ExposePortResponse of the contract.)
+---@class boxd.ExposedPort
+---@field vm_name? string
+---@field vm_id? string
+---@field dns? string host
+---@field public_port integer
+---@field vm_port integer
+---@field protocol? string
+
+--- RPC: ListDir.
+--- Raises: NotFoundError.
+---@param path string in the box
+---@param options? boxd.Options
+---@return boxd.DirEntry[]
+---@return boolean truncated: the service left some out
+function Box:list_dir(path, options) end
+
+--- RPC: Mkdir.
+--- Raises: NotFoundError, InvalidArgumentError when it is there.
+---@param path string in the box, in a folder that is there
+---@param options? boxd.Options
+function Box:mkdir(path, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: CopyPath.
+--- Raises: NotFoundError.
+---@param from string
+---@param to string
+---@param options? boxd.Options
+function Box:copy(from, to, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: DeletePath.
+--- Raises: NotFoundError.
+---@param path string
+---@param options? boxd.Options
+function Box:remove(path, options) end
+
+--- (DirEntry of the contract.)
+---@class boxd.DirEntry
+---@field name string
+---@field is_dir boolean
+---@field size_bytes integer
+---@field permissions? string "-rw-r--r--"
+---@field modified_at integer
+---@field added_at integer
+
+--- box.files: a box's methods on files, and rename.
+---@class boxd.Files
+---@field id string the box's
+---@field name? string the box's
+local Files = {}
+
+--- RPC: ListDir.
+--- Raises: NotFoundError.
+---@param path string in the box
+---@param options? boxd.Options
+---@return boxd.DirEntry[]
+---@return boolean truncated: the service left some out
+function Files:list_dir(path, options) end
+
+--- RPC: Mkdir.
+--- Raises: NotFoundError, InvalidArgumentError when it is there.
+---@param path string in the box, in a folder that is there
+---@param options? boxd.Options
+function Files:mkdir(path, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: CopyPath.
+--- Raises: NotFoundError.
+---@param from string
+---@param to string
+---@param options? boxd.Options
+function Files:copy(from, to, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: DeletePath.
+--- Raises: NotFoundError.
+---@param path string
+---@param options? boxd.Options
+function Files:remove(path, options) end
+
+--- RPC: RenamePath.
+--- Raises: NotFoundError.
+---@param from string
+---@param to string
+---@param options? boxd.Options
+function Files:rename(from, to, options) end
+
+--- RPC: UploadFile.
+--- Raises: NotFoundError.
+---@param source string|boxd.Path
+---@param dest string
+---@param options? boxd.Options
+function Files:write_file(source, dest, options) end
+
+--- RPC: DownloadFile.
+--- Raises: NotFoundError.
+---@param path string
+---@param options? boxd.Options
+---@return string bytes
+function Files:read_file(path, options) end
+
+--- RPC: UploadFileStream, Mkdir, Exec.
+--- Raises: NotFoundError.
+---@param local_path string|boxd.Path
+---@param dest string
+---@param options? boxd.TransferOptions
+---@return integer bytes written
+function Files:upload(local_path, dest, options) end
+
+--- RPC: DownloadFileStream, or DownloadFile.
+--- Raises: NotFoundError.
+---@param path string
+---@param local_path string|boxd.Path
+---@param options? boxd.TransferOptions
+---@return integer bytes written
+function Files:download(path, local_path, options) end
 
 --- What exec and sh return: an ExecResult, with stream or interactive an
 --- ExecProcess. Which of them, the type of the call cannot tell.
@@ -692,7 +1017,7 @@ function Templates:list(options) end
 --- Raises: NotFoundError, QuotaExceededError, InvalidArgumentError when the name
 --- is taken.
 ---@param template boxd.Template|string a template or an id
----@param options? boxd.ForkOptions
+---@param options? boxd.CreateVmOptions
 ---@return boxd.Box
 function Templates:create_vm(template, options) end
 
@@ -701,6 +1026,10 @@ function Templates:create_vm(template, options) end
 ---@param template boxd.Template|string a template or an id
 ---@param options? boxd.Options
 function Templates:delete(template, options) end
+
+---@class boxd.CreateVmOptions: boxd.Options
+---@field name? string default: the service chooses one
+---@field config? boxd.Config without env, cmd and restart_policy
 
 ---@class boxd.CreateTemplateOptions: boxd.Options
 ---@field name string
@@ -724,6 +1053,13 @@ function Disks:create(name, size, options) end
 ---@return boxd.Disk[]
 function Disks:list(options) end
 
+--- RPC: ListDisks.
+--- Raises: NotFoundError.
+---@param id_or_name string
+---@param options? boxd.Options
+---@return boxd.Disk
+function Disks:get(id_or_name, options) end
+
 --- Storage that outlives its boxes. (DiskInfo of the contract.)
 ---@class boxd.Disk
 ---@field id string
@@ -732,20 +1068,20 @@ function Disks:list(options) end
 ---@field status? string
 ---@field worker_id? string 0.1
 ---@field attachments { vm_id?: string, vm_name?: string, mount_path?: string, mount_mode?: "ro"|"rw" }[]
----@field created_at? integer Unix milliseconds; today
+---@field created_at? integer today
 local Disk = {}
 
 --- Mounts it in a box.
 --- RPC: AttachDisk.
 --- Raises: NotFoundError, BoxdError where it cannot be attached.
----@param box boxd.Box|string a box or an id
+---@param box boxd.Box|string a box, an id or a name
 ---@param mount_path string
 ---@param options? boxd.AttachOptions
 function Disk:attach(box, mount_path, options) end
 
 --- RPC: DetachDisk.
 --- Raises: NotFoundError.
----@param box boxd.Box|string a box or an id
+---@param box boxd.Box|string a box, an id or a name
 ---@param options? boxd.Options
 function Disk:detach(box, options) end
 
@@ -762,19 +1098,20 @@ function Disk:destroy(options) end
 ---@class boxd.Domains
 local Domains = {}
 
---- RPC: BindDomain.
+--- RPC: BindDomain, or AddCustomDomain where that is gone.
 --- Raises: NotFoundError, InvalidArgumentError when it is bound already.
 ---@param domain string
 ---@param box boxd.Box|string a box, an id or a name
 ---@param options? boxd.Options
+---@return { domain: string, vm_id: string, vm_name?: string, status?: string, last_error?: string }? today
 function Domains:bind(domain, box, options) end
 
---- RPC: ListDomains.
+--- RPC: ListDomains, or ListCustomDomains where that is gone.
 ---@param options? boxd.Options
----@return { domain: string, vm_id: string }[]
+---@return { domain: string, vm_id: string, vm_name?: string, status?: string, last_error?: string }[]
 function Domains:list(options) end
 
---- RPC: UnbindDomain.
+--- RPC: UnbindDomain, or RemoveCustomDomain where that is gone.
 --- Raises: NotFoundError.
 ---@param domain string
 ---@param options? boxd.Options
@@ -845,6 +1182,8 @@ function ApiKeys:delete(id, options) end
 ---@class boxd.CreateApiKeyOptions: boxd.Options
 ---@field name? string
 ---@field expires_in? integer seconds, default 0: never
+---@field org? string default: your own; today
+---@field kind? string "member" (acts as you) or "org"; today
 
 --- (ApiKeyInfo of the contract.)
 ---@class boxd.ApiKey
@@ -858,5 +1197,239 @@ function ApiKeys:delete(id, options) end
 ---@field kind? string today
 ---@field created_by? string today
 ---@field mine boolean today
+
+---@class boxd.OrgOptions: boxd.Options
+---@field org? string
+
+--- The state of a box, kept; boxes are made of it. (SnapshotInfo of the
+--- contract.)
+---@class boxd.Snapshot
+---@field id string
+---@field name? string
+---@field version integer
+---@field status? string
+---@field size_bytes integer
+---@field updated_at? integer
+---@field vcpu integer
+---@field memory_bytes integer
+---@field use_count integer
+---@field created_at? integer
+---@field failed_version integer
+---@field failure_reason? string
+---@field archived boolean
+---@field storage? string
+
+--- c.snapshot: states of boxes, of an account. Today.
+---@class boxd.Snapshots
+local Snapshots = {}
+
+--- RPC: CreateSnapshot.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param name string of one that is there: another version of it
+---@param options? boxd.Options
+---@return boxd.Snapshot
+function Snapshots:create(box, name, options) end
+
+--- RPC: ListSnapshots.
+---@param options? boxd.OrgOptions
+---@return boxd.Snapshot[]
+function Snapshots:list(options) end
+
+--- RPC: GetSnapshot.
+--- Raises: NotFoundError.
+---@param snapshot boxd.Snapshot|string a snapshot, an id or a name
+---@param options? boxd.OrgOptions
+---@return boxd.Snapshot
+function Snapshots:get(snapshot, options) end
+
+--- RPC: DeleteSnapshot.
+--- Raises: NotFoundError.
+---@param snapshot boxd.Snapshot|string a snapshot, an id or a name
+---@param options? boxd.OrgOptions
+function Snapshots:delete(snapshot, options) end
+
+--- (CheckpointInfo of the contract.)
+---@class boxd.Checkpoint
+---@field id string
+---@field name? string
+---@field status? string
+---@field size_bytes integer
+---@field created_at? integer
+---@field created_by? string
+---@field available boolean
+
+--- c.checkpoint: states of one box, restored in place. Today.
+---@class boxd.Checkpoints
+local Checkpoints = {}
+
+--- RPC: CreateCheckpoint.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param name string
+---@param options? boxd.Options
+---@return { id: string, name: string, status?: string }
+function Checkpoints:create(box, name, options) end
+
+--- RPC: ListCheckpoints.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
+---@return boxd.Checkpoint[]
+function Checkpoints:list(box, options) end
+
+--- The box is as it was then; what came after is lost.
+--- RPC: RestoreCheckpoint.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param name string
+---@param options? boxd.Options
+function Checkpoints:restore(box, name, options) end
+
+--- RPC: DeleteCheckpoint.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param name string
+---@param options? boxd.Options
+function Checkpoints:delete(box, name, options) end
+
+--- (BackupInfo of the contract.)
+---@class boxd.Backup
+---@field id string
+---@field status? string
+---@field size_bytes integer
+---@field checksum? string
+---@field points_to_backup_id? string
+---@field created_at? integer
+---@field expires_at? integer
+
+--- c.backup: copies of a box's disk, by schedule. Today.
+---@class boxd.Backups
+local Backups = {}
+
+--- RPC: GetBackupSchedule.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
+---@return { schedule_kind: string, schedule_value: string, retention_secs: integer, next_backup_at?: integer, last_backup_at?: integer }? nil: none
+function Backups:schedule_get(box, options) end
+
+--- By interval or by cron.
+--- RPC: SetBackupSchedule.
+--- Raises: NotFoundError, InvalidArgumentError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options boxd.ScheduleOptions
+function Backups:schedule_set(box, options) end
+
+---@class boxd.ScheduleOptions: boxd.Options
+---@field interval? integer seconds after the last one
+---@field cron? string "0 3 * * *", UTC
+---@field retention integer seconds that one is kept
+
+--- RPC: ClearBackupSchedule.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
+function Backups:schedule_clear(box, options) end
+
+--- RPC: ListBackups.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
+---@return boxd.Backup[]
+function Backups:list(box, options) end
+
+--- RPC: TriggerBackup.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.Options
+---@return string id of the one that will be made
+function Backups:trigger(box, options) end
+
+--- Overwrites the box's disk.
+--- RPC: RestoreBackup.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param backup_id string
+---@param options? boxd.Options
+function Backups:restore(box, backup_id, options) end
+
+--- RPC: DeleteBackup.
+--- Raises: NotFoundError.
+---@param box boxd.Box|string a box, an id or a name
+---@param backup_id string
+---@param options? boxd.Options
+function Backups:delete(box, backup_id, options) end
+
+--- c.env: variables of boxes. Today.
+---@class boxd.Env
+local Env = {}
+
+--- RPC: SetVar.
+---@param name string
+---@param value string
+---@param options? boxd.VariableOptions
+---@return string? what the service says
+function Env:set(name, value, options) end
+
+--- RPC: ListVars.
+---@param options? boxd.OrgOptions
+---@return { name: string, value: string, scope?: string }[]
+function Env:list(options) end
+
+--- RPC: RemoveVar.
+--- Raises: NotFoundError.
+---@param name string
+---@param options? boxd.VariableOptions
+---@return string? what the service says
+function Env:delete(name, options) end
+
+--- RPC: SetSecretScope.
+--- Raises: NotFoundError.
+---@param name string
+---@param from_scope string
+---@param to_scope string
+---@param options? boxd.OrgOptions
+---@return string? what the service says
+function Env:move(name, from_scope, to_scope, options) end
+
+--- c.secret: variables of boxes that are never shown again. Today.
+---@class boxd.Secrets
+local Secrets = {}
+
+--- RPC: SetVar.
+---@param name string
+---@param value string
+---@param options? boxd.SecretOptions
+---@return string? what the service says
+function Secrets:set(name, value, options) end
+
+--- RPC: ListVars.
+---@param options? boxd.OrgOptions
+---@return { name: string, scope?: string, domains: string[], bound_machines: integer }[]
+function Secrets:list(options) end
+
+--- RPC: RemoveVar.
+--- Raises: NotFoundError.
+---@param name string
+---@param options? boxd.VariableOptions
+---@return string? what the service says
+function Secrets:delete(name, options) end
+
+--- RPC: SetSecretScope.
+--- Raises: NotFoundError.
+---@param name string
+---@param from_scope string
+---@param to_scope string
+---@param options? boxd.OrgOptions
+---@return string? what the service says
+function Secrets:move(name, from_scope, to_scope, options) end
+
+---@class boxd.VariableOptions: boxd.Options
+---@field scope? string "private", "shared", "all"; of secrets "unattached", "private-unattached" too
+---@field org? string
+
+---@class boxd.SecretOptions: boxd.VariableOptions
+---@field domains? string[] all hosts that it may be sent to
 
 return boxd

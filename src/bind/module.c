@@ -11,6 +11,7 @@
 #include "text.h"
 #include "error.h"
 #include "exec.h"
+#include "folder.h"
 #include "http.h"
 #include "json.h"
 #include "stream.h"
@@ -22,7 +23,7 @@ static const char *const lazy[][2] = {
     {"Compute", "boxd.compute"}, {"BoxConfig", "boxd.config"},
     {"path", "boxd.path"},       {"gather", "boxd.tasks"},
     {"map", "boxd.tasks"},       {"attach", "boxd.terminal"},
-    {"prefix", "boxd.terminal"},
+    {"prefix", "boxd.terminal"}, {"spec", "boxd.spec"},
 };
 
 static int load_lazy(lua_State *L, size_t i) {
@@ -88,7 +89,8 @@ static int at_exit(lua_State *L) {
 static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
-      {"at_exit", at_exit},   {NULL, NULL}};
+      {"at_exit", at_exit},   {"folder", lbx_folder},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
   lbx_open_error_core(L);

@@ -1,0 +1,138 @@
+-- What c.box:create, temporary, fork and list send.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+local config = require "boxd.config"
+local kinds = require "boxd.kinds"
+local method = require "boxd.method"
+local spec = require "boxd.spec"
+core.internal()
+
+local box_request = {}
+
+-- Options whose field of CreateVmRequest has their name.
+local PLAIN = { org = kinds.text, shared = kinds.switch, labels = kinds.map,
+  networks = kinds.texts, isolated = kinds.switch, team = kinds.text }
+local CREATE = { "name", "image", "config", "org", "shared", "labels",
+  "networks", "isolated", "team", "spec", "from_snapshot", "timeout" }
+
+-- The arguments of create and temporary: name and options, or options alone.
+function box_request.create_options(name, opts, of)
+  local index = 2
+  if type(name) == "table" then
+    if opts ~= nil then check.fail(2, of, "no value", opts) end
+    name, opts, index = nil, name, 1
+  end
+  check.opt_string(1, of, name)
+  opts = check.options(index, of, opts, CREATE)
+  check.field(of, opts, "image", "string")
+  return name or check.field(of, opts, "name", "string"), opts
+end
+
+local function refuse_beside(opts, what, names, why)
+  for _, name in ipairs(names) do
+    local v = opts[name]
+    if v ~= nil and v ~= false then
+      check.invalid("create: %s does not go with %s: %s", name, what, why)
+    end
+  end
+end
+
+-- A spec says these itself.
+local function check_beside_spec(opts)
+  refuse_beside(opts, "spec", { "image", "networks", "isolated", "labels" },
+    "put it in the spec")
+  local c = type(opts.config) == "table" and opts.config or {}
+  for _, name in ipairs { "env", "vcpu", "memory" } do
+    if c[name] ~= nil then
+      check.invalid("create: config.%s does not go with spec: put it in the "
+        .. "spec%s", name, name == "env" and "" or " (size)")
+    end
+  end
+end
+
+local function from_snapshot(opts, request)
+  refuse_beside(opts, "from_snapshot",
+    { "image", "shared", "networks", "team" },
+    "a snapshot is restored as it was taken")
+  local v = opts.from_snapshot
+  if type(v) == "table" and type(v.id) == "string" then v = v.id end
+  check.field("create", { from_snapshot = v }, "from_snapshot", "string")
+  if v == "" then check.invalid("create: from_snapshot is a name or an id") end
+  request.snapshot = v
+  request.config = config.vm_config(opts.config, "a box from a snapshot takes "
+    .. "it from there")
+  return "CreateVmFromSnapshot", request
+end
+
+-- The RPC that makes a box, and its request.
+function box_request.create(name, opts)
+  local request = { name = name }
+  for option, kind in pairs(PLAIN) do
+    request[option] = method.option("create", opts, option, kind)
+  end
+  if opts.spec ~= nil then
+    check.field("create", opts, "spec", "table")
+    check_beside_spec(opts)
+    request.spec = spec.spec(opts.spec)
+  end
+  if opts.from_snapshot ~= nil then return from_snapshot(opts, request) end
+  request.image_ref = opts.image
+  return "CreateVm", config.apply(opts.config, request)
+end
+
+box_request.FORK = { "name", "config", "shared", "networks", "isolated",
+  "labels", "timeout" }
+
+function box_request.fork(source_id, opts)
+  local request = { source_vm_id = source_id,
+    name = check.field("fork", opts, "name", "string"),
+    config = config.vm_config(opts.config) }
+  for _, option in ipairs { "shared", "networks", "isolated", "labels" } do
+    request[option] = method.option("fork", opts, option, PLAIN[option])
+  end
+  return request
+end
+
+-- The label selector of `labels`, a map ("equals"), a list of "key=value" and
+-- "key", or both in one table; nil for none.
+local function selector(labels)
+  local out, map = {}, {}
+  for i, term in ipairs(labels) do
+    out[i] = kinds.text("list: labels", term)
+  end
+  local n = #out
+  for key, value in pairs(labels) do
+    if not (math.type(key) == "integer" and key >= 1 and key <= n) then
+      map[key] = value
+    end
+  end
+  for key, value in pairs(kinds.map("list: labels", map)) do
+    out[#out + 1] = key .. "=" .. value
+  end
+  table.sort(out)
+  return #out > 0 and out or nil
+end
+
+function box_request.list(opts)
+  check.field("list", opts, "labels", "table")
+  return {
+    org = method.option("list", opts, "org", kinds.text),
+    all_contexts = method.option("list", opts, "all_contexts", kinds.switch),
+    label_selector = opts.labels and selector(opts.labels),
+  }
+end
+
+-- Does a box have what the selector asks for? A service from before labels
+-- gives every box.
+function box_request.matches(terms, labels)
+  for _, term in ipairs(terms) do
+    local key, value = term:match "^(.-)=(.*)$"
+    if value and labels[key] ~= value or not value and labels[term] == nil then
+      return false
+    end
+  end
+  return true
+end
+
+return box_request

@@ -1,0 +1,109 @@
+-- What a value of a request may be, checked where errors can still name it as
+-- the script wrote it.
+
+local core = require "boxd.core"
+local check = require "boxd.check"
+core.internal()
+
+local kinds = {}
+
+-- A kind of value is a function(what, v) that returns what the request holds.
+
+local function refuse(what, expected, v)
+  check.invalid("%s: %s expected, not %s", what, expected, check.show(v))
+end
+
+local function of_type(name, expected)
+  return function(what, v)
+    if type(v) ~= name then refuse(what, expected, v) end
+    return v
+  end
+end
+
+kinds.text = of_type("string", "text")
+kinds.switch = of_type("boolean", "true or false")
+local a_table = of_type("table", "a table")
+
+function kinds.integer(most)
+  return function(what, v)
+    if math.type(v) ~= "integer" or v < 0 or v > most then
+      refuse(what, ("an integer from 0 to %d"):format(most), v)
+    end
+    return v
+  end
+end
+
+kinds.count, kinds.port = kinds.integer(0xFFFFFFFF), kinds.integer(65535)
+kinds.long = kinds.integer(math.maxinteger)
+
+-- Of a table with these fields: a row is { kind, name in the request }.
+function kinds.record(rows)
+  local names = {}
+  for name in pairs(rows) do names[#names + 1] = name end
+  table.sort(names)
+  return function(what, v)
+    core.text.options(a_table(what, v), what, names)
+    local out = {}
+    for name, value in pairs(v) do
+      local row = rows[name]
+      out[row[2] or name] = row[1](what .. "." .. name, value)
+    end
+    for name, row in pairs(rows) do
+      if v[name] == nil then
+        if row.needed then check.invalid("%s.%s is missing", what, name) end
+        out[row[2] or name] = row.default
+      end
+    end
+    return out
+  end
+end
+
+function kinds.list(kind)
+  return function(what, v)
+    if type(v) ~= "table" then refuse(what, "a list", v) end
+    local out, n = {}, 0
+    for _ in pairs(v) do n = n + 1 end
+    for i = 1, n do
+      if v[i] == nil then check.invalid("%s: a list without holes and names "
+        .. "expected", what) end
+      out[i] = kind(("%s[%d]"):format(what, i), v[i])
+    end
+    return out
+  end
+end
+
+function kinds.variables(what, v)
+  local out = {}
+  for key, value in pairs(a_table(what, v)) do
+    if type(key) ~= "string" or not key:find("^[%a_][%w_]*$") then
+      check.invalid("%s: %s is no name of a variable (letters, digits and _, "
+        .. "no digit first)", what, check.show(key))
+    end
+    out[#out + 1] = { key = key, value = kinds.text(what .. "." .. key, value) }
+  end
+  table.sort(out, function(a, b) return a.key < b.key end)
+  return out
+end
+
+-- Of a map from text to text.
+function kinds.map(what, v)
+  local out = {}
+  for key, value in pairs(a_table(what, v)) do
+    if type(key) ~= "string" then
+      check.invalid("%s: text as names expected, not %s", what,
+        check.show(key))
+    end
+    out[key] = kinds.text(what .. "." .. key, value)
+  end
+  return out
+end
+
+kinds.texts = kinds.list(kinds.text)
+kinds.refuse = refuse
+
+-- The Lua type of what a kind takes, where only one will do.
+kinds.types = { [kinds.text] = "string", [kinds.switch] = "boolean",
+  [kinds.count] = "integer", [kinds.port] = "integer",
+  [kinds.long] = "integer", [kinds.map] = "table", [kinds.texts] = "table" }
+
+return kinds

@@ -1,0 +1,77 @@
+#include "folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FOLDER "boxd.folder"
+
+static int close_folder(lua_State *L) {
+  DIR **d = luaL_checkudata(L, 1, FOLDER);
+  if (*d) closedir(*d);
+  *d = NULL;
+  return 0;
+}
+
+/* Its owner is there before it is opened: pushing may raise. */
+static DIR **push_owner(lua_State *L) {
+  DIR **d = lua_newuserdatauv(L, sizeof *d, 0);
+  *d = NULL;
+  if (luaL_newmetatable(L, FOLDER)) {
+    lua_pushcfunction(L, close_folder);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, close_folder);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  lua_toclose(L, -1);
+  return d;
+}
+
+static const char *kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return "file";
+  if (S_ISDIR(mode)) return "folder";
+  return S_ISLNK(mode) ? "link" : "other";
+}
+
+static void push_entry(lua_State *L, const char *name, const struct stat *st) {
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  lua_pushstring(L, kind_of(st->st_mode));
+  lua_setfield(L, -2, "kind");
+  lua_pushboolean(L, S_ISREG(st->st_mode) && (st->st_mode & 0100));
+  lua_setfield(L, -2, "executable");
+}
+
+static int refuse(lua_State *L, int err) {
+  luaL_pushfail(L);
+  lua_pushstring(L, err == ENOTDIR ? "not a folder" : strerror(err));
+  return 2;
+}
+
+int lbx_folder(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  DIR **d = push_owner(L);
+  lua_Integer n = 0;
+  if (!(*d = opendir(path))) return refuse(L, errno);
+  lua_newtable(L);
+  for (;;) {
+    struct stat st;
+    errno = 0;
+    struct dirent *entry = readdir(*d);
+    if (!entry && errno) return refuse(L, errno);
+    if (!entry) return 1;
+    const char *name = entry->d_name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+    if (fstatat(dirfd(*d), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) continue; /* it went meanwhile */
+      return refuse(L, errno);
+    }
+    push_entry(L, name, &st);
+    lua_rawseti(L, -2, ++n);
+  }
+}
