@@ -47,6 +47,40 @@ describe("boxd.Compute", function()
       url("", { BOXD_TOKEN = "t", BOXD_API_URL = "" }))
   end)
 
+  it("takes BOXD_BASE_URL before BOXD_API_URL", function()
+    assert.equal("http://base.example:3", url("", { BOXD_TOKEN = "t",
+      BOXD_BASE_URL = "http://base.example:3",
+      BOXD_API_URL = "http://env.example:1" }))
+    assert.equal("http://env.example:1", url("", { BOXD_TOKEN = "t",
+      BOXD_BASE_URL = "", BOXD_API_URL = "http://env.example:1" }))
+    assert.equal("http://arg.example:2", url("api_url = 'http://arg.example:2'",
+      { BOXD_TOKEN = "t", BOXD_BASE_URL = "http://base.example:3" }))
+  end)
+
+  it("derives from the endpoint where keys are exchanged", function()
+    local addresses = require "boxd.compute".addresses
+    for api_url, expected in pairs {
+      ["https://boxd.sh:9443"] = "https://boxd.sh",
+      ["https://eu.example:9443"] = "https://app.eu.example",
+      ["http://eu.example:9443"] = "https://app.eu.example",
+      ["eu.example"] = "https://app.eu.example",
+      ["https://app.eu.example:9443"] = "https://app.eu.example:9443",
+      ["http://127.0.0.1:9443"] = "http://127.0.0.1:9443",
+      ["https://10.0.0.1:9443"] = "https://10.0.0.1:9443",
+      ["localhost:9443"] = "http://localhost:9443",
+      ["http://[::1]:9443"] = "http://[::1]:9443",
+    } do
+      assert.equal(expected .. "/api/v1/auth/token",
+        addresses { api_url = api_url }.exchange_url, api_url)
+    end
+    assert.equal("https://x.example/y", addresses { exchange_url =
+      "https://x.example/y", api_url = "https://eu.example" }.exchange_url)
+    assert.equal("https://e.example/z", prints([[
+      print(require "boxd.compute".addresses {}.exchange_url)]], {
+      BOXD_BASE_URL = "https://eu.example",
+      BOXD_EXCHANGE_URL = "https://e.example/z" }))
+  end)
+
   it("reads plaintext and TLS off the endpoint", function()
     for text, expected in pairs {
       ["http://h.example:1"] = "http://h.example:1",

@@ -50,6 +50,7 @@ local function check_endpoint()
       message_of(found)) and nil
   end
   local from = core.provided() and "of the embedded service"
+    or env "BOXD_BASE_URL" and "from BOXD_BASE_URL"
     or env "BOXD_API_URL" and "from BOXD_API_URL" or "the default"
   found.host, found.port = split(found.target)
   local open = not found.tls and not is_this_machine(found.host)
@@ -161,8 +162,11 @@ end
 
 -- A key for one service is of no use at another's exchange.
 local function where_to_exchange()
-  if env "BOXD_API_URL" and not env "BOXD_EXCHANGE_URL" then
-    return "BOXD_API_URL is set: set BOXD_EXCHANGE_URL, too"
+  local named = env "BOXD_BASE_URL" and "BOXD_BASE_URL"
+    or env "BOXD_API_URL" and "BOXD_API_URL"
+  if named and not env "BOXD_EXCHANGE_URL" then
+    return named .. " is set: set BOXD_EXCHANGE_URL where keys are exchanged "
+      .. "elsewhere"
   end
   return "check BOXD_EXCHANGE_URL"
 end
