@@ -64,11 +64,12 @@ local MODES = { [true] = "on", [false] = "off", on = "on", off = "off",
 
 -- box:set_bot_protection(true | false | "on" | "off" | "sleep_only")
 function settings:set_bot_protection(mode, opts)
+  local compute = resource.compute(self)
   if type(mode) ~= "boolean" then check.string(1, "set_bot_protection", mode) end
   opts = check.options(2, "set_bot_protection", opts, { "timeout" })
   local wanted = MODES[mode] or check.invalid("set_bot_protection: \"on\", "
     .. "\"sleep_only\" or \"off\" expected, not %s", check.show(mode))
-  resource.call(resource.compute(self), "SetBotProtection", {
+  resource.call(compute, "SetBotProtection", {
     vm_id = self.id, enabled = wanted ~= "off", mode = wanted }, opts)
   self.bot_protection, self.bot_protection_mode = wanted ~= "off", wanted
 end
@@ -76,6 +77,7 @@ end
 -- box:resize{ vcpu=, memory="8G" } -> { vcpu, memory_bytes, rebooted }: either
 -- names a size, the other follows.
 function settings:resize(opts)
+  local compute = resource.compute(self)
   opts = check.options(1, "resize", opts, { "vcpu", "memory", "timeout" })
   local request = { vm_id = self.id,
     vcpu = method.option("resize", opts, "vcpu", kinds.count),
@@ -83,7 +85,7 @@ function settings:resize(opts)
   if not request.vcpu and not request.memory_bytes then
     check.invalid("resize: vcpu or memory expected; either names a size")
   end
-  local reply = resource.call(resource.compute(self), "ResizeVm", request, opts)
+  local reply = resource.call(compute, "ResizeVm", request, opts)
   self.vcpu, self.memory_bytes = reply.vcpu, reply.memory_bytes
   return reply
 end
@@ -102,11 +104,11 @@ end
 -- box:set_delete_after(seconds | { cron= }) -> when it will be deleted, in Unix
 -- seconds, or nil; 0 takes it back
 function settings:set_delete_after(when, opts)
+  local compute = resource.compute(self)
   local request = deletion("set_delete_after", when)
   opts = check.options(2, "set_delete_after", opts, { "timeout" })
   request.vm_id = self.id
-  local reply = resource.call(resource.compute(self), "SetDeleteAfter",
-    request, opts)
+  local reply = resource.call(compute, "SetDeleteAfter", request, opts)
   self.delete_at = method.seconds(reply, { delete_at_ms = "at" }).at
   self.delete_after_cron = request.delete_after_cron
   return self.delete_at
@@ -115,6 +117,7 @@ end
 -- box:set_labels({ key = value }, { remove = { keys }, replace_all = false }) ->
 -- the labels that it has now
 function settings:set_labels(labels, opts)
+  local compute = resource.compute(self)
   if type(labels) ~= "table" then
     check.fail(1, "set_labels", "table", labels)
   end
@@ -127,14 +130,15 @@ function settings:set_labels(labels, opts)
     check.invalid("set_labels: replace_all removes every other label, so that "
       .. "it takes no remove")
   end
-  self.labels = resource.call(resource.compute(self), "UpdateVmLabels",
-    request, opts).labels
+  self.labels = resource.call(compute, "UpdateVmLabels", request,
+    opts).labels
   return self.labels
 end
 
 -- box:update_spec(patch, { dry_run=, reboot=, retry_packages=, expected_spec= })
 -- -> the reply: { changes, reboot_required, spec, applied, rebooted, ... }
 function settings:update_spec(patch, opts)
+  local compute = resource.compute(self)
   if type(patch) ~= "table" then check.fail(1, "update_spec", "table", patch) end
   opts = check.options(2, "update_spec", opts, { "dry_run", "reboot",
     "retry_packages", "expected_spec", "timeout" })
@@ -145,8 +149,7 @@ function settings:update_spec(patch, opts)
   if check.field("update_spec", opts, "expected_spec", "table") then
     request.expected_spec = boxd.json.encode(spec.document(opts.expected_spec))
   end
-  local reply = resource.call(resource.compute(self), "UpdateMachineSpec",
-    request, opts)
+  local reply = resource.call(compute, "UpdateMachineSpec", request, opts)
   if reply.applied then self.spec = reply.spec end
   return reply
 end
