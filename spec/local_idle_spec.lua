@@ -29,14 +29,30 @@ describe("idle boxes of the embedded service", function()
 
   it("suspend themselves after their timeout, and wake for a command",
     function()
-      local box, other = create(1), create()
-      local began = boxd.now()
+      local other, began = create(), boxd.now()
+      local box = create(1)
       becomes(box, "suspended")
       assert.is_true(boxd.now() - began > 0.9)
       assert.is_true(box:exec("true").success)
       assert.equal("running", status(box))
       becomes(box, "suspended")
       assert.equal("running", status(other))
+    end)
+
+  it("have all of their time again when a client wakes or starts them",
+    function()
+      local box = create(1)
+      local id = { vm_id = box.id }
+      for _, how in ipairs { { "SuspendVm", "ResumeVm" },
+        { "HibernateVm", "WakeVm" }, { "StopVm", "StartVm" } } do
+        compute:call(how[1], id)
+        boxd.sleep(1.1) -- longer than its timeout
+        compute:call(how[2], id)
+        local woken = boxd.now()
+        becomes(box, "suspended")
+        assert.is_true(boxd.now() - woken > 0.9, how[2])
+        compute:call("ResumeVm", id)
+      end
     end)
 
   it("are not idle while a command is under way", function()

@@ -4,8 +4,9 @@
 -- spawner, in self.live by id. Changes of one box happen one at a time. Others
 -- follow what becomes of a box as watchers: objects with any of the methods
 -- prepare (before a new record is kept, or one of before is used again), up
--- (its sandbox runs), stopping, and gone (it is destroyed); and with show (adds
--- to what a client sees of a record) and add_env (to its environment).
+-- (its sandbox runs), woken (because a client wants it), stopping, and gone (it
+-- is destroyed); and with show (adds to what a client sees of a record) and
+-- add_env (to its environment).
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
@@ -160,6 +161,12 @@ local function bring_up(self, record)
   tell(self, "up", record, self.live[record.id])
 end
 
+-- The same because a client wants it.
+local function wake_up(self, record)
+  bring_up(self, record)
+  tell(self, "woken", record)
+end
+
 local function take_down(self, record)
   tell(self, "stopping", record)
   halt(self, record)
@@ -210,12 +217,6 @@ local function check_new(self, fields)
   end
 end
 
--- When a box is to be destroyed whatever it does, in seconds; nil: never.
-function boxes.deadline(fields, now)
-  if fields.delete_cron then return cron.next(fields.delete_cron, now) end
-  return fields.delete_after and now + fields.delete_after
-end
-
 -- A record that holds its name from here on.
 local function claim(self, fields)
   check_new(self, fields)
@@ -226,7 +227,7 @@ local function claim(self, fields)
   record.public_ip, record.status = "127.0.0.1", "pending"
   record.created_at, record.new = os.time(), true
   record.created_by = account.USER
-  record.delete_at = boxes.deadline(record, record.created_at)
+  record.delete_at = cron.deadline(record, record.created_at)
   self.records[record.id] = record
   return record
 end
@@ -253,6 +254,7 @@ local function make(self, fields, prepare)
   self.store:put("boxes", record.id, record)
   kept = true
   tell(self, "up", record, self.live[record.id])
+  tell(self, "woken", record)
   return record
 end
 
@@ -335,6 +337,7 @@ local function unfreeze(self, record)
     local ok, message = self.spawner:resume(self.live[record.id])
     if not ok then fail("INTERNAL", "the box can't be resumed: %s", message) end
     change(self, record, { status = "running" })
+    tell(self, "woken", record)
   end)
 end
 
@@ -342,7 +345,7 @@ function boxes:start(record)
   local _lock <close> = take(self, record)
   if record.status == "running" then return end
   if record.status == "suspended" then return unfreeze(self, record) end
-  bring_up(self, record)
+  wake_up(self, record)
 end
 
 function boxes:stop(record)
@@ -355,7 +358,7 @@ end
 -- Of a box that is taken.
 function boxes:restart(record)
   take_down(self, record)
-  bring_up(self, record)
+  wake_up(self, record)
 end
 
 function boxes:reboot(record)
@@ -419,7 +422,7 @@ function boxes:wake(record)
   if record.status == "running" then return end
   if record.status == "suspended" then return unfreeze(self, record) end
   if record.status ~= "hibernated" then refuse(record, "woken: start it") end
-  bring_up(self, record)
+  wake_up(self, record)
 end
 
 -- The service's own start and end.

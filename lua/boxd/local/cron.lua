@@ -101,4 +101,11 @@ function cron.next(text, now)
   status.fail("INVALID_ARGUMENT", "'%s' never comes", text)
 end
 
+--- When a box with these fields of a record is to be destroyed, whatever it
+--- does, in seconds; nil: never.
+function cron.deadline(fields, now)
+  if fields.delete_cron then return cron.next(fields.delete_cron, now) end
+  return fields.delete_after and now + fields.delete_after
+end
+
 return cron

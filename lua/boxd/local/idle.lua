@@ -59,11 +59,21 @@ function idle:use(record)
   end })
 end
 
+-- A box that a client starts, wakes or resumes is idle from here on.
+function idle:woken(record)
+  self.last[record.id] = boxd.now()
+  if not has_timeout(record) then return end
+  self.service.store:update("boxes", record, { woken_at = os.time() }, true)
+  self:look()
+end
+
 -- For a box of before: when it was used last, on this service's clock.
 function idle:prepare(record)
   local ago = 0
   if not record.in_use then
-    ago = math.max(0, os.time() - (record.used_at or record.created_at))
+    local last = math.max(record.used_at or 0, record.woken_at or 0,
+      record.created_at)
+    ago = math.max(0, os.time() - last)
   end
   self.last[record.id] = boxd.now() - ago
 end

@@ -3,6 +3,7 @@
 
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
+local cron = require "boxd.local.cron"
 local hostname = require "boxd.local.hostname"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
@@ -111,19 +112,19 @@ end
 -- When it goes.
 
 local function set_delete_after(service, record, request)
-  local seconds, cron = request.delete_after_secs, request.delete_after_cron
-  if seconds ~= 0 and cron then
+  local seconds, text = request.delete_after_secs, request.delete_after_cron
+  if seconds ~= 0 and text then
     fail("INVALID_ARGUMENT", "give delete_after_secs or delete_after_cron, "
       .. "not both")
   elseif seconds < 0 or seconds > DELETE_MAX then
     fail("INVALID_ARGUMENT", "delete_after_secs is at most %d", DELETE_MAX)
   end
-  local at = boxes.deadline({ delete_cron = cron,
+  local at = cron.deadline({ delete_cron = text,
     delete_after = seconds > 0 and seconds or nil }, os.time())
   local _lock <close> = service.boxes:lock(record)
   service.boxes:change(record, { delete_at = at or NONE,
     delete_after = seconds > 0 and seconds or NONE,
-    delete_cron = cron or NONE })
+    delete_cron = text or NONE })
   service.idle:look()
   return { delete_at_ms = (at or 0) * 1000 }
 end
