@@ -57,6 +57,7 @@ describe("the example", function()
     assert.same({}, left)
     assert.equal(0, #c.disk:list())
     assert.equal(0, #c.template:list())
+    assert.equal(0, #c:call("ListSnapshots").snapshots)
   end)
 
   local function environment(more)
@@ -108,6 +109,12 @@ describe("the example", function()
   it("persistent_disk", function()
     assert.equal("the note was kept\nit can't be changed here\n",
       run "persistent_disk")
+  end)
+
+  it("site", function()
+    assert.equal("labelled: site\ncopy-1 has only copy-1\n"
+      .. "copy-2 has only copy-2\nthe site answers: 200\n"
+      .. "broken, it answers: 404\nrestored, it answers: 200\n", run "site")
   end)
 
   it("follow_logs", function()
