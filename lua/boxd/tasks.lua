@@ -18,6 +18,11 @@ local function check_limit(method, opts)
   return limit
 end
 
+local function is_interruption(e)
+  return boxd.is_error(e, boxd.CancelledError)
+    or boxd.is_error(e, boxd.TimeoutError)
+end
+
 -- Cancels what is left and waits for its end. What ends that wait (we are
 -- cancelled, too) is raised when all have ended.
 local function end_all(list)
@@ -26,10 +31,9 @@ local function end_all(list)
   for _, task in ipairs(list) do
     repeat
       local _, e = pcall(task.join, task)
-      if task.status == "running" then
-        interrupted, reason = true, e
-      end
-    until task.status ~= "running"
+      if task.status ~= "running" then break end
+      interrupted, reason = true, e
+    until not is_interruption(e) -- without memory no wait would be one
   end
   if interrupted then error(reason, 0) end
 end
@@ -40,7 +44,9 @@ local crew = {}
 crew.__index = crew
 
 local function new_crew(on_error)
-  return setmetatable({ on_error = on_error, tasks = {} }, crew)
+  -- All its fields at once: that it failed is no time to ask for memory.
+  return setmetatable({ on_error = on_error, tasks = {}, stopped = false,
+    failed = false, failure = false }, crew)
 end
 
 function crew:stop()
@@ -74,11 +80,14 @@ end
 -- What ends the wait itself, such as a cancellation, is raised as it is.
 function crew:wait()
   for _, task in ipairs(self.tasks) do
-    local _, e = pcall(task.join, task)
+    local ok, e = pcall(task.join, task)
     if task.status == "running" then error(e, 0) end
-    if self.failed then
+    -- A worker fails apart from its body when it gets no memory.
+    if self.failed or not ok then
+      if self.failed then e = self.failure end
+      self.stopped = true
       end_all(self.tasks)
-      error(self.failure, 0)
+      error(e, 0)
     end
   end
 end
