@@ -20,6 +20,7 @@ struct bx_curl {
   struct peer *firing; /* whose event libcurl is handling */
   bool broken;         /* a watch or the timer could not be set: */
   bx_error error;      /* ... why */
+  bool spoiled;        /* the multi handle is not to be used again */
 };
 
 /* A socket of libcurl's that it wants watched; libcurl keeps the pointer. */
@@ -112,12 +113,28 @@ static void finish_done(bx_curl *c) {
   }
 }
 
+static bool start_multi(bx_curl *c);
+
+/* libcurl 7.88, short of memory, leaves a socket's entry behind that divides by
+** zero once a socket has its number again. */
+static void replace_multi(bx_curl *c) {
+  sigset_t old;
+  bx_block_signals(&old);
+  for (bx_transfer *t = c->first; t; t = t->next)
+    library.multi_remove_handle(c->multi, t->easy);
+  library.multi_cleanup(c->multi);
+  bx_restore_signals(&old);
+  bx_timer_stop(c->loop, &c->timer);
+  start_multi(c); /* else the next transfer tries */
+}
+
 /* Ends everything that is under way, but not what is begun meanwhile: what
 ** libcurl waits for can't be watched, so it would wait for ever. */
 static void finish_broken(bx_curl *c) {
   bx_error e = c->error;
   c->broken = false;
   for (bx_transfer *t = c->first; t; t = t->next) t->doomed = true;
+  if (c->spoiled) replace_multi(c);
   for (bx_transfer *t = c->first; t;) {
     if (t->doomed) {
       take_off(c, t);
@@ -157,6 +174,7 @@ static void act(bx_curl *c, curl_socket_t fd, int what) {
   if (!rc) return;
   bx_error_set(&e, BX_BOXD, "libcurl: %s", library.multi_strerror(rc));
   break_down(c, &e);
+  c->spoiled = true;
 }
 
 static void settle(bx_curl *c) {
@@ -244,23 +262,28 @@ static int on_timer(CURLM *multi, long ms, void *curl) {
 
 /* The loop's multi handle. */
 
-static bx_curl *of_loop(bx_loop *loop, bx_error *e) {
-  if (!bx_loop_io(loop, e) || !bx_curl_load(e)) return NULL;
-  if (loop->curl) return loop->curl;
-  bx_curl *c = calloc(1, sizeof *c);
-  if (c) c->multi = library.multi_init();
-  if (!c || !c->multi) {
-    free(c);
-    bx_error_set(e, BX_BOXD, "not enough memory");
-    return NULL;
-  }
-  c->loop = loop;
-  c->timer.fire = timer_fired;
+static bool start_multi(bx_curl *c) {
+  c->multi = library.multi_init();
+  c->spoiled = false;
+  if (!c->multi) return false;
   library.multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   library.multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
   library.multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
   library.multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
   library.multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS);
+  return true;
+}
+
+static bx_curl *of_loop(bx_loop *loop, bx_error *e) {
+  if (!bx_loop_io(loop, e) || !bx_curl_load(e)) return NULL;
+  bx_curl *c = loop->curl ? loop->curl : calloc(1, sizeof *c);
+  if (!c || (!c->multi && !start_multi(c))) {
+    if (!loop->curl) free(c);
+    bx_error_set(e, BX_BOXD, "not enough memory");
+    return NULL;
+  }
+  c->loop = loop;
+  c->timer.fire = timer_fired;
   return loop->curl = c;
 }
 
