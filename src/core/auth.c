@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "http.h"
+#include "json.h"
 #include "machine.h"
 #include "observe.h"
 
@@ -162,6 +163,9 @@ static bx_class read_answer(bx_auth *a, bx_http *h, bx_error *e) {
   if (strlen(h->body.data) != h->body.len)
     return malformed(a, e, "with a NUL in it");
   cJSON *answer = cJSON_ParseWithOpts(h->body.data, NULL, true);
+  /* cJSON does not tell what is wrong with the text from what is with us. */
+  if (!answer && bx_json_check(h->body.data, h->body.len, e) == BX_OK)
+    return bx_error_set(e, BX_BOXD, "not enough memory");
   bx_class c = take_token(a, h, answer, e);
   wipe_json(answer);
   return c;
