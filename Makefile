@@ -52,11 +52,12 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/host_locks.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test soak faults check asan install install-lua install-embed clean e2e
+.PHONY: all test soak faults check asan gc valgrind install install-lua install-embed clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
 include scripts/bench/rules.mk
+include scripts/torture/rules.mk
 include rockspec/rules.mk
 include spec/fuzz/rules.mk
 include scripts/doc/rules.mk
@@ -122,6 +123,10 @@ check:
 
 asan:
 	sh scripts/asan
+
+# With Lua's garbage collector at work all the time.
+gc:
+	sh scripts/gc
 
 # Against the service that BOXD_API_KEY or BOXD_TOKEN, and BOXD_API_URL and
 # BOXD_EXCHANGE_URL if need be, name; skipped, with a line, when none is named.

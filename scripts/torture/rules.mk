@@ -1,0 +1,22 @@
+# Allocations that fail, one after the other: `make torture`. The client's
+# objects are linked anew, with their malloc and its like going by fault.c;
+# boxdlua and boxd.so have nothing of it. gRPC is linked dynamically, so that
+# its own are left alone: it ends the process where it gets no memory.
+
+TORTURE_WRAP := $(foreach f,malloc calloc realloc free strdup strndup \
+  asprintf,-Wl,--wrap=$(f))
+
+$(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
+
+$(BUILD)/torture/torture: $(SO_OBJ) $(BUILD)/torture/torture.o \
+    $(BUILD)/torture/fault.o
+	$(CC) $(SANITIZE) $(LDFLAGS) $(TORTURE_WRAP) -o $@ $^ \
+	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic -lgrpc -lgpr $(COMMON_LIBS) \
+	  -pthread
+
+.PHONY: torture
+torture: all $(BUILD)/torture/torture
+	BUILD=$(BUILD) $(BUILD)/torture/torture scripts/torture/run.lua \
+	  $(if $(QUICK),--quick)

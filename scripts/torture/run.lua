@@ -1,0 +1,255 @@
+-- Makes allocations of the client fail, one after the other, and prints what
+-- became of it: `make torture`, QUICK=1 for one in many. Run by the torture
+-- program (torture.c), against server.lua in a process of its own.
+--
+-- Two sweeps. "calls": every scenario of subject.lua, with the Nth request
+-- failing for N = 1, 2, … until the scenario meets none; after each point the
+-- same client must answer a call, and nothing may have leaked. "life": a whole
+-- life of a Lua state with the module in it, from lua_newstate to lua_close.
+
+local torture = require "torture"
+
+-- --quick; or a part: --only SCENARIO, --kind KIND, --every N (one point in N)
+local words, options = { ... }, {}
+do
+  local i = 1
+  while words[i] do
+    local name = words[i]:match "^%-%-(%l+)$"
+    if name == "quick" then
+      options.quick = true
+    else
+      i = i + 1
+      options[assert(name, words[i - 1])] = assert(words[i], "a value")
+    end
+    i = i + 1
+  end
+end
+local quick, only = options.quick, options.only
+
+local FOREVER = 1 << 40
+local PATHS = "./lua/?.lua;./?.lua"
+
+-- How many requests fail, from the Nth on. Lua asks a second time after a
+-- collection, so that it survives the first.
+local A_WHILE = 20
+local MODES = { lua = { 1, 2, A_WHILE, FOREVER } }
+local function modes(kind) return MODES[kind] or { 1, A_WHILE, FOREVER } end
+local MODE_NAMES = { [1] = "once", [2] = "twice", [A_WHILE] = "for a while",
+  [FOREVER] = "from there on" }
+
+local totals = { points = 0, wrong = 0, leaks = 0, unusable = 0, odd = 0 }
+local rows, shown = {}, {}
+
+-- A finding, once each.
+local function tell(what, where, text)
+  totals[what] = totals[what] + 1
+  local line = ("%s: %s: %s"):format(what, where, text)
+  if not shown[line] then io.stderr:write(line, "\n") end
+  shown[line] = true
+end
+
+-- The errors that say what happened; libcurl's resolver has words of its own.
+local function expected(kind, text)
+  return text:lower():find("memory", 1, true) or kind == "curl"
+    and (text:find("getaddrinfo() thread failed", 1, true)
+      or text:find("Could not resolve host", 1, true))
+end
+
+-- ---- Subjects ---------------------------------------------------------------
+
+local address, folder, main = nil, nil, "scripts/torture/subject.lua"
+
+local function open(kind, at, times)
+  return torture.open(kind or "", at or 0, times or 0, PATHS, main, address,
+    folder)
+end
+
+local function ask(subject, name)
+  local ok, result = subject:run("", 0, 0, name)
+  return ok and result, result
+end
+
+local function settle(subject)
+  for _ = 1, 3 do ask(subject, "settle") end
+end
+
+local function living()
+  local all = {}
+  for i, kind in ipairs(torture.kinds) do
+    -- Lua's bytes are looked at when the state is closed.
+    all[i] = kind == "lua" and 0 or torture.live(kind)
+  end
+  return all
+end
+
+local function grown(before)
+  local now = living()
+  for i, kind in ipairs(torture.kinds) do
+    if now[i] > before[i] then return kind, now[i] - before[i] end
+  end
+end
+
+-- ---- The calls --------------------------------------------------------------
+
+local function check(subject, name, where, state)
+  if not ask(subject, "canary") then
+    local ok, why = ask(subject, "canary")
+    tell("unusable", where, ok and "once" or why)
+  end
+  if not grown(state.live) then return end
+  -- What ends in the background gets its turns, and what is kept for the next
+  -- time is taken.
+  for _ = 1, 3 do
+    ask(subject, name)
+    settle(subject)
+  end
+  local kind, blocks = grown(state.live)
+  if not kind then return end
+  tell("leaks", where, blocks .. " blocks of " .. kind)
+  if kind == "c" then torture.report(state.mark) end
+  state.live, state.mark = living(), torture.mark()
+end
+
+local function point(subject, kind, at, times, name, state)
+  local ok, text, refused = subject:run(kind, at, times, name)
+  if refused == 0 then
+    if not ok then error(name .. " fails without a fault: " .. text) end
+    return false
+  end
+  totals.points = totals.points + 1
+  local where = ("%s, %s %d %s"):format(name, kind, at, MODE_NAMES[times])
+  if not ok then
+    if not expected(kind, text) then tell("odd", where, text) end
+  elseif ask(subject, "result") ~= state.result then
+    tell("wrong", where, tostring(ask(subject, "result")))
+  end
+  check(subject, name, where, state)
+  return true
+end
+
+local function normal(subject, name)
+  for _ = 1, 2 do
+    local ok, text = subject:run("", 0, 0, name)
+    if not ok then error(name .. " fails: " .. text) end
+  end
+  local state = { result = ask(subject, "result") }
+  settle(subject)
+  state.live, state.mark = living(), torture.mark()
+  return state
+end
+
+-- Every `step`-th point, at most `most` of a scenario.
+local function sweep(subject, kind, name, step)
+  local count = 0
+  local state = normal(subject, name)
+  for _, times in ipairs(modes(kind)) do
+    local at = step == 1 and 1 or math.random(step)
+    while point(subject, kind, at, times, name, state) do
+      at, count = at + step, count + 1
+    end
+  end
+  return count
+end
+
+local function calls(steps)
+  local subject, why = open()
+  if why then error(why) end
+  local names = {}
+  for name in ask(subject, "list"):gmatch "[^\n]+" do
+    for _, where in ipairs { "", "task: " } do
+      if not only or where .. name == only then
+        names[#names + 1] = where .. name
+      end
+    end
+  end
+  local kinds = options.kind and { options.kind } or torture.kinds
+  for _, kind in ipairs(kinds) do
+    local count, start = 0, os.time()
+    for _, name in ipairs(names) do
+      count = count + sweep(subject, kind, name, steps[kind])
+    end
+    rows[#rows + 1] = ("calls  %-8s %7d points of %d scenarios, %d s"):format(
+      kind, count, #names, os.time() - start)
+  end
+  local bytes = subject:close("", 0, 0)
+  if bytes ~= 0 then tell("leaks", "lua_close", bytes .. " bytes of lua") end
+end
+
+-- ---- The life of a state ----------------------------------------------------
+
+local function live_and_die(kind, at, times, before)
+  local where = ("life, %s %d %s"):format(kind, at, MODE_NAMES[times])
+  local subject, why, refused = open(kind, at, times)
+  if why and refused == 0 then error("opening fails: " .. why) end
+  if why and not expected(kind, why) and why ~= "no state" then
+    tell("odd", where, why)
+  end
+  if why == "no state" then return true end
+  local bytes = subject:close(kind, times == FOREVER and refused > 0 and 1 or 0,
+    times == FOREVER and refused > 0 and FOREVER or 0)
+  if bytes ~= 0 then tell("leaks", where, bytes .. " bytes of lua") end
+  local leaked, blocks = grown(before.live)
+  if leaked then
+    tell("leaks", where, blocks .. " blocks of " .. leaked)
+    if leaked == "c" then torture.report(before.mark) end
+    before.live, before.mark = living(), torture.mark()
+  end
+  return refused > 0
+end
+
+local function life(kind, step)
+  local count, start = 0, os.time()
+  open():close("", 0, 0)
+  local before = { live = living(), mark = torture.mark() }
+  for _, times in ipairs(modes(kind)) do
+    local at = step == 1 and 1 or math.random(step)
+    while live_and_die(kind, at, times, before) do
+      at, count = at + step, count + 1
+    end
+  end
+  totals.points = totals.points + count
+  rows[#rows + 1] = ("life   %-8s %7d points, %d s"):format(kind, count,
+    os.time() - start)
+end
+
+-- ---- All of it --------------------------------------------------------------
+
+local function shell(command)
+  local pipe <close> = assert(io.popen(command))
+  return assert(pipe:read())
+end
+
+local build = os.getenv "BUILD" or "build"
+folder = shell "mktemp -d"
+local server <close> = assert(io.popen(
+  "echo $$; exec setpriv --pdeathsig TERM " .. build
+  .. "/boxdlua scripts/torture/server.lua"))
+local pid = server:read()
+address = server:read()
+local _done <close> = setmetatable({}, { __close = function()
+  os.execute("kill " .. pid .. "; rm -rf '" .. folder .. "'")
+end })
+assert(address, "the server does not start")
+
+-- One in so many points: the long run tries all of them.
+local STEPS = quick and { lua = 97, c = 13, cjson = 5, curl = 97, openssl = 1 }
+  or { lua = 1, c = 1, cjson = 1, curl = 1, openssl = 1 }
+if options.every then
+  for kind in pairs(STEPS) do STEPS[kind] = math.tointeger(options.every) end
+end
+calls(STEPS)
+if not only and not options.kind then
+  life("lua", quick and 499 or 1)
+  life("c", quick and 5 or 1)
+end
+
+for _, row in ipairs(rows) do print(row) end
+print("gRPC's own allocator " .. (torture.grpc_aborts()
+  and "ends the process when it gets no memory: not part of this"
+  or "comes back"))
+print(("%d points: %d wrong results, %d leaks, %d clients unusable, %d errors "
+  .. "that do not name memory"):format(totals.points, totals.wrong,
+  totals.leaks, totals.unusable, totals.odd))
+if totals.wrong + totals.leaks + totals.unusable + totals.odd > 0 then
+  error("the torture found something", 0)
+end
