@@ -1,15 +1,20 @@
 # The bench's programs, and `make bench`: ROUNDS=N, QUICK=1 for a short one.
 
-BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) -pthread
+BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) -pthread \
+  -I$(BUILD)/proto
 
 $(BUILD)/bench/%: scripts/bench/%.c scripts/bench/wire.h
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -o $@ $< -lgrpc -lgpr
+	$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c %.o,$^) -lgrpc -lgpr \
+	  -Wl,-Bstatic -lprotobuf-c -Wl,-Bdynamic
 
-$(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h
+$(BUILD)/bench/client: $(BUILD)/proto/boxd.pb-c.o
+
+$(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h \
+    $(BUILD)/proto/boxd.pb-c.o
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static-libgcc -ffunction-sections -Wl,--gc-sections \
-	  -o $@ $< $(GRPC_STATIC) -lssl -lcrypto -ldl -lm
+	  -o $@ $(filter %.c %.o,$^) $(GRPC_STATIC) -lssl -lcrypto -ldl -lm
 
 .PHONY: bench bench-boxes
 bench: all $(addprefix $(BUILD)/bench/,server client client_static timed)

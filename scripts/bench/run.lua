@@ -91,7 +91,13 @@ end
 
 -- Each row: its name in the table, the work with its size (a smaller one for
 -- Python or --quick keeps the time bounded: figures are rates then), and the
--- figure made of the client's numbers. `better`: which way is good.
+-- figure made of the client's numbers. `more`: the more the better.
+--
+-- The bars of a row: `c`, how many times the C program's time it may take, and
+-- `python`, how many times longer Python has to take; `most`, a figure that is
+-- not to be passed. What has none says so: `c = false`.
+local LIKE_C, NEVER_BEHIND = 1.15, 1 / 1.05
+
 local big = quick and 128 or 1024 -- MiB of a long transfer
 
 local function rate(numbers, units) return units / numbers[1] end
@@ -113,6 +119,8 @@ local function file_transfer(work)
   }
 end
 
+local PEAK = { "... peak of memory", "MiB", c = false, python = false,
+  most = 64 }
 local chunks = quick and { 50000, 5000 } or { 200000, 20000 }
 local calls = quick and 2000 or 5000
 local streams = 1000
@@ -120,10 +128,11 @@ local streams = 1000
 local WORKS = {
   { key = "start", command = function() return "once" end, times = 5,
     figures = function(n) return { n[#n - 1] } end,
-    rows = { { "start, one call, exit", "ms" } } },
+    rows = { { "start, one call, exit", "ms", c = 0.6, python = 10 } } },
   { key = "unary", command = function() return "unary " .. calls end,
     figures = function(n) return { n[1], n[2], n[3] } end,
-    rows = { { "unary call, p50", "us" }, { "unary call, p99", "us" },
+    rows = { { "unary call, p50", "us", python = 2 },
+      { "unary call, p99", "us", python = 2 },
       { "unary calls, 1 at once", "/s", more = true } } },
   { key = "many",
     command = function() return ("many %d 64"):format(calls * 4) end,
@@ -136,28 +145,29 @@ local WORKS = {
     figures = function(n, client)
       return { rate(n, chunks[client == "python" and 2 or 1]) }
     end,
-    rows = { { "exec, chunks of 64 B", "/s", more = true } } },
+    rows = { { "exec, chunks of 64 B", "/s", more = true, python = 30 } } },
   { key = "exec", transfer = transfer("exec", 64 * KIB, big * 16),
     rows = { { ("exec, %d MiB in chunks of 64 KiB"):format(big), "MiB/s",
-      more = true }, { "... peak of memory", "MiB" } } },
+      more = true }, PEAK } },
   { key = "upload", transfer = transfer("upload", 4 * MIB, big // 16),
     rows = { { "write_file, 4 MiB a message", "MiB/s", more = true } } },
   { key = "download", transfer = transfer("download", 4 * MIB, big // 16),
     rows = { { "read_file, 4 MiB a message", "MiB/s", more = true } } },
   { key = "upstream", transfer = file_transfer "upstream",
     rows = { { ("upload, %d MiB"):format(big), "MiB/s", more = true },
-      { "... peak of memory", "MiB" } } },
+      PEAK } },
   { key = "downstream", transfer = file_transfer "downstream",
     rows = { { ("download, %d MiB"):format(big), "MiB/s", more = true },
-      { "... peak of memory", "MiB" } } },
+      PEAK } },
   { key = "streams", command = function() return "streams " .. streams end,
     figures = function(n)
       return { n[3] * 1000, n[1] / KIB, n[2], n[#n] / KIB }
     end,
     rows = { { "1,000 streams at once", "ms" },
-      { "... memory at rest, after a call", "MiB" },
-      { "... more for each stream", "KiB" },
-      { "... peak of memory", "MiB" } } },
+      { "... memory at rest, after a call", "MiB", c = false, python = 1 },
+      { "... more for each stream", "KiB", c = false, python = false,
+        most = 32 },
+      PEAK } },
   { key = "list",
     command = function() return "list 10" end,
     figures = function(n) return { n[1] * 100 } end,
@@ -211,18 +221,36 @@ local function show(n)
   return (n >= 100 and "%.0f" or n >= 10 and "%.1f" or "%.2f"):format(n)
 end
 
+-- Which bars the row's medians do not reach.
+local function misses(row, ours, than_c, than_python)
+  local list = {}
+  local c, python = row.c, row.python
+  if c == nil then c = LIKE_C end
+  if python == nil then python = NEVER_BEHIND end
+  if c and than_c > c then list[#list + 1] = ("C %.2f"):format(c) end
+  if python and than_python < python then
+    list[#list + 1] = ("Python %.3g"):format(python)
+  end
+  if row.most and ours > row.most then
+    list[#list + 1] = ("%d %s"):format(row.most, row[2])
+  end
+  return #list > 0 and "misses " .. table.concat(list, ", ") or "holds"
+end
+
 local function print_rows(work)
   local samples, busy = measure(work)
   for i, row in ipairs(work.rows) do
     local than_c = ratio(row, samples.lua[i], samples.c[i])
     local than_python = ratio(row, samples.python[i], samples.lua[i])
-    local function of(client) return show(median({ table.unpack(
-      samples[client][i]) })) end
-    print(("| %s | %s | %s | %s | %s | %.2f | %.1f | %.0f %% |"):format(row[1],
-      row[2], of "c", of "lua", of "python", than_c, than_python, busy * 100))
+    local function of(client)
+      return median({ table.unpack(samples[client][i]) })
+    end
+    print(("| %s | %s | %s | %s | %s | %.2f | %.1f | %.0f %% | %s |"):format(
+      row[1], row[2], show(of "c"), show(of "lua"), show(of "python"), than_c,
+      than_python, busy * 100, misses(row, of "lua", than_c, than_python)))
     if samples.static then
-      print(("| ... the C program linked statically | %s | %s | | | | | |")
-        :format(row[2], of "static"))
+      print(("| ... the C program linked statically | %s | %s | | | | | | |")
+        :format(row[2], show(of "static")))
     end
   end
 end
@@ -262,11 +290,14 @@ output(("truncate -s %dM %s"):format(big, source))
 print(([[
 Medians of %d rounds, programs in turn within each. "than C" is the time or
 memory of boxd for Lua by that of the C program (under 1: better than it),
-"than Python" how many times more Python takes. Last: the share of one core
-that the server used while the C program ran.
+"than Python" how many times more Python takes. "server": the share of one core
+that the server used while the C program ran. Last: whether the row's bars hold
+(at most 1.15 of C, 0.6 on start; Python never ahead by more than 5 %%, and 2
+times behind on latency, 30 on small chunks, 10 on start; peaks under 64 MiB,
+streams under 32 KiB each), or which it misses.
 
-| work | unit | bare C | boxd for Lua | grpcio | than C | than Python | server |
-|---|---|--:|--:|--:|--:|--:|--:|]]):format(rounds))
+| work | unit | bare C | boxd for Lua | grpcio | than C | than Python | server | bars |
+|---|---|--:|--:|--:|--:|--:|--:|---|]]):format(rounds))
 for _, work in ipairs(WORKS) do
   if not next(only) or only[work.key] then print_rows(work) end
 end
