@@ -58,7 +58,18 @@ function service:connect(options)
   return boxd.Compute(all)
 end
 
+-- Files of boxes may belong to users that only the service acts for.
+local function empty(compute)
+  boxd.map(compute:call("ListVms").vms, function(vm)
+    compute:call("DestroyVm", { vm_id = vm.vm_id })
+  end, { limit = 4 })
+  for _, snapshot in ipairs(compute:call("ListSnapshots").snapshots) do
+    compute:call("DeleteSnapshot", { name = snapshot.snapshot_id })
+  end
+end
+
 service.__close = function(self)
+  if self.compute then pcall(boxd.with_timeout, 10, empty, self.compute) end
   self:stop()
   os.execute("rm -rf '" .. self.folder .. "'")
 end
