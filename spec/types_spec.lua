@@ -306,9 +306,12 @@ describe("the README's table of the Python SDK's names", function()
   it("has only names of ours that exist", function()
     local readme <close> = assert(io.open "README.md")
     local table_ = readme:read("a"):match "## Coming from the Python SDK\n(.-)\n## "
-    local class = { box = "Box", p = "ExecProcess", d = "Disk", c = "Compute" }
+    local class = { box = "Box", p = "ExecProcess", d = "Disk", c = "Compute",
+      ["box.files"] = "Files" }
     local service = { box = "Boxes", template = "Templates", disk = "Disks",
-      domain = "Domains", network = "Networks", token = "Tokens" }
+      domain = "Domains", network = "Networks", token = "Tokens",
+      api_key = "ApiKeys", snapshot = "Snapshots", checkpoint = "Checkpoints",
+      backup = "Backups", env = "Env", secret = "Secrets" }
     local n = 0
     for ours in table_:gmatch "\n|[^\n]-|([^\n|]*)|" do
       for name in ours:gmatch "boxd%.([%w_]+)" do

@@ -179,6 +179,44 @@ row("Box.upload", "chunks of 1 MiB, the first says where they go", {
   os.remove(name)
   return seen
 end, { "1048576/2097184", "2097152/2097184", "2097184/2097184" })
+row("Box.download", "of a service without the stream", {
+  rows.refused(stream("DownloadFileStream", { { vm_id = "vm-1",
+    path = "/f" } }, 1), 12),
+  unary("DownloadFile", { vm_id = "vm-1", path = "/f" }, { data = "abc" }),
+}, function(s)
+  local name = os.tmpname()
+  local bytes = s.box:download("/f", name)
+  local f <close> = assert(io.open(name))
+  os.remove(name)
+  return { bytes, f:read "a" }
+end, { 3, "abc" })
+-- What a folder holds: a program, a file in a folder, an empty folder in one.
+local FOLDER = {
+  stream("UploadFileStream", { { vm_id = "vm-1", path = "/app/run",
+    total_size = 3, data = "run" } }, 1, { "half_close" },
+    { "send", { bytes_written = 3 } }),
+  stream("UploadFileStream", { { vm_id = "vm-1", path = "/app/sub/f",
+    total_size = 2, data = "ff" } }, 1, { "half_close" },
+    { "send", { bytes_written = 2 } }),
+  unary("Mkdir", { vm_id = "vm-1", path = "/app/logs" }),
+  rows.refused(unary("Mkdir", { vm_id = "vm-1", path = "/app/logs/old" }), 6),
+  exec({ vm_id = "vm-1", command = "chmod +x -- /app/run" }, 1,
+    { "half_close" }, DONE),
+}
+row("Box.upload", "a folder: files, empty folders, programs", FOLDER,
+  function(s)
+    local top = os.tmpname()
+    os.remove(top)
+    assert(os.execute(([[mkdir -p %s/sub %s/logs/old && cd %s &&
+      printf run > run && chmod +x run && printf ff > sub/f]])
+      :format(top, top, top)))
+    local bytes = s.box:upload(top .. "/", "/app/")
+    -- A link is told of before anything is sent.
+    assert(os.execute(("ln -s f %s/sub/link"):format(top)))
+    local ok, e = pcall(s.box.upload, s.box, top, "/app")
+    os.execute("rm -r " .. top)
+    return { bytes, ok, e.class, e.message:match "sub/link: it is a symbolic" }
+  end, { 5, false, "InvalidArgumentError", "sub/link: it is a symbolic" })
 row("Box.upload", "an empty file is one chunk", {
   stream("UploadFileStream", { { vm_id = "vm-1", path = "/none" } }, 1,
     { "half_close" }, { "send", {} }),

@@ -1,0 +1,59 @@
+-- The README's table of all RPCs against what it is made of, and that against
+-- what methods were seen to send.
+
+local rpcs = require "scripts.doc.rpcs"
+local rows = require "spec.support.rows"
+require "spec.support.surface"
+require "spec.support.surface_exec"
+require "spec.support.surface_today"
+local types = require "scripts.doc.types"
+
+describe("the README's table of RPCs", function()
+  it("is what the contract, the methods and the embedded service say",
+    function()
+      local f <close> = assert(io.open "README.md")
+      local text = f:read "a"
+      for _, line in ipairs(rpcs.lines()) do
+        assert.truthy(text:find("\n" .. line .. "\n", 1, true),
+          "not in the README (boxdlua scripts/doc/rpcs.lua makes it): " .. line)
+      end
+      local _, count = text:match "\n| RPC | by | embedded |\n(.-)\n\n"
+        :gsub("\n| %u", "")
+      assert.equal(129, count)
+      assert.equal(131, #rpcs.lines())
+    end)
+
+  it("knows both answers of each column", function()
+    local text = table.concat(rpcs.lines(), "\n")
+    for _, line in ipairs { "| RenameVm | `box:rename` | yes |",
+      "| CreateTeam | `c:call` only | no |",
+      "| DesktopTunnel | `c:stream` only | no |",
+      "| ListProxyNodes | `c:call` only | yes |" } do
+      assert.truthy(text:find(line, 1, true), line)
+    end
+  end)
+end)
+
+describe("the RPCs that annotations name", function()
+  -- Method -> the RPCs that its rows were seen to make.
+  local seen = {}
+  for _, row in ipairs(rows.list) do
+    seen[row.method] = seen[row.method] or {}
+    for _, call in ipairs(row.calls) do seen[row.method][call.method] = true end
+  end
+
+  it("are those that the methods make", function()
+    local count = 0
+    for _, item in ipairs(types.read "lua/boxd/types.lua") do
+      for _, rpc in ipairs(item.kind == "function" and item.rpc or {}) do
+        local name = item.class .. "." .. item.name
+        local of = seen[name] or seen[name:gsub("^Files", "Box")]
+        -- temporary makes boxes as create does.
+        if item.name == "temporary" then of = seen["Boxes.create"] end
+        assert.is_true(of and of[rpc], name .. ": " .. rpc)
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 100, tostring(count))
+  end)
+end)
