@@ -1,7 +1,8 @@
 -- A server in a process of its own that begins what it is asked and never ends
 -- it: `boxdlua spec/support/holder.lua` prints its address. A stream has one
 -- message, "begun", and then nothing; what is sent to it is not read. A unary
--- call is not answered, but GetVm of "there" is. Its HTTP requests are held too.
+-- call is not answered, but GetVm of "there" is, and the
+-- download of "/big", 3 MiB. Its HTTP requests are held too.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
@@ -14,6 +15,8 @@ local STREAMS = { Exec = { data = "begun\n" }, StreamLogs = { data = "begun\n" }
   DownloadFileStream = { data = "begun\n", total_size = 1 << 30 },
   UploadFileStream = false }
 
+local MIB = ("x"):rep(1 << 20)
+
 local held = {}
 boxd.spawn(function()
   for request in function() return server:request() end do
@@ -25,6 +28,10 @@ local function answer(call)
   local request = call:recv()
   if call.rpc == "GetVm" and request.vm_id == "there" then
     call:send { vm_id = "there", name = "there", status = "running" }
+    return call:finish()
+  end
+  if request.path == "/big" then
+    for _ = 1, 3 do call:send { data = MIB, total_size = 3 * #MIB } end
     return call:finish()
   end
   if STREAMS[call.rpc] then call:send(STREAMS[call.rpc]) end

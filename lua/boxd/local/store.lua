@@ -125,9 +125,25 @@ function store:all(kind)
   return records
 end
 
-local function write(self, kind, id, record, passing)
-  check(sys.write(("%s/%s/%s.json"):format(self.dir, kind, id),
-    boxd.json.encode(record), passing))
+local function path_of(self, kind, id)
+  return ("%s/%s/%s.json"):format(self.dir, kind, id)
+end
+
+-- What is refused must not come back with the next service: a change may be in
+-- its place, and only its durability be in doubt.
+local function checked(path, old, ok, message, errno)
+  if not ok and old then
+    sys.write(path, boxd.json.encode(old), true)
+  elseif not ok then
+    sys.unlink(path)
+  end
+  check(ok, message, errno)
+end
+
+-- old: the record as it is, or nil.
+local function write(self, kind, id, record, old, passing)
+  local path = path_of(self, kind, id)
+  checked(path, old, sys.write(path, boxd.json.encode(record), passing))
 end
 
 -- n: the order in which records were made.
@@ -139,7 +155,7 @@ end
 function store:put(kind, id, record)
   local records = self:all(kind)
   record.n = record.n or self:number()
-  write(self, kind, id, record)
+  write(self, kind, id, record, records[id])
   records[id] = record
 end
 
@@ -152,13 +168,14 @@ function store:update(kind, record, changes, passing)
     if v == store.NONE then v = nil end
     new[k] = v
   end
-  write(self, kind, record.id, new, passing)
+  write(self, kind, record.id, new, record, passing)
   for k in pairs(changes) do record[k] = new[k] end
 end
 
 function store:remove(kind, id)
   local records = self:all(kind)
-  check(sys.unlink(("%s/%s/%s.json"):format(self.dir, kind, id)))
+  local path = path_of(self, kind, id)
+  checked(path, records[id], sys.unlink(path))
   records[id] = nil
 end
 
