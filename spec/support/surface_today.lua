@@ -462,3 +462,24 @@ row("Domains.bind", "a custom domain, where 0.1's are gone", {
   s.c.domain:unbind("a.example")
   return { bound, list, s.c.domain:list() }
 end, { CUSTOM, { CUSTOM }, { { domain = "a.example", vm_id = "vm-1" } } })
+for name, of in pairs {
+  list = { "ListDomains", "ListCustomDomains", {} },
+  unbind = { "UnbindDomain", "RemoveCustomDomain", { domain = "a.example" } },
+} do
+  row("Domains." .. name, "of either contract, there and back", {
+    refused(unary(of[1], of[3]), UNIMPLEMENTED), unary(of[2], of[3]),
+    refused(unary(of[2], of[3]), UNIMPLEMENTED), unary(of[1], of[3]),
+    refused(unary(of[1], of[3]), UNIMPLEMENTED),
+    refused(unary(of[2], of[3]), NOT_FOUND),
+    unary(of[2], of[3]),
+    refused(unary(of[2], of[3]), UNIMPLEMENTED), unary(of[1], of[3]),
+  }, function(s)
+    local argument = of[3].domain
+    local classes = {}
+    for i = 1, 5 do
+      local ok, e = pcall(s.c.domain[name], s.c.domain, argument)
+      classes[i] = ok or e.class
+    end
+    return classes
+  end, { true, true, "NotFoundError", true, true })
+end
