@@ -28,17 +28,21 @@ local function kib(name)
     if value then return tonumber(value) end
   end
 end
--- Of every thread: its signals blocked, ignored, caught. Those from 32 on are
--- the C library's own.
+-- Of every thread, the main one first: its signals blocked, ignored, caught.
+-- Those from 32 on are the C library's own. Read by ourselves, as popen blocks
+-- signals until its program runs.
 local function signals()
   local list = {}
-  local pipe = io.popen "cat /proc/$PPID/task/*/status"
-  for line in pipe:lines() do
-    local name, set = line:match "^(%a+):%s+(%x+)$"
-    if name == "Pid" then list[#list + 1] = {} end
-    if name and name:find "^Sig[BIC]" then
-      list[#list][name] = tonumber(set, 16) & 0x7fffffff
+  local pipe = io.popen "ls /proc/$PPID/task"
+  for tid in pipe:lines() do
+    local one, f = {}, io.open("/proc/self/task/" .. tid .. "/status")
+    local text = f and f:read "a" or "" -- "": it has ended meanwhile
+    if f then f:close() end
+    for name, set in text:gmatch "(Sig[BIC]%a+):%s+(%x+)" do
+      one[name] = tonumber(set, 16) & 0x7fffffff
     end
+    local main = text:match "Tgid:%s+(%d+)" == tid
+    if next(one) then table.insert(list, main and 1 or #list + 1, one) end
   end
   pipe:close()
   return list
