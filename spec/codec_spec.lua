@@ -295,6 +295,16 @@ describe("codec", function()
     broken("VmConfig", "\x22\x02\x0A\x05") -- inside a map's entry
   end)
 
+  it("merges the pieces of a message, empty ones too", function()
+    for _, bytes in ipairs { "\x0A\x02\x30\x23\x0A\x00",
+      "\x0A\x00\x0A\x02\x30\x23", "\x0A\x00\x0A\x02\x30\x23\x0A\x00" } do
+      assert.equal(35,
+        serve.decode("GetBillingResponse", bytes).billing.past_due_since)
+    end
+    assert.same(serve.decode("CreateVmRequest", "B\0").config,
+      serve.decode("CreateVmRequest", "B\0B\0").config)
+  end)
+
   it("drops fields that the contract lacks", function()
     assert.equal("x", serve.decode("GetVmRequest", "\xFA\x3F\x01y\x0A\x01x").vm_id)
   end)
