@@ -124,6 +124,10 @@ check:
 asan:
 	sh scripts/asan
 
+# What is C mostly, without a byte lost or read wrongly: some minutes.
+valgrind:
+	sh scripts/valgrind
+
 # With Lua's garbage collector at work all the time.
 gc:
 	sh scripts/gc
