@@ -52,7 +52,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/host_locks.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test soak faults check asan gc valgrind install install-lua install-embed clean e2e
+.PHONY: all test soak faults flat check asan gc valgrind install install-lua install-embed clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -116,6 +116,10 @@ soak: all
 # What the README's table of reliability has from here, with its figures.
 faults: all
 	BOXD_FIGURES=1 sh scripts/test $(sort $(wildcard spec/fault_*_spec.lua))
+
+# Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.
+flat: all
+	BOXD_FLAT=1 sh scripts/test spec/flat_spec.lua
 
 check:
 	luacheck -q lua spec scripts
