@@ -1,0 +1,197 @@
+-- Streams, tasks and their ends against the embedded service: real commands in
+-- a real box. exec_stream_spec.lua has the same against scripted servers.
+
+local boxd = require "boxd"
+local program = require "spec.support.program"
+local support = require "spec.support.service"
+
+local MIB = 1 << 20
+
+local function failure(class, f, ...)
+  local ok, e = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_true(boxd.is_error(e), tostring(e))
+  assert.equal(class, e.class, tostring(e))
+  return e
+end
+
+local function resident()
+  for line in io.lines "/proc/self/status" do
+    local kib = line:match "^VmRSS:%s+(%d+)"
+    if kib then return kib * 1024 end
+  end
+end
+
+describe("a command of the embedded service", function()
+  local service, box
+
+  setup(function()
+    service = support.new()
+    box = service.compute.box:create("x")
+  end)
+  teardown(function() support.__close(service) end)
+
+  local function runs(pattern)
+    return box:exec("pgrep", "-f", pattern).success
+  end
+
+  local function gone(pattern)
+    support.eventually(function() return not runs(pattern) end)
+  end
+
+  -- In and out of a task.
+  local function both(f)
+    f()
+    boxd.spawn(f):join()
+  end
+
+  it("is live: each line comes before the next is made", function()
+    both(function()
+      local p = box:sh([[for i in 1 2 3; do echo $i; read go; done]],
+        { stream = true })
+      local n = 0
+      for line in p:lines() do
+        n = n + 1
+        assert.equal(tostring(n), line)
+        p:write "go\n" -- without it there is no next one
+      end
+      assert.equal(3, n)
+      assert.equal(0, p:wait())
+    end)
+  end)
+
+  it("stands still while its output is not read", function()
+    local p = box:sh("for i in $(seq 200); do head -c 1M /dev/zero; "
+      .. "echo $i > /tmp/made; done", { stream = true })
+    p:read_stdout()
+    local made = -1
+    support.eventually(function()
+      local before = made
+      boxd.sleep(0.15)
+      made = tonumber(box:read_file "/tmp/made" or "") or 0
+      return made > 0 and made == before
+    end, 20)
+    assert.is_true(made < 64, made)
+    local got = 0
+    for data in p:iter_stdout() do got = got + #data end
+    assert.is_true(got > 190 * MIB, got)
+    assert.equal(0, p:wait())
+  end)
+
+  it("that nobody reads ends all the same, in bounded memory", function()
+    local before = resident()
+    local p = box:sh("head -c 200M /dev/zero; exit 3", { stream = true })
+    assert.equal(3, p:wait())
+    assert.is_true(p.dropped >= (200 - 17) * MIB, p.dropped)
+    local bound = os.getenv "ASAN_OPTIONS" and 200 or 64
+    assert.is_true(resident() - before < bound * MIB)
+  end)
+
+  it("whose stderr nobody reads goes on", function()
+    local p = box:sh("for i in 1 2 3 4; do head -c 8M /dev/zero >&2; echo $i; "
+      .. "done", { stream = true })
+    local lines = {}
+    for line in p:lines() do lines[#lines + 1] = line end
+    assert.same({ "1", "2", "3", "4" }, lines)
+    local got = 0
+    for data in p:iter_stderr() do got = got + #data end
+    assert.equal(32 * MIB, got + p.dropped)
+    assert.is_true(got <= 16 * MIB)
+  end)
+
+  it("has one reader a stream", function()
+    local p <close> = box:exec("sleep", "3141", { stream = true })
+    local t = boxd.spawn(p.read_stdout, p)
+    assert.matches("busy", failure("BoxdError", p.read_stdout, p).message)
+    t:cancel()
+    failure("CancelledError", t.join, t)
+  end)
+
+  it("dies with its task, and its siblings live", function()
+    local doomed = boxd.spawn(box.exec, box, "sleep", "2718")
+    local sibling = boxd.spawn(box.sh, box, "sleep 0.5; echo alive")
+    support.eventually(function() return runs "[s]leep 2718" end)
+    doomed:cancel()
+    failure("CancelledError", doomed.join, doomed)
+    gone "[s]leep 2718"
+    assert.equal("alive\n", sibling:join().stdout)
+  end)
+
+  it("dies at the sooner of two with_timeout", function()
+    local began = boxd.now()
+    failure("TimeoutError", boxd.with_timeout, 20, boxd.with_timeout, 0.3,
+      box.exec, box, "sleep", "1618")
+    assert.is_true(boxd.now() - began < 3)
+    gone "[s]leep 1618"
+  end)
+
+  it("dies with what nobody references", function()
+    box:exec("sleep", "1414", { stream = true })
+    support.eventually(function()
+      collectgarbage()
+      return not runs "[s]leep 1414"
+    end)
+  end)
+
+  it("tells each waiter that the client was closed", function()
+    local c = service:connect()
+    local other = c.box:get(box.id)
+    local p = other:exec("sleep", "1732", { stream = true })
+    local tasks = { boxd.spawn(p.wait, p), boxd.spawn(p.read_stdout, p),
+      boxd.spawn(p.read_stderr, p), boxd.spawn(other.exec, other, "sleep",
+        "1732") }
+    support.eventually(function() return runs "[s]leep 1732" end)
+    c:close()
+    for _, t in ipairs(tasks) do failure("CancelledError", t.join, t) end
+    gone "[s]leep 1732"
+  end)
+
+  it("is read by generators in many tasks at once", function()
+    local tasks = {}
+    for i = 1, 30 do
+      tasks[i] = boxd.spawn(function()
+        local p = box:sh("for i in 1 2 3; do echo $i; done", { stream = true })
+        local sum = 0
+        for n in coroutine.wrap(function()
+          for line in p:lines() do coroutine.yield(tonumber(line)) end
+        end) do sum = sum + n end
+        return sum
+      end)
+    end
+    for i = 1, 30 do assert.equal(6, tasks[i]:join()) end
+  end)
+
+  it("cut short by its box's end raises or tells the signal", function()
+    local other = service.compute.box:create("y")
+    local p = other:sh("echo begun; sleep 1001", { stream = true })
+    assert.equal("begun\n", p:read_stdout())
+    other:destroy()
+    local ok, code = pcall(p.wait, p)
+    assert.is_true(not ok or code == 137, tostring(code))
+  end)
+
+  -- A script with a temporary box and a command in it, that gets a signal.
+  local SCRIPT = [[
+    local c = boxd.Compute{}
+    local b <close> = c.box:temporary("tmp")
+    local p = b:sh("echo up; sleep 1234", { stream = true })
+    assert(p:read_stdout() == "up\n")
+    local began = boxd.now()
+    os.execute("(sleep 0.2; kill -%s $PPID) >/dev/null 2>&1 &")
+    local ok, e = pcall(p.wait, p)
+    io.write(tostring(boxd.now() - began < 0.2 + 0.25 + 0.15), " ", e.class)
+    error(e, 0)]]
+
+  for name, status in pairs { INT = 130, TERM = 143 } do
+    it("is left on SIG" .. name .. " in time, its temporary destroyed", function()
+      local result = program.lua { "-e", SCRIPT:format(name), env = {
+        BOXD_API_URL = service.api_url, BOXD_API_KEY = service.api_key,
+        BOXD_EXCHANGE_URL = service.exchange_url } }
+      assert.equal("true CancelledError", result.out, result.err)
+      assert.equal(status, result.status)
+      for _, b in ipairs(service.compute.box:list()) do
+        assert.not_equal("tmp", b.name)
+      end
+    end)
+  end
+end)
