@@ -47,8 +47,9 @@ local PACKAGE_TIMES = { started_at_ms = "started_at",
   finished_at_ms = "finished_at" }
 
 local function in_seconds(message)
-  for _, package in ipairs(message.packages or {}) do
-    method.seconds(package, PACKAGE_TIMES)
+  local packages = message.packages
+  for i = 1, packages and #packages or 0 do
+    method.seconds(packages[i], PACKAGE_TIMES)
   end
   return method.seconds(message, TIMES)
 end

@@ -1,7 +1,8 @@
 -- Methods that are written as rows:
 --
 --   { RPC, argument..., options = { name = argument }, vm = field,
---     fixed = { field = value }, reply = , after = function(self, reply, request) }
+--     fixed = { field = value }, reply = ...,
+--     after = function(self, reply, request) }
 --
 -- An argument or an option is { field of the request, kind }: a kind of
 -- kinds.lua, or a class whose objects stand for their id beside ids and names.
