@@ -252,6 +252,9 @@ describe("a stream cut short", function()
     InternalError = function(call) call:finish("INTERNAL", "cut") end,
     ConnectionError = function(call) call:abort() end,
     NotFoundError = function(call) call:finish("NOT_FOUND", "cut") end,
+    AuthenticationError = function(call) -- its token has ended meanwhile
+      call:finish("UNAUTHENTICATED", "cut")
+    end,
   }
 
   for class, cut in pairs(CUTS) do
