@@ -247,6 +247,18 @@ describe("files", function()
         s:request "DownloadFileStream")
     end)
 
+    it("writes to what is no file, and leaves it there", function()
+      local s <close> = scripted.start { DownloadFileStream =
+        sender({ "ab", "c" }, 3) }
+      local pipe = folder .. "/pipe"
+      assert(os.execute("mkfifo " .. pipe))
+      local reader <close> = assert(io.popen("cat " .. pipe))
+      assert.equal(3, s:box():download("/src", pipe))
+      assert.equal("abc", reader:read "a")
+      assert(os.execute("test -p " .. pipe))
+      assert.same({ "pipe" }, names())
+    end)
+
     it("takes an empty file, and replaces one", function()
       local s <close> = scripted.start { DownloadFileStream = sender({}, 0) }
       write("dest", "old")

@@ -107,13 +107,15 @@ local function open_part(dest)
     folder:close()
     check.invalid("can't write the local file %s: it is a folder", dest)
   end
-  local part = ("%s.%d-%d.part"):format(dest, os.time(), math.random(1 << 30))
+  -- A device or a pipe is written to: a file in its place would end it.
+  local special = core.is_special(dest)
+  local part = special and dest or ("%s.%d-%d.part"):format(dest, os.time(), math.random(1 << 30))
   local f, message = io.open(part, "wb")
   if not f then
     check.invalid("can't write the local file %s: %s", dest,
       message:sub(1, #part) == part and message:sub(#part + 3) or message)
   end
-  return part, f
+  return not special and part, f
 end
 
 local function check_written(ok, name, message)
@@ -162,7 +164,7 @@ function files:download(source, dest, opts)
   local done, total, whole = 0, 0, false
   local _cleanup <close> = setmetatable({}, { __close = function()
     if io.type(f) == "file" then f:close() end
-    if not whole then os.remove(part) end
+    if part and not whole then os.remove(part) end
   end })
   local next_piece, _stream <close> = pieces(self, source, f, dest, opts)
   for bytes, size in next_piece do
@@ -174,7 +176,7 @@ function files:download(source, dest, opts)
       .. "bytes"):format(source, done, total))
   end
   local ok, message = f:close()
-  if ok then ok, message = os.rename(part, dest) end
+  if ok and part then ok, message = os.rename(part, dest) end
   if not ok then
     check.invalid("can't write the local file %s: %s", dest, message)
   end

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../core/version.h"
 #include "await.h"
@@ -76,6 +77,14 @@ static int is_boxdlua(lua_State *L) {
   return 1;
 }
 
+/* core.is_special(path) -> is something there that is neither file nor folder? */
+static int is_special(lua_State *L) {
+  struct stat st;
+  lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 &&
+                         !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+  return 1;
+}
+
 /* core.at_exit(fn): boxdlua calls fn(false) before it cancels the tasks at the
 ** end of a script, fn(true) after it. */
 static int at_exit(lua_State *L) {
@@ -89,7 +98,7 @@ static int at_exit(lua_State *L) {
 static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
-      {"at_exit", at_exit},   {"folder", lbx_folder},
+      {"is_special", is_special}, {"at_exit", at_exit},   {"folder", lbx_folder},
       {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
