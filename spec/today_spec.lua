@@ -198,6 +198,8 @@ describe("today's methods", function()
       ["bad option 'org' to 'list' %(string"] = function()
         c.snapshot:list { org = 1 }
       end,
+      ["bad option 'from_snapshot' to 'create' %(string expected, got boxd.Box"]
+        = function() c.box:create { from_snapshot = box } end,
       ["bad option 'shared' to 'create' %(boolean"] = function()
         c.box:create { shared = "yes" }
       end,
@@ -228,6 +230,21 @@ describe("today's methods", function()
     end
     assert.equal("no handler of CreateTeam",
       failure(c.call, c, "CreateTeam", {}).message)
+  end)
+
+  it("take objects where ids are", function()
+    s.handlers.GetSnapshot = { snapshot = { snapshot_id = "s-1" } }
+    s.handlers.CreateVmFromSnapshot = { vm_id = "vm2" }
+    s.handlers.CreateDisk = { disk_id = "d-1" }
+    s.handlers.CreateVm = { vm_id = "vm3" }
+    c.box:create { from_snapshot = c.snapshot:get "x" }
+    assert.equal("s-1", s:request "CreateVmFromSnapshot".snapshot)
+    c.box:create { config = { volumes = { {
+      disk_id = c.disk:create("d", 1), mount_path = "/d" } } } }
+    assert.equal("d-1", s:request "CreateVm".config.volumes[1].disk_id)
+    assert.matches("config.volumes%[1%].disk_id: text expected, not a "
+      .. "boxd.Box", invalid(c.box.create, c.box, { config = { volumes = {
+        { disk_id = box, mount_path = "/d" } } } }))
   end)
 
   it("raise for a snapshot that is not in its answer", function()

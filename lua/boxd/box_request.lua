@@ -5,6 +5,7 @@ local check = require "boxd.check"
 local config = require "boxd.config"
 local kinds = require "boxd.kinds"
 local method = require "boxd.method"
+local resource = require "boxd.resource"
 local spec = require "boxd.spec"
 core.internal()
 
@@ -56,8 +57,12 @@ local function from_snapshot(opts, request)
     { "image", "shared", "networks", "team" },
     "a snapshot is restored as it was taken")
   local v = opts.from_snapshot
-  if type(v) == "table" and type(v.id) == "string" then v = v.id end
-  check.field("create", { from_snapshot = v }, "from_snapshot", "string")
+  -- Not at the top: snapshots are of boxes, and need them.
+  if resource.is(v, require "boxd.captures".Snapshot) then
+    v = v.id
+  else
+    check.field("create", opts, "from_snapshot", "string")
+  end
   if v == "" then check.invalid("create: from_snapshot is a name or an id") end
   request.snapshot = v
   request.config = config.vm_config(opts.config, "a box from a snapshot takes "

@@ -4,6 +4,7 @@
 local core = require "boxd.core"
 local check = require "boxd.check"
 local kinds = require "boxd.kinds"
+local resource = require "boxd.resource"
 core.internal()
 
 local record, list = kinds.record, kinds.list
@@ -18,9 +19,11 @@ local function policy(what, v)
   return v
 end
 
--- A disk's id, or a Disk.
+-- A disk's id, or a Disk, whose file needs this one.
 local function a_disk(what, v)
-  return text(what, type(v) == "table" and v.id or v)
+  local is_disk = type(v) == "table"
+    and resource.is(v, require "boxd.disk".Disk)
+  return text(what, is_disk and v.id or v)
 end
 
 local read = record {
