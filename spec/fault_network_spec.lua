@@ -108,6 +108,33 @@ describe("a server", function()
   end)
 end)
 
+describe("a call that is tried again", function()
+  after_each(calls.settled)
+
+  it("ends when its client is closed, or its task cancelled, at any moment",
+    function()
+      for round = 1, 30 do
+        local s <close> = calls.start { Whoami = function(call)
+          call:recv()
+          call:finish("UNAVAILABLE", "away")
+        end }
+        local c = boxd.Compute { api_url = s.server.address, token = "t",
+          max_retries = 4 }
+        local tasks = {}
+        for i = 1, 10 do tasks[i] = boxd.spawn(c.whoami, c) end
+        boxd.sleep(round * 0.001)
+        tasks[1]:cancel()
+        c:close()
+        for i = 1, 10 do
+          local ok, e = pcall(tasks[i].join, tasks[i])
+          assert.is_false(ok)
+          assert.is_true(e:is(boxd.CancelledError)
+            or e:is(boxd.ConnectionError), tostring(e))
+        end
+      end
+    end)
+end)
+
 -- What becomes of the calls in USES: the class of their error by "unary",
 -- "logs", "exec" and "collect"; a text: of all. "there": no error.
 local FAULTS = {
@@ -119,7 +146,8 @@ local FAULTS = {
   ["no-message"] = "InternalError",
   -- StartVm's reply has no fields: any message is one.
   ["other-message"] = { "InternalError", "there" },
-  endless = "InternalError", trailers = "NotFoundError",
+  -- Too much for its window is an error, what fits goes on and on.
+  endless = { "InternalError", "TimeoutError" }, trailers = "NotFoundError",
   ["no-status"] = "InternalError", ["odd-status"] = "BoxdError",
   html = "BoxdError", metadata = "QuotaExceededError",
   goaway = "ConnectionError", calm = "ConnectionError",

@@ -72,6 +72,11 @@ bx_call *bx_call_ref(bx_call *c) {
   return c;
 }
 
+static void drop_again(bx_call *c) {
+  if (c->again) grpc_byte_buffer_destroy(c->again);
+  c->again = NULL;
+}
+
 /* What gRPC has of the call, most of its memory. */
 static void free_grpc_part(bx_call *c) {
   if (c->call) grpc_call_unref(c->call);
@@ -89,7 +94,7 @@ void bx_call_unref(bx_call *c) {
   free_grpc_part(c);
   if (c->refs > 0) return;
   if (c->request) grpc_byte_buffer_destroy(c->request);
-  if (c->again) grpc_byte_buffer_destroy(c->again);
+  drop_again(c);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);
   if (c->message) grpc_byte_buffer_destroy(c->message);
   grpc_metadata_array_destroy(&c->initial);
@@ -434,6 +439,7 @@ void bx_call_cancel(bx_call *c, const char *why) {
     end_asking(c);
     return;
   }
+  drop_again(c); /* its status may have come already */
   if (c->call) {
     grpc_call_cancel_with_status(c->call, GRPC_STATUS_CANCELLED, why, NULL);
     return;
