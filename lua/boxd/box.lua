@@ -19,13 +19,13 @@ local living = {} -- temporary boxes that are to be destroyed
 local methods = {}
 
 -- `files` is made when it is asked for.
-local function index(box, name)
+local function field(box, name)
   local found = methods[name]
   if found == nil and name == "files" then return files.of(box) end
   return found
 end
 
-local Box = { __name = "boxd.Box", __index = index }
+local Box = { __name = "boxd.Box", __index = field }
 
 function Box:__tostring()
   return ("Box(id=%q, name=%q, image=%q, public_ip=%q, status=%q)"):format(
@@ -34,7 +34,7 @@ function Box:__tostring()
 end
 
 -- A box of temporary: the same, but its <close> destroys it.
-local Temporary = { __name = Box.__name, __index = index, kind = Box,
+local Temporary = { __name = Box.__name, __index = field, kind = Box,
   __tostring = Box.__tostring }
 
 local NAMES = { vm_id = "id", image_ref = "image" }
@@ -202,12 +202,12 @@ function methods:proxies(opts)
   return list
 end
 
-local function check_port(index, method, port)
+local function check_port(at, what, port)
   if math.type(port) ~= "integer" then
-    check.fail(index, method, "integer", port)
+    check.fail(at, what, "integer", port)
   end
   if port < 0 or port > 65535 then
-    check.invalid("%s: a port is 0 to 65535, not %d", method, port)
+    check.invalid("%s: a port is 0 to 65535, not %d", what, port)
   end
   return port
 end
@@ -383,8 +383,8 @@ function service:get(id, opts)
 end
 
 -- The id of a Box, an id or a name; `boxes` is the service.
-local function resolve(boxes, index, method, v, opts)
-  if type(v) ~= "string" then return resource.id(index, method, v, Box) end
+local function resolve(boxes, at, what, v, opts)
+  if type(v) ~= "string" then return resource.id(at, what, v, Box) end
   return boxes:get(v, { timeout = opts.timeout }).id
 end
 

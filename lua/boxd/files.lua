@@ -15,9 +15,9 @@ local CHUNK = 1 << 20 -- bytes of a chunk that is sent
 
 local files = {}
 
-local function check_paths(method, first, second)
-  check.string(1, method, first)
-  check.string(2, method, second)
+local function check_paths(name, first, second)
+  check.string(1, name, first)
+  check.string(2, name, second)
 end
 
 -- box:write_file(source, dest): source is bytes or boxd.path "local/file".
@@ -40,9 +40,9 @@ function files:read_file(source, opts)
 end
 
 -- What is told of a transfer: opts.progress, or the terminal.
-local function progress_option(method, opts, name)
-  return check.field(method, opts, "progress", "function")
-    or progress.transfer(method .. " " .. name)
+local function progress_option(what, opts, name)
+  return check.field(what, opts, "progress", "function")
+    or progress.transfer(what .. " " .. name)
 end
 
 -- Sends the file's chunks; the first one says where they go. A file that is not
