@@ -2,7 +2,7 @@
 -- reached through an exposed port, broken, and put back to its checkpoint.
 --   boxdlua --local scripts/examples/site.lua [folder]
 
-local folder = arg[1] or arg[0]:match "^(.*)/[^/]*$" or "."
+local folder = arg[1] or (arg[0] or ""):match "^(.*)/[^/]*$" or "."
 local c <close> = boxd.Compute {}
 
 -- What is made here goes when the script ends, by an error too.
