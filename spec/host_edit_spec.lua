@@ -140,7 +140,7 @@ describe("the prompt on a terminal", function()
       "c = boxd.Compute { token = 'x' }",
       { "send", "type(c.bo\t.cre\t)\n" }, { "expect", "\nfunction" },
       { "prompt" },
-      { "send", "t = boxd.sp\t(function() boxd.sleep(60) end)\n" },
+      { "send", "t = boxd.spa\t(function() boxd.sleep(60) end)\n" },
       { "prompt" },
       { "send", "t:ca\t()\n" }, { "prompt" },
       { "send", "t.status\n" }, { "expect", "\ncancelled" }, { "prompt" },
