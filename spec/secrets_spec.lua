@@ -204,4 +204,23 @@ describe("the key of another service", function()
     assert.falsy(result.out:find(CANARY, 1, true))
     assert.falsy(result.err:find(CANARY, 1, true))
   end)
+
+  it("does not stay with a service that is started with it", function()
+    local scratch <close> = service.new()
+    scratch:stop()
+    local child = process.start { "sh", "-c",
+      'ulimit -S -c "$(ulimit -H -c)"; exec "$@" 2>>' .. scratch.folder
+      .. "/errors", "sh", program.boxdlua,
+      "--serve", "--listen", "127.0.0.1:0", "--state", scratch.state,
+      env = { BOXD_API_KEY = CANARY, BOXD_TOKEN = CANARY .. "2" } }
+    assert.matches("^export BOXD_API_URL=", child:line())
+    local environ = read("/proc/" .. child.pid .. "/environ")
+    local limits = read("/proc/" .. child.pid .. "/limits")
+    local found = scan(child.pid, { CANARY })
+    child:stop()
+    assert.matches("BOXD_API_KEY=%z", environ)
+    assert.matches("BOXD_TOKEN=%z", environ)
+    assert.same({ 0 }, found)
+    assert.matches("Max core file size +0 ", limits)
+  end)
 end)

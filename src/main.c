@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -113,6 +114,28 @@ static int start_local(lua_State *L) {
 static void set_text(lua_State *L, const char *field, const char *value) {
   lua_pushstring(L, value);
   lua_setfield(L, -2, field);
+}
+
+/* Of another service: no business of this one, nor of those who may read its
+** /proc/PID/environ, which is the very memory that is overwritten here. */
+static void forget_credentials(void) {
+  static const char *const names[] = {"BOXD_API_KEY", "BOXD_TOKEN"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    size_t n = strlen(names[i]);
+    for (char **e = environ; *e; e++)
+      if (strncmp(*e, names[i], n) == 0 && (*e)[n] == '=')
+        explicit_bzero(*e + n + 1, strlen(*e + n + 1));
+    unsetenv(names[i]);
+  }
+}
+
+/* The service has keys and secrets in its memory for as long as it runs; who
+** wants a core file all the same gets one by prlimit(1). */
+static void leave_no_core(void) {
+  struct rlimit core;
+  if (getrlimit(RLIMIT_CORE, &core) < 0) return;
+  core.rlim_cur = 0;
+  setrlimit(RLIMIT_CORE, &core);
 }
 
 /* require "boxd.local.main" { listen=, state=, net=, max_boxes=, announce= } */
@@ -234,6 +257,10 @@ static bool start_trace(const host_options *o) {
 }
 
 static int run_state(host_options *o) {
+  if (o->serve) {
+    forget_credentials();
+    leave_no_core();
+  }
   if (!start_trace(o)) return EXIT_FAILURE;
   lua_State *L = host_state_new();
   if (L == NULL) {
