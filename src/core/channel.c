@@ -16,7 +16,6 @@
 #define ROOTS_BYTES_MAX (16 << 20)
 #define PONG_SECONDS_MAX 20.0
 #define PONG_SECONDS_MIN 1.0
-#define WINDOW_BYTES (2 << 20) /* a stream: 20 MiB/s over 100 ms */
 #define RECONNECT_BACKOFF_MAX_MS 5000
 
 static bool read_all(FILE *f, bx_buf *out) {
@@ -86,7 +85,7 @@ static double pong_seconds(double keepalive) {
 
 static grpc_channel *create(const bx_channel_config *config,
                             grpc_channel_credentials *creds) {
-  grpc_arg args[14];
+  grpc_arg args[12];
   size_t n = 0;
   args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
   args[n++] = integer(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
@@ -104,10 +103,6 @@ static grpc_channel *create(const bx_channel_config *config,
   if (is_loopback(config->target))
     args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0); /* see retry.h */
-  /* gRPC's own estimate of what may be on its way lets 1 GiB that a busy
-  ** script reads take 120 MiB. */
-  args[n++] = integer(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  args[n++] = integer(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, WINDOW_BYTES);
   grpc_channel_args all = {.num_args = n, .args = args};
   sigset_t old;
   bx_block_signals(&old);
