@@ -281,9 +281,36 @@ describe("credentials inside a boxd machine", function()
     if gateway then gateway:stop() end
   ]]
 
-  -- What the script prints in a machine whose gateway serves a folder, if any.
-  local function run(folder, env)
-    local script = program.file(SCRIPT)
+  -- A gateway that accepts connections and says nothing, or does not even
+  -- accept ("full"). How two calls end, and in how many seconds.
+  local SILENT = [[
+    local process = require "spec.support.process"
+    local gateway = process.start { "/usr/bin/python3", "-c", [=[if True:
+      import socket, sys, time
+      gateway = socket.socket()
+      gateway.bind(("10.9.0.1", 9002))
+      gateway.listen(0 if sys.argv[1] == "full" else 8)
+      mine = []
+      while sys.argv[1] == "full":
+          mine.append(socket.socket())
+          mine[-1].settimeout(0.2)
+          if mine[-1].connect_ex(("10.9.0.1", 9002)) != 0:
+              break
+      print("listening", flush=True)
+      time.sleep(60)]=], arg[1] }
+    gateway:line()
+    local compute = boxd.Compute { api_url = "http://127.0.0.1:1" }
+    for _, seconds in ipairs { 0.3, 20 } do
+      local began = boxd.now()
+      local ok, err = pcall(compute.whoami, compute, { timeout = seconds })
+      print(ok, err.class, ("%.1f"):format(boxd.now() - began), err.message)
+    end
+    gateway:stop "KILL"
+  ]]
+
+  -- What a script prints in a machine whose gateway serves a folder, if any.
+  local function run(folder, env, text)
+    local script = program.file(text or SCRIPT)
     finally(function() os.remove(script) end)
     local result = program.run { "unshare", "-rn", "sh", "-c", MACHINE, "sh",
       program.boxdlua, script, folder, env = env }
@@ -322,5 +349,34 @@ describe("credentials inside a boxd machine", function()
         out)
       assert.truthy(out:find("boxd machine", 1, true), out)
     end
+  end)
+
+  -- { class, seconds, message } of the first call and of the second.
+  local function silent(kind)
+    local calls = {}
+    for line in run(kind, { BOXD_VM_ID = "vm-1" }, SILENT):gmatch "[^\n]+" do
+      local class, seconds, message =
+        line:match "^false\t(%w+)\t([%d.]+)\t(.*)$"
+      calls[#calls + 1] = { class, tonumber(seconds), message }
+    end
+    assert.equal(2, #calls)
+    return calls[1], calls[2]
+  end
+
+  it("are missing at once when nobody accepts there", function()
+    local first, second = silent "full"
+    assert.equal("TimeoutError", first[1]) -- 0.3 s are over sooner
+    assert.equal("AuthenticationError", second[1])
+    assert.matches("no credentials", second[3])
+    assert.is_true(second[2] < 3, second[2])
+  end)
+
+  it("are waited for as long as the call's time, or 10 s", function()
+    local first, second = silent "accepts"
+    assert.equal("TimeoutError", first[1])
+    assert.is_true(first[2] < 2, first[2])
+    assert.equal("AuthenticationError", second[1])
+    assert.matches("no credentials", second[3])
+    assert.is_true(second[2] < 13, second[2])
   end)
 end)

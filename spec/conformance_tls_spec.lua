@@ -96,6 +96,24 @@ describe("over TLS", function()
       .. "local issuer certificate", ca_file)
   end)
 
+  it("keeps a connection whose certificate ends, and makes no other", function()
+    local ends = os.time() + (os.getenv "ASAN_OPTIONS" and 10 or 5)
+    local brief = recorder.start { authority:leaf_until("brief", HERE, ends) }
+    finally(function() brief:stop() end)
+    local options = { api_url = brief.tls[1], token = "t", ca_file = ca_file }
+    local c <close> = boxd.Compute(options)
+    brief:script { Whoami = { { reply = { user_id = "u-1" } },
+      { reply = { user_id = "u-2" } } } }
+    assert.equal("u-1", c:whoami().user_id)
+    assert.is_true(os.time() < ends, "it took too long")
+    repeat boxd.sleep(0.1) until os.time() > ends
+    assert.equal("u-2", c:whoami().user_id)
+    local err = whoami(options)
+    assert.equal("ConnectionError", err.class)
+    assert.truthy(err.message:find(REFUSED .. "SSL certificate problem: "
+      .. "certificate has expired", 1, true), err.message)
+  end)
+
   it("trusts the system's authorities otherwise, and no other", function()
     refused(server.tls[1], REFUSED .. "SSL certificate problem: unable to get "
       .. "local issuer certificate")
