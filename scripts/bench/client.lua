@@ -98,21 +98,19 @@ function works.downstream()
 end
 
 function works.streams()
-  local box = one()
-  local rest, full, held, tasks = resident_kib(), nil, 0, {}
-  local start = boxd.now()
-  for i = 1, n do
-    tasks[i] = function()
-      local process <close> = box:sh("hold", { stream = true })
-      local chunk = process:read_stdout()
-      held = held + 1
-      if held == n then full = resident_kib() end
-      while held < n do boxd.sleep(0.001) end
-      process:write_eof()
-      assert(#chunk == 6 and process:wait() == 7)
-    end
-  end
-  boxd.gather(tasks)
+  local box, list = one(), {}
+  for i = 1, n do list[i] = i end
+  local rest, start = resident_kib(), boxd.now()
+  local processes = boxd.map(list, function()
+    local process = box:sh("hold", { stream = true })
+    assert(#process:read_stdout() == 6)
+    return process
+  end)
+  local full = resident_kib()
+  boxd.map(processes, function(process)
+    process:write_eof()
+    assert(process:wait() == 7)
+  end)
   return ("%d %.2f %.4f"):format(rest, (full - rest) / n, boxd.now() - start)
 end
 
