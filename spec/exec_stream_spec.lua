@@ -411,6 +411,37 @@ describe("waiting at a process", function()
     failure("CancelledError", t.join, t)
   end)
 
+  it("keeps the first reader's chunk until its turn has come", function()
+    local s <close> = start(function(call)
+      send(call, "mine")
+      call:recv()
+      send(call, "next")
+      call:wait_cancelled()
+    end)
+    local p, first, e = s.p, nil, nil
+    -- It is always about to have its turn, so before who is woken meanwhile.
+    local function intrude()
+      while first.status == "running" and not e do
+        local ok, got = pcall(p.read_stdout, p)
+        e = ok and "took " .. tostring(got) or got
+        if boxd.is_error(e) and e.message:find "busy" then e = nil end
+        boxd.sleep(0)
+      end
+    end
+    first = boxd.spawn(p.read_stdout, p)
+    local second = boxd.spawn(intrude)
+    assert.equal("mine", boxd.with_timeout(10, first.join, first))
+    second:join()
+    assert.is_nil(e)
+    -- No claim outlives a reader that was cancelled.
+    first = boxd.spawn(p.read_stdout, p)
+    boxd.sleep(0)
+    p:write "go"
+    first:cancel()
+    failure("CancelledError", first.join, first)
+    assert.equal("next", p:read_stdout())
+  end)
+
   it("is for many waiters at the end", function()
     local go
     local s <close> = start(function(call)

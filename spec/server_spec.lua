@@ -321,6 +321,32 @@ describe("a stream", function()
     assert.matches("busy", e.message)
   end)
 
+  it("keeps the first reader's message until its turn has come", function()
+    local got, e
+    local server, client = start{Exec = function(call)
+      call:recv()
+      call:send{data = "mine"}
+      call:recv()
+      call:finish()
+    end}
+    local _ <close> = cleanup(server, client)
+    local stream = client:stream("Exec")
+    stream:send{data = "x"}
+    local first = boxd.spawn(stream.recv, stream)
+    boxd.spawn(function() -- about to have its turn, so before who is woken
+      while first.status == "running" and not got do
+        local ok, m = pcall(stream.recv, stream)
+        if ok then got = m else e = m end
+        boxd.sleep(0)
+      end
+    end)
+    assert.equal("mine", boxd.with_timeout(10, first.join, first).data)
+    stream:half_close()
+    assert.is_nil(stream:recv())
+    assert.is_nil(got)
+    assert.matches("busy", e.message)
+  end)
+
   it("keeps a message for the next reader when one was cancelled", function()
     local got
     local server, client = start{Exec = function(call)

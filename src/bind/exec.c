@@ -57,8 +57,8 @@ int lbx_exec_open(lua_State *L) {
 
 /* One reader a stream; chunks() reads both. */
 static void check_free(lua_State *L, lbx_process *p, bool out, bool err) {
-  if ((out && bx_event_awaited(&p->out.readable)) ||
-      (err && bx_event_awaited(&p->err.readable)) || bx_event_awaited(&p->any))
+  if ((out && bx_event_claimed(&p->out.readable)) ||
+      (err && bx_event_claimed(&p->err.readable)) || bx_event_claimed(&p->any))
     lbx_error_class(L, BX_BOXD, "busy: another task reads this output");
 }
 

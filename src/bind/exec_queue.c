@@ -200,6 +200,9 @@ static void on_send(bx_call *c) {
 
 void lbx_process_own(lbx_process *p, bx_call *call) {
   p->call = call;
+  p->out.readable.exclusive = true;
+  p->err.readable.exclusive = true;
+  p->any.exclusive = true;
   call->owner = p;
   call->on_receive = on_receive;
   call->on_finish = on_finish;

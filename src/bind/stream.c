@@ -80,7 +80,7 @@ static int recv_k(lua_State *L, int status, lua_KContext ctx) {
 lbx_stream *lbx_stream_reader(lua_State *L) {
   stream *s = check_stream(L);
   bx_call *c = s->call;
-  if (bx_event_awaited(&c->received) || bx_event_awaited(&c->finished))
+  if (bx_event_claimed(&c->received) || bx_event_awaited(&c->finished))
     lbx_error_class(L, BX_BOXD, "busy: another task reads this stream");
   /* A reader that was cancelled left its message behind. */
   if (!c->receiving && !c->message) bx_call_recv(c);

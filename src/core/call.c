@@ -61,6 +61,7 @@ bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
   c->recv_tag.fire = on_received;
   c->details = c->bearer = grpc_empty_slice();
   c->sent.set = true;
+  c->received.exclusive = true;
   grpc_metadata_array_init(&c->initial);
   grpc_metadata_array_init(&c->trailing);
   bx_error_clear(&c->error);
@@ -93,6 +94,7 @@ void bx_call_unref(bx_call *c) {
   if (bx_runtime_check(&e) != BX_OK) return; /* a fork: gRPC's memory stays */
   free_grpc_part(c);
   if (c->refs > 0) return;
+  bx_event_end(c->channel->loop, &c->received);
   if (c->request) grpc_byte_buffer_destroy(c->request);
   drop_again(c);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);

@@ -18,7 +18,14 @@ static void append(bx_waiters *list, bx_waiter *w) {
   list->last = w;
 }
 
+/* It takes nothing, or is about to. */
+static void disclaim(bx_waiter *w) {
+  if (w->caller) w->caller->called--;
+  w->caller = NULL;
+}
+
 void bx_waiter_drop(bx_waiter *w) {
+  disclaim(w);
   bx_waiters *list = w->in;
   if (!list) return;
   if (w->prev)
@@ -40,11 +47,26 @@ void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w) {
 void bx_event_set(bx_loop *loop, bx_event *ev) {
   ev->set = true;
   if (ev->blocked > 0) loop->woken = true;
-  while (ev->waiters.first) bx_waiter_wake(loop, ev->waiters.first);
+  while (ev->waiters.first) {
+    bx_waiter *w = ev->waiters.first;
+    bx_waiter_wake(loop, w);
+    if (!ev->exclusive) continue;
+    w->caller = ev;
+    ev->called++;
+  }
+}
+
+void bx_event_end(bx_loop *loop, bx_event *ev) {
+  if (ev->called == 0) return;
+  for (bx_waiter *w = loop->ready.first; w; w = w->next)
+    if (w->caller == ev) disclaim(w);
 }
 
 void bx_waiter_wake(bx_loop *loop, bx_waiter *w) {
-  if (w->in == &loop->ready) return;
+  if (w->in == &loop->ready) {
+    disclaim(w);
+    return;
+  }
   bx_waiter_drop(w);
   append(&loop->ready, w);
 }

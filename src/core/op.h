@@ -4,7 +4,8 @@
 ** An event is a condition inside a longer-lived object (a call, a task, a
 ** process); a waiter is embedded in whoever wants to be run when it is set.
 ** Neither allocates. Setting an event moves its waiters to the loop's ready
-** list, from where the owner of the loop takes them one by one.
+** list, from where the owner of the loop takes them one by one. An event that is
+** `exclusive` counts who is on the way there: what it told of is theirs.
 **
 ** A tag is what a gRPC batch points at. The object that holds the tag counts a
 ** reference for every batch under way, so that gRPC never writes into freed
@@ -31,6 +32,8 @@ typedef struct bx_waiters {
 
 struct bx_event {
   bool set;
+  bool exclusive;   /* of a source with one reader: see bx_event_claimed */
+  unsigned called;  /* whom it made ready and who had no turn yet */
   unsigned blocked; /* who waits in place, by pumping the loop */
   bx_waiters waiters;
 };
@@ -40,8 +43,15 @@ static inline bool bx_event_awaited(const bx_event *ev) {
   return ev->blocked > 0 || ev->waiters.first;
 }
 
+/* For an exclusive event: does anybody wait for it, or was made ready by it and
+** has yet to take what is there? Who is woken for another reason takes nothing. */
+static inline bool bx_event_claimed(const bx_event *ev) {
+  return ev->called > 0 || bx_event_awaited(ev);
+}
+
 struct bx_waiter {
   bx_waiter *prev, *next;
+  bx_event *caller; /* the exclusive event that made it ready, or NULL */
   bx_waiters *in; /* the list it is in: an event's, the ready list, or NULL */
 };
 
@@ -50,6 +60,9 @@ void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w);
 
 /* Sets ev and makes all its waiters ready, in the order they came. */
 void bx_event_set(bx_loop *loop, bx_event *ev);
+
+/* Before an exclusive event's memory goes while others may be on their way. */
+void bx_event_end(bx_loop *loop, bx_event *ev);
 
 static inline void bx_event_reset(bx_event *ev) { ev->set = false; }
 
