@@ -182,6 +182,32 @@ describe("a command of the embedded service", function()
     io.write(tostring(boxd.now() - began < 0.2 + 0.25 + 0.15), " ", e.class)
     error(e, 0)]]
 
+  local kill = "os.execute '(sleep 0.1; kill -%s $PPID) >/dev/null 2>&1 &'"
+    .. " boxd.sleep(60)"
+
+  -- Ways to leave a script; none closes the box itself.
+  for code, status in pairs {
+    [""] = 0, ["os.exit(3)"] = 3, ["error 'x'"] = 1,
+    ["boxd.spawn(os.exit, 4) boxd.sleep(60)"] = 4,
+    [kill:format "INT"] = 130,
+    [kill:format "TERM"] = 143,
+  } do
+    it("has no temporary box left after: " .. code, function()
+      local result = program.lua { "-e", [[
+        local c = boxd.Compute{}
+        B = c.box:temporary "left"
+        P = B:exec("sleep", "1499", { stream = true })
+        io.write(B.name) ]] .. code, env = {
+        BOXD_API_URL = service.api_url, BOXD_API_KEY = service.api_key,
+        BOXD_EXCHANGE_URL = service.exchange_url } }
+      assert.equal("left", result.out, result.err)
+      assert.equal(status, result.status, result.err)
+      for _, b in ipairs(service.compute.box:list()) do
+        assert.not_equal("left", b.name)
+      end
+    end)
+  end
+
   for name, status in pairs { INT = 130, TERM = 143 } do
     it("is left on SIG" .. name .. " in time, its temporary destroyed", function()
       local result = program.lua { "-e", SCRIPT:format(name), env = {
