@@ -422,8 +422,8 @@ describe("waiting at a process", function()
     -- It is always about to have its turn, so before who is woken meanwhile.
     local function intrude()
       while first.status == "running" and not e do
-        local ok, got = pcall(p.read_stdout, p)
-        e = ok and "took " .. tostring(got) or got
+        local read, got = pcall(p.read_stdout, p)
+        e = read and "took " .. tostring(got) or got
         if boxd.is_error(e) and e.message:find "busy" then e = nil end
         boxd.sleep(0)
       end

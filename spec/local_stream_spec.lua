@@ -2,6 +2,7 @@
 -- a real box. exec_stream_spec.lua has the same against scripted servers.
 
 local boxd = require "boxd"
+local process = require "spec.support.process"
 local program = require "spec.support.program"
 local support = require "spec.support.service"
 
@@ -159,6 +160,37 @@ describe("a command of the embedded service", function()
       end)
     end
     for i = 1, 30 do assert.equal(6, tasks[i]:join()) end
+  end)
+
+  it("comes whole byte by byte, and dies with its connection", function()
+    local relay = process.start { "/usr/bin/python3", "spec/support/relay.py",
+      service.api_url:match ":(%d+)" }
+    finally(function() relay:stop "KILL" end)
+    local c <close> = service:connect { api_key = service.api_key,
+      api_url = service.api_url:gsub(":%d+", ":" .. relay:line()) }
+    local other = c.box:get(box.id)
+    local p = other:sh("seq 5000; echo end; exec sleep 1777",
+      { stream = true })
+    local n, lines = 0, p:lines()
+    for line in lines do
+      if line == "end" then break end
+      n = n + 1
+      assert.equal(tostring(n), line)
+    end
+    assert.equal(5000, n)
+    p = other:sh("echo last; exec sleep 1778", { stream = true })
+    support.eventually(function() return runs "[s]leep 1778" end)
+    boxd.with_timeout(5, function()
+      local waiting = boxd.spawn(p.read_stderr, p)
+      assert.equal("last\n", p:read_stdout())
+      os.execute("kill -USR1 " .. relay.pid)
+      failure("ConnectionError", p.read_stdout, p)
+      failure("ConnectionError", p.wait, p)
+      failure("ConnectionError", waiting.join, waiting)
+      failure("ConnectionError", lines)
+    end)
+    gone "[s]leep 1777"
+    gone "[s]leep 1778"
   end)
 
   it("cut short by its box's end raises or tells the signal", function()
