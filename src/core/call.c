@@ -442,11 +442,12 @@ void bx_call_cancel(bx_call *c, const char *why) {
     return;
   }
   drop_again(c); /* its status may have come already */
-  if (c->call) {
+  bool ours = bx_runtime_check(&c->error) == BX_OK; /* a fork's is the parent's */
+  if (c->call && ours) {
     grpc_call_cancel_with_status(c->call, GRPC_STATUS_CANCELLED, why, NULL);
     return;
   }
-  bx_auth_drop(c->auth, &c->wait);
+  if (!c->call) bx_auth_drop(c->auth, &c->wait);
   bx_error_set(&c->error, BX_CANCELLED, "%s", why);
   c->error.status = GRPC_STATUS_CANCELLED;
   end_early(c);
