@@ -54,7 +54,7 @@ describe("the rock", function()
       folder)
     local user = as_user "env -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "
     sh("cd %s/make && HOME=%s %s luarocks --lua-version=5.4 --tree=%s/made make",
-      folder, folder, user .. "SANITIZE=${SANITIZE:-} ", folder)
+      folder, folder, user .. '"SANITIZE=${SANITIZE:-}" ', folder)
     local home = folder .. "/made/lib/luarocks/rocks-5.4/boxd/"
     assert.equal("scm-1\n", sh("ls %s", home))
     assert.equal("boxdlua.1\n", sh("ls %sscm-1/doc/man/man1", home))
