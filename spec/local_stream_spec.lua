@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local support = require "spec.support.service"
+local terminal = require "spec.support.terminal"
 
 local MIB = 1 << 20
 
@@ -200,6 +201,24 @@ describe("a command of the embedded service", function()
     other:destroy()
     local ok, code = pcall(p.wait, p)
     assert.is_true(not ok or code == 137, tostring(code))
+  end)
+
+  it("is used on a terminal, which is restored", function()
+    local args = { "sh", "-c", [[b=$(stty -g); "$0" -e "$1"; echo status $?;
+      [ "$(stty -g)" = "$b" ] && echo restored]], program.boxdlua, [[
+      local c <close> = boxd.Compute{}
+      os.exit(boxd.attach(c.box:get("x"):exec("sh", { interactive = true })))]],
+      env = { BOXD_API_URL = service.api_url, BOXD_API_KEY = service.api_key,
+        BOXD_EXCHANGE_URL = service.exchange_url, TERM = "xterm" } }
+    terminal.play(args, {
+      { "send", "sh -c 'echo sl''eeps; exec sleep 60'\n" },
+      { "expect", "sleeps\n" }, { "send", "\3" },
+      { "send", "echo af''ter $?\n" }, { "expect", "after 130" },
+      { "size", 120, 40 },
+      { "send", "until [ \"$(stty size)\" = '40 120' ]; do sleep 0.05; done; "
+        .. "echo fol''lowed\n" },
+      { "expect", "followed" },
+      { "send", "exit 5\n" }, { "expect", "status 5\nrestored" }, { "end" } })
   end)
 
   -- A script with a temporary box and a command in it, that gets a signal.

@@ -49,12 +49,15 @@ local function announce(fd, opened)
     opened.account.default_key, "\n\n"))
 end
 
--- For a shell: lines to export.
+-- For a shell: lines to export. What a user has set for another service must not
+-- come before them.
 local function print_exports(opened)
   local api, exchange = urls(opened)
   io.write("export BOXD_API_URL=", api, "\n",
     "export BOXD_EXCHANGE_URL=", exchange, "\n",
-    "export BOXD_API_KEY=", opened.account.default_key, "\n")
+    "export BOXD_API_KEY=", opened.account.default_key, "\n",
+    "export BOXD_BASE_URL=", api, "\n",
+    "unset BOXD_TOKEN\n")
   io.flush()
 end
 
