@@ -406,6 +406,43 @@ describe("boxd.with_timeout", function()
       assert.is_true(boxd.now() - start < 1)
     end)
 
+  it("means its own function only, not who has a value of it as a generator",
+    function()
+      both(function()
+        local function generator()
+          return coroutine.create(function()
+            boxd.with_timeout(0.01, function()
+              coroutine.yield()
+              boxd.sleep(60)
+            end)
+          end)
+        end
+        local goes_on, closed = generator(), generator()
+        coroutine.resume(goes_on)
+        coroutine.resume(closed)
+        coroutine.close(closed)
+        boxd.sleep(0.03)
+        local _, e = coroutine.resume(goes_on)
+        is_timeout(e)
+      end)
+    end)
+
+  it("has no force any more when the task has ended that a generator of it "
+    .. "began in", function()
+      local generator = coroutine.wrap(function()
+        boxd.with_timeout(0.01, function()
+          coroutine.yield()
+          boxd.sleep(0.02)
+        end)
+        return "whole"
+      end)
+      boxd.spawn(generator):join()
+      collectgarbage()
+      collectgarbage()
+      boxd.sleep(0.03)
+      assert.equal("whole", generator())
+    end)
+
   it("raises again after 10 s of handlers", function()
     local result = program.lua { "-e", [[
       local start, caught = boxd.now(), 0

@@ -63,11 +63,16 @@ void lbx_open_state(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tick_key);
 }
 
-/* What the context was told, outermost first; NULL: nothing new. */
+/* Not while it has yielded a value: who waits then is no part of it. */
+static bool is_due(const lbx_scope *s) {
+  return s->due && lua_status(s->co) != LUA_YIELD;
+}
+
+/* What the context, which runs, was told, outermost first; NULL: nothing new. */
 static lbx_scope *due_scope(lbx_context *c) {
   lbx_scope *found = NULL;
   for (lbx_scope *s = c->scope; s; s = s->outer)
-    if (s->due) found = s;
+    if (is_due(s)) found = s;
   return found;
 }
 
@@ -93,7 +98,8 @@ static void raise_signal(lua_State *L, lbx_state *S) {
 /* The raise ends all that is inside the scope: an inner one has no say. */
 static void raise_scope(lua_State *L, lbx_context *c) {
   lbx_scope *s = due_scope(c);
-  for (lbx_scope *in = c->scope; in != s; in = in->outer) in->due = false;
+  for (lbx_scope *in = c->scope; in != s; in = in->outer)
+    if (is_due(in)) in->due = false;
   s->due = false;
   s->raised = true;
   lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",

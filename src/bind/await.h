@@ -36,11 +36,13 @@ typedef struct lbx_state lbx_state;
 ** keeps the loop to itself: the C stack has an end. */
 #define LBX_DEPTH_MAX 32
 
-/* A with_timeout under way: a deadline for whatever its context waits for. */
+/* A with_timeout under way: a deadline for whatever its context waits for in
+** its coroutine, or in one that this resumes. */
 struct lbx_scope {
   bx_timer timer;
   lbx_state *state;
-  lbx_context *context;
+  lbx_context *context; /* NULL: it has ended */
+  lua_State *co;
   lbx_scope *outer;
   double seconds;
   bool due;    /* its wait is to be ended; */

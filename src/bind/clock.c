@@ -59,6 +59,14 @@ static int m__gc_scope(lua_State *L) {
   return 0;
 }
 
+void lbx_end_scopes(lbx_context *c) {
+  for (lbx_scope *s = c->scope; s; s = s->outer) {
+    bx_timer_stop(c->state->loop, &s->timer);
+    s->context = NULL;
+  }
+  c->scope = NULL;
+}
+
 static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lbx_scope *s = lua_touserdata(L, 1);
@@ -78,8 +86,12 @@ static int with_timeout(lua_State *L) {
   luaL_argcheck(L, seconds > 0, 1, "seconds must be positive");
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lbx_state *S = lbx_state_get(L);
-  lbx_scope *s = lbx_new(L, sizeof *s, 0, SCOPE_TYPE);
+  lbx_scope *s = lbx_new(L, sizeof *s, 1, SCOPE_TYPE);
+  lua_pushthread(L);
+  lua_setiuservalue(L, -2, 1);
   lua_replace(L, 1);
+  lua_toclose(L, 1); /* of a coroutine that is closed, the scope ends too */
+  s->co = L;
   s->timer.fire = on_scope_over;
   s->state = S;
   s->seconds = seconds;
@@ -94,7 +106,8 @@ static int with_timeout(lua_State *L) {
 }
 
 void lbx_open_clock(lua_State *L) {
-  static const luaL_Reg scope_meta[] = {{"__gc", m__gc_scope}, {NULL, NULL}};
+  static const luaL_Reg scope_meta[] = {
+      {"__gc", m__gc_scope}, {"__close", m__gc_scope}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"sleep", sleep_},
                                        {"now", now},
                                        {"with_timeout", with_timeout},

@@ -5,6 +5,7 @@
 
 #include "../core/observe.h"
 #include "await.h"
+#include "clock.h"
 #include "error.h"
 #include "type.h"
 
@@ -68,6 +69,7 @@ static void finish(lua_State *L, lbx_task *t) {
   bx_timer_stop(S->loop, &t->cleanup);
   bx_timer_stop(S->loop, &t->context.timer);
   bx_waiter_drop(&t->context.waiter);
+  lbx_end_scopes(&t->context);
   S->tasks--;
   bx_event_set(S->loop, &t->ended);
   if (bx_observers & BX_TRACE)
