@@ -7,7 +7,7 @@
 #include "error.h"
 #include "type.h"
 
-#define TYPE "boxd.HttpRequest"
+#define TYPE "boxd.HttpCall" /* an HttpRequest is what a Server has */
 #define WHAT "http.request"
 #define TIMEOUT_SECONDS 60.0
 #define BODY_BYTES_MAX (64 << 20)
