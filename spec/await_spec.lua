@@ -126,6 +126,36 @@ describe("a generator", function()
     assert.same({ true, "mine" }, { b:join() })
   end)
 
+  it("that waits and is closed by another ends the wait, whatever it is for",
+    function()
+      local s <close> = calls.start { Exec = function(call)
+        call:wait_cancelled()
+      end }
+      local silent <close> = calls.start { GetVm = function(call)
+        call:wait_cancelled()
+      end }
+      for name, wait in pairs {
+        exec = function() s.box:exec("x") end,
+        read = function() s.box:exec("x", { stream = true }):read_stdout() end,
+        chunks = function() s.box:exec("x", { stream = true }):chunks()() end,
+        wait = function() s.box:exec("x", { stream = true }):wait() end,
+        call = function() silent.box:refresh() end,
+        http = function()
+          boxd.http.request { url = "http://" .. s.server.address .. "/" }
+        end,
+      } do
+        local generator = coroutine.create(wait)
+        local t = boxd.spawn(function() return coroutine.resume(generator) end)
+        assert.equal("running", t.status, name)
+        assert.is_true(coroutine.close(generator))
+        generator = nil
+        collectgarbage()
+        collectgarbage()
+        local _, e = t:join { timeout = 10 }
+        assert.equal("cannot resume dead coroutine", e, name)
+      end
+    end)
+
   it("may wander from task to task between its yields", function()
     local generate = coroutine.wrap(function()
       for i = 1, 3 do

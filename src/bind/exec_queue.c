@@ -228,6 +228,10 @@ void lbx_process_release(lbx_process *p) {
   clear(&p->err);
   bx_buf_free(&p->line);
   if (!c) return;
+  bx_event_end(loop_of(p), &p->out.readable);
+  bx_event_end(loop_of(p), &p->err.readable);
+  bx_event_end(loop_of(p), &p->any);
+  bx_event_end(loop_of(p), &p->done);
   c->owner = NULL;
   c->on_receive = c->on_finish = c->on_send = NULL;
   bx_call_cancel(c, "nobody holds the process");

@@ -381,7 +381,7 @@ void bx_http_free(bx_http *h) {
     bx_curl_remove(r->loop, &r->transfer);
     r->lib->easy_cleanup(r->transfer.easy);
   }
-  while (h->done.waiters.first) bx_waiter_drop(h->done.waiters.first);
+  bx_event_end(r->loop, &h->done);
   for (struct curl_slist *s = r->headers; s; s = s->next)
     OPENSSL_cleanse(s->data, strlen(s->data));
   r->lib->slist_free_all(r->headers);

@@ -57,6 +57,7 @@ void bx_event_set(bx_loop *loop, bx_event *ev) {
 }
 
 void bx_event_end(bx_loop *loop, bx_event *ev) {
+  while (ev->waiters.first) bx_waiter_wake(loop, ev->waiters.first);
   if (ev->called == 0) return;
   for (bx_waiter *w = loop->ready.first; w; w = w->next)
     if (w->caller == ev) disclaim(w);

@@ -61,7 +61,8 @@ void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w);
 /* Sets ev and makes all its waiters ready, in the order they came. */
 void bx_event_set(bx_loop *loop, bx_event *ev);
 
-/* Before an exclusive event's memory goes while others may be on their way. */
+/* Before an event's memory goes while others may wait for it (in a coroutine
+** that was closed) or be on their way: they look elsewhere. */
 void bx_event_end(bx_loop *loop, bx_event *ev);
 
 static inline void bx_event_reset(bx_event *ev) { ev->set = false; }
