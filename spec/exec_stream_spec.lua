@@ -168,6 +168,22 @@ describe("a process's output", function()
     assert.is_true(lines[4] == long)
   end)
 
+  it("goes on where lines() was left, for every other reader", function()
+    for name, rest in pairs {
+      read_stdout = function(p) return p:read_stdout() end,
+      iter_stdout = function(p) return p:iter_stdout()() end,
+      chunks = function(p) return p:chunks()() end,
+    } do
+      local s <close> = start(function(call)
+        send(call, "one\ntwo\npart")
+        ok(call)
+      end)
+      assert.equal("one", s.p:lines()())
+      assert.equal("two\npart", rest(s.p), name)
+      assert.is_nil(rest(s.p), name)
+    end
+  end)
+
   it("that is not read stops the server", function()
     in_and_out_of_tasks(function(run)
       local sent, ended = 0, false

@@ -945,7 +945,8 @@ function ExecProcess:iter_stderr() end
 ---@return fun(): (data: string?, stream: "stdout"|"stderr"|nil)
 function ExecProcess:chunks() end
 
---- Lines of stdout without the newline.
+--- Lines of stdout without the newline. Left early, the other readers have the
+--- rest.
 ---@return fun(): string? lines
 function ExecProcess:lines() end
 

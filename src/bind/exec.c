@@ -62,8 +62,22 @@ static void check_free(lua_State *L, lbx_process *p, bool out, bool err) {
     lbx_error_class(L, BX_BOXD, "busy: another task reads this output");
 }
 
+/* Has lines() taken more than it has given? */
+static bool has_rest(const lbx_process *p) { return p->line.len > p->line_at; }
+
+/* Gives that to whoever reads on. */
+static void push_rest(lua_State *L, lbx_process *p) {
+  bx_buf *b = &p->line;
+  lua_pushlstring(L, b->data + p->line_at, b->len - p->line_at);
+  p->line_at = p->line_scanned = b->len;
+}
+
 /* Pushes the next chunk of q, or what the end is; 0: nothing is there yet. */
 static int push_next(lua_State *L, lbx_process *p, lbx_queue *q) {
+  if (q == &p->out && has_rest(p)) {
+    push_rest(L, p);
+    return 1;
+  }
   if (q->first) {
     lua_pushlstring(L, (const char *)q->first->data, q->first->len);
     lbx_queue_pop(q);
@@ -132,7 +146,7 @@ static int chunk_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_process *p = lua_touserdata(L, 1);
   for (;;) {
-    lbx_queue *q = lbx_process_oldest(p);
+    lbx_queue *q = has_rest(p) ? &p->out : lbx_process_oldest(p);
     int n = push_next(L, p, q);
     if (n) {
       lbx_process_receive(p, NULL);
@@ -185,16 +199,6 @@ static void take_chunk(lua_State *L, lbx_process *p) {
   lbx_queue_pop(&p->out);
 }
 
-static int last_line(lua_State *L, lbx_process *p) {
-  bx_buf *b = &p->line;
-  if (b->len > p->line_at) {
-    lua_pushlstring(L, b->data + p->line_at, b->len - p->line_at);
-    p->line_at = p->line_scanned = b->len;
-    return 1;
-  }
-  return push_next(L, p, &p->out);
-}
-
 static int line_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_process *p = lua_touserdata(L, 1);
@@ -205,7 +209,7 @@ static int line_k(lua_State *L, int status, lua_KContext ctx) {
       lbx_process_receive(p, NULL);
       continue;
     }
-    if (p->done.set) return last_line(L, p);
+    if (p->done.set) return push_next(L, p, &p->out); /* an unended line */
     lbx_process_receive(p, &p->out.readable);
     lbx_await(L, &(lbx_wait){.event = &p->out.readable}, ctx, line_k);
   }

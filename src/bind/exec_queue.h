@@ -50,7 +50,7 @@ typedef struct lbx_process {
   uint8_t tail[LBX_TAIL_MAX]; /* the end of what arrived last, for progress */
   size_t tail_len;
 
-  bx_buf line; /* lines(): stdout not given out yet */
+  bx_buf line; /* lines(): stdout not given out yet, before all in `out` */
   size_t line_at, line_scanned;
 } lbx_process;
 
