@@ -39,11 +39,16 @@ GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
   $(sort $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares \
     -labsl_%, $(call pc,--static --libs grpc))) \
   -Wl,--end-group -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic
-COMMON_LIBS := -lprotobuf-c -lcjson -lcrypto -lm -ldl
+COMMON_LIBS := -lprotobuf-c -lcjson -lssl -lcrypto -lm -ldl
+
+# gRPC wipes what it frees: its buffers for TLS have had tokens. (boxd.so:
+# src/so_free.c.)
+WIPE_GRPC := -Wl,--wrap=gpr_free -Wl,--defsym=__wrap_gpr_free=bx_wipe_free
 
 SO_SRC := $(wildcard src/core/*.c) \
   $(filter-out src/bind/serve%,$(wildcard src/bind/*.c))
-EXE_SRC := $(wildcard src/*.c) $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
+EXE_SRC := $(filter-out src/so_%,$(wildcard src/*.c)) \
+  $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
 VERSION := $(shell sed -n 's/.*BX_VERSION "\(.*\)"/\1/p' src/core/version.h)
 LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 
@@ -63,7 +68,7 @@ include spec/fuzz/rules.mk
 include scripts/doc/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
-$(BUILD)/boxd.so: $(SO_OBJ)
+$(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/so_free.o
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
 	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
 
@@ -77,7 +82,7 @@ $(BUILD)/lua.sym: | $(BUILD)
 	echo '{ lua_*; luaL_*; luaopen_*; };' > $@
 
 $(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
-	$(CC) $(SANITIZE) $(LDFLAGS) -static-libgcc -Wl,--gc-sections \
+	$(CC) $(SANITIZE) $(LDFLAGS) -static-libgcc -Wl,--gc-sections $(WIPE_GRPC) \
 	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
 	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic $(GRPC_STATIC) \
 	  -lcjson -lssl -lcrypto -ldl -lm -pthread
@@ -117,7 +122,7 @@ soak: all
 faults: all
 	BOXD_FIGURES=1 sh scripts/test $(sort $(wildcard spec/fault_*_spec.lua)) \
 	  spec/auth_spec.lua spec/conformance_tls_spec.lua spec/fork_spec.lua \
-	  spec/secrets_spec.lua spec/module/host_spec.lua
+	  spec/secrets_spec.lua spec/secrets_memory_spec.lua spec/module/host_spec.lua
 
 # Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.
 flat: all

@@ -1,5 +1,7 @@
--- Keys and tokens: where they must not be found.
+-- Keys and tokens: where they must not be found. In memory:
+-- secrets_memory_spec.lua.
 
+local memory = require "spec.support.memory"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local service = require "spec.support.service"
@@ -15,27 +17,6 @@ end
 local function write(path, text)
   local f <close> = assert(io.open(path, "wb"))
   f:write(text)
-end
-
--- How often each text is in what a process may write to.
-local function scan(pid, texts)
-  local counts, memory <close> = {}, assert(io.open("/proc/" .. pid .. "/mem"))
-  memory:setvbuf "no"
-  for i = 1, #texts do counts[i] = 0 end
-  for from, to in read("/proc/" .. pid .. "/maps"):gmatch "(%x+)-(%x+) rw" do
-    from, to = tonumber(from, 16), tonumber(to, 16)
-    -- A sanitizer's terabytes hold nothing of ours.
-    local data = to - from < 1 << 30 and memory:seek("set", from)
-      and memory:read(to - from) or ""
-    for i, text in ipairs(texts) do
-      local at = data:find(text, 1, true)
-      while at do
-        counts[i] = counts[i] + 1
-        at = data:find(text, at + 1, true)
-      end
-    end
-  end
-  return counts
 end
 
 -- Calls of every kind, and what a script prints of its objects; all errors.
@@ -116,39 +97,6 @@ describe("a key and its token", function()
       env = env })
   end)
 
-  it("are not left in memory once the client is closed", function()
-    write(folder .. "/held.lua", [[
-      local lines = io.lines(arg[1])
-      local url, exchange, key = lines(), lines(), lines()
-      local c = boxd.Compute{ api_key = key, api_url = url,
-        exchange_url = exchange }
-      for _ = 1, 3 do c:whoami() end
-      pcall(c.box.get, c.box, "none")
-      print "open"
-      io.stdout:flush()
-      while not io.open(arg[2]) do boxd.sleep(0.01) end
-      c:close()
-      c, key, lines = nil, nil, nil
-      collectgarbage()
-      collectgarbage()
-      print "closed"
-      io.stdout:flush()
-      boxd.sleep(60)]])
-    local child = process.start { program.boxdlua, folder .. "/held.lua",
-      folder .. "/key", folder .. "/go" }
-    -- The token, and the key in the request it was exchanged by: as C had
-    -- them. The script's own strings are the script's.
-    local texts = { JWT, '"api_key":"' .. local_service.api_key }
-    assert.equal("open", child:line())
-    local open = scan(child.pid, texts)
-    write(folder .. "/go", "")
-    assert.equal("closed", child:line())
-    local closed = scan(child.pid, texts)
-    child:stop "KILL"
-    assert.truthy(open[1] > 0 and open[2] > 0)
-    assert.same({ 0, 0 }, closed)
-  end)
-
   it("are for nobody else to read where the service keeps them", function()
     local found = io.popen(("find %s -name layer -prune -o -perm /077 -print")
       :format(local_service.state)) -- a layer is a copy of the system's files
@@ -216,7 +164,7 @@ describe("the key of another service", function()
     assert.matches("^export BOXD_API_URL=", child:line())
     local environ = read("/proc/" .. child.pid .. "/environ")
     local limits = read("/proc/" .. child.pid .. "/limits")
-    local found = scan(child.pid, { CANARY })
+    local found = memory.count(child.pid, { CANARY })
     child:stop()
     assert.matches("BOXD_API_KEY=%z", environ)
     assert.matches("BOXD_TOKEN=%z", environ)

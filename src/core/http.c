@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,13 @@ static CURLcode set_proxy(request *r, const bx_http_request *q) {
   return rc;
 }
 
+/* OpenSSL wipes what it has decrypted once libcurl has it. */
+static CURLcode wipe_plaintext(CURL *easy, void *context, void *r) {
+  (void)easy, (void)r;
+  SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
+  return CURLE_OK;
+}
+
 static CURLcode set_security(request *r, const bx_http_request *q) {
   const bx_curl_library *lib = r->lib;
   CURL *easy = r->transfer.easy;
@@ -278,6 +286,8 @@ static CURLcode set_security(request *r, const bx_http_request *q) {
   SET(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (strstr(lib->version(), " OpenSSL/3"))
+    SET(CURLOPT_SSL_CTX_FUNCTION, wipe_plaintext);
   if (q->ca_file) {
     SET(CURLOPT_CAINFO, q->ca_file);
     SET(CURLOPT_CAPATH, NULL);

@@ -1,0 +1,31 @@
+-- Looks into the memory of another process.
+
+local memory = {}
+
+local function read(path)
+  local f <close> = assert(io.open(path, "rb"))
+  return f:read "a" or ""
+end
+
+--- How often each of `texts` is in what the process may write to.
+function memory.count(pid, texts)
+  local counts, bytes <close> = {}, assert(io.open("/proc/" .. pid .. "/mem"))
+  bytes:setvbuf "no"
+  for i = 1, #texts do counts[i] = 0 end
+  for from, to in read("/proc/" .. pid .. "/maps"):gmatch "(%x+)-(%x+) rw" do
+    from, to = tonumber(from, 16), tonumber(to, 16)
+    -- A sanitizer's terabytes hold nothing of ours.
+    local data = to - from < 1 << 30 and bytes:seek("set", from)
+      and bytes:read(to - from) or ""
+    for i, text in ipairs(texts) do
+      local at = data:find(text, 1, true)
+      while at do
+        counts[i] = counts[i] + 1
+        at = data:find(text, at + 1, true)
+      end
+    end
+  end
+  return counts
+end
+
+return memory
