@@ -157,7 +157,8 @@ static int m_is(lua_State *L) {
 static int is_error(lua_State *L) {
   luaL_checkany(L, 1);
   bx_class c = lbx_error_test(L, 1);
-  bool yes = lua_isnoneornil(L, 2) ? c != BX_OK : is_a(L, c, 2);
+  /* nil is a misspelt class, not any of them. */
+  bool yes = lua_isnone(L, 2) ? c != BX_OK : is_a(L, c, 2);
   lua_pushboolean(L, yes);
   return 1;
 }
