@@ -86,6 +86,10 @@ describe("boxd.spawn", function()
     assert.equal("done", t.status)
     assert.matches("unknown option 'timout'",
       failure(t.join, t, { timout = 1 }).message)
+    for _, none in ipairs { 0, -1, 0 / 0 } do
+      assert.matches("timeout must be a positive number",
+        failure(t.join, t, { timeout = none }).message)
+    end
   end)
 
   it("refuses a join that could never end", function()

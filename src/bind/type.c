@@ -52,9 +52,10 @@ static void check_key(lua_State *L, const char *what,
     lbx_error_invalid(L, "%s: options have names, not [%s]", what,
                       lua_tostring(L, -1));
   }
-  const char *key = lua_tostring(L, -1);
+  size_t len;
+  const char *key = lua_tolstring(L, -1, &len);
   for (size_t i = 0; names[i]; i++)
-    if (strcmp(names[i], key) == 0) return;
+    if (strlen(names[i]) == len && memcmp(names[i], key, len) == 0) return;
   unknown_option(L, what, key, names);
 }
 
@@ -98,13 +99,6 @@ const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
   return s;
 }
 
-double lbx_opt_number(lua_State *L, int idx, const char *name, double def) {
-  if (!field(L, idx, name, LUA_TNUMBER, "number")) return def;
-  def = lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return def;
-}
-
 lua_Integer lbx_opt_integer(lua_State *L, int idx, const char *name,
                             lua_Integer def) {
   int exact;
@@ -125,8 +119,10 @@ bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def) {
 }
 
 double lbx_opt_seconds(lua_State *L, int idx, const char *name, double def) {
-  double s = lbx_opt_number(L, idx, name, def);
-  if (!(s > 0) && s != def)
+  if (!field(L, idx, name, LUA_TNUMBER, "number")) return def;
+  double s = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  if (!(s > 0))
     lbx_error_invalid(L, "%s must be a positive number of seconds", name);
   return s;
 }

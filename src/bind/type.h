@@ -28,7 +28,6 @@ bool lbx_options(lua_State *L, int idx, const char *what,
 ** stays valid while the table holds it; nothing is left pushed. */
 const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
                            const char *def);
-double lbx_opt_number(lua_State *L, int idx, const char *name, double def);
 lua_Integer lbx_opt_integer(lua_State *L, int idx, const char *name,
                             lua_Integer def);
 bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def);
