@@ -206,6 +206,13 @@ describe("boxd.Compute", function()
       options.token = "t"
       boxd.Compute(options):close()
     end
+    for _, name in ipairs { "token", "api_key", "api_url", "exchange_url",
+      "ca_file" } do
+      assert.matches("NUL", failure(boxd.Compute,
+        { token = "t", [name] = "http://a\0b" }).message)
+    end
+    assert.matches("unknown option",
+      failure(boxd.Compute, { token = "t", ["timeout\0"] = 1 }).message)
     assert.matches("bad argument #1 to 'Compute' %(table expected, got string",
       refused(boxd.Compute, "bxk_key"))
   end)
@@ -436,6 +443,8 @@ describe("a Compute", function()
       assert.equal("InvalidArgumentError", e.class)
       assert.matches("did you mean 'GetVm'", e.message)
     end
+    assert.equal("InvalidArgumentError",
+      failure(s.c.call, s.c, "GetVm\0", {}).class)
     assert.matches("call stream", failure(s.c.call, s.c, "Exec", {}).message)
     assert.matches("use call", failure(s.c.stream, s.c, "GetVm", {}).message)
     local e = failure(s.c.call, s.c, "GetVm", { vm_ids = "x" })

@@ -344,7 +344,15 @@ describe("files", function()
         refused(box[method], box, "a", 5))
       assert.matches("'progress' to '" .. method .. "' %(function expected",
         refused(box[method], box, "a", "b", { progress = true }))
+      for _, paths in ipairs { { "/etc/hostname\0", "b" }, { "a", "b\0" } } do
+        local _, e = pcall(box[method], box, table.unpack(paths))
+        assert.matches(method .. ": no file can have a NUL", e.message)
+      end
     end
+    local _, e = pcall(box.upload, box, "/etc/hostname", "")
+    assert.matches("a path in the box expected", e.message)
+    _, e = pcall(boxd.path, "/etc/hostname\0")
+    assert.matches("path: no file can have a NUL", e.message)
   end)
 end)
 

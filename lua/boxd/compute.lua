@@ -83,7 +83,11 @@ end
 local function present(s) return s ~= "" and s or nil end
 
 local function text_option(opts, name)
-  return present(check.field("Compute", opts, name, "string"))
+  local v = check.field("Compute", opts, name, "string")
+  if v and v:find("\0", 1, true) then
+    check.invalid("Compute: %s has a NUL in it", name)
+  end
+  return present(v)
 end
 
 local function env(name) return present(os.getenv(name)) end

@@ -16,8 +16,8 @@ local CHUNK = 1 << 20 -- bytes of a chunk that is sent
 local files = {}
 
 local function check_paths(name, first, second)
-  check.string(1, name, first)
-  check.string(2, name, second)
+  path.check(1, name, first)
+  path.check(2, name, second)
 end
 
 -- box:write_file(source, dest): source is bytes or boxd.path "local/file".
@@ -90,6 +90,7 @@ end
 function files:upload(source, dest, opts)
   source = path.name(source) or source
   check_paths("upload", source, dest)
+  if dest == "" then check.invalid("upload: a path in the box expected") end
   opts = check.options(3, "upload", opts, { "timeout", "progress" })
   local tell, _shown <close> = progress_option("upload", opts, source)
   if core.folder(source) then

@@ -11,8 +11,18 @@ function Path:__tostring() return self.path end
 
 local path = {}
 
+-- The name of a file; C would take one with a NUL for a shorter one.
+function path.check(index, method, name)
+  check.string(index, method, name)
+  if name:find("\0", 1, true) then
+    check.invalid("%s: no file can have a NUL in its name: %s", method,
+      check.show(name))
+  end
+  return name
+end
+
 function path.path(name)
-  return setmetatable({ path = check.string(1, "path", name) }, Path)
+  return setmetatable({ path = path.check(1, "path", name) }, Path)
 end
 
 -- The name, when v is a boxd.path; nil else.

@@ -94,9 +94,10 @@ int lbx_client_throw(lua_State *L, int client, const bx_error *e,
 }
 
 const lbx_rpc *lbx_client_rpc(lua_State *L, int idx) {
-  const char *name = luaL_checkstring(L, idx);
+  size_t len;
+  const char *name = luaL_checklstring(L, idx, &len);
   const lbx_rpc *rpc = lbx_rpc_find(name);
-  if (rpc) return rpc;
+  if (rpc && strlen(name) == len) return rpc;
   const char *near = lbx_rpc_nearest(name);
   if (near)
     lbx_error_invalid(L, "the contract has no RPC '%s' (did you mean '%s'?)",
