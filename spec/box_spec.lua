@@ -83,6 +83,8 @@ describe("c.box:create", function()
       refused(create, s.c.box, 5))
     assert.matches("bad argument #2 to 'create' %(table expected, got string",
       refused(create, s.c.box, "web", "alpine"))
+    assert.matches('two names, "a" and "b"',
+      failure(s.c.box.create, s.c.box, "a", { name = "b" }).message)
     assert.matches("bad argument #2 to 'create' %(no value expected",
       refused(create, s.c.box, {}, {}))
     assert.matches("'name' to 'create' %(string expected",

@@ -27,7 +27,12 @@ function box_request.create_options(name, opts, of)
   check.opt_string(1, of, name)
   opts = check.options(index, of, opts, CREATE)
   check.field(of, opts, "image", "string")
-  return name or check.field(of, opts, "name", "string"), opts
+  local inner = check.field(of, opts, "name", "string")
+  if name and inner and name ~= inner then
+    check.invalid("%s: two names, %s and %s: give one", of, check.show(name),
+      check.show(inner))
+  end
+  return name or inner, opts
 end
 
 local function refuse_beside(opts, what, names, why)
