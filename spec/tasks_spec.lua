@@ -107,6 +107,8 @@ describe("boxd.gather", function()
     assert.matches("bad argument #1 to 'gather' %(function or Task expected",
       failure(boxd.gather, { io.stdout }))
     assert.matches("table expected, got n", failure(boxd.gather))
+    assert.matches("did you mean 'limit'",
+      failure(boxd.gather, { print, limits = 1 }).message)
   end)
 end)
 
@@ -175,5 +177,11 @@ describe("boxd.map", function()
       failure(boxd.map, {}, 1))
     assert.matches("bad argument #1 to 'map' %(table expected",
       failure(boxd.map, 1))
+    for _, n in ipairs { -1, 1.5, "2" } do
+      assert.matches("map: n, .* is an integer from 0 on",
+        failure(boxd.map, { n = n }, print).message)
+      assert.matches("gather: n, .* is an integer from 0 on",
+        failure(boxd.gather, { n = n }).message)
+    end
   end)
 end)

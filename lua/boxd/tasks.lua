@@ -18,6 +18,17 @@ local function check_limit(method, opts)
   return limit
 end
 
+-- How many items there are: `n` where it is given, for those that are nil.
+local function length(method, list)
+  local n = list.n
+  if n == nil then return #list end
+  if math.type(n) ~= "integer" or n < 0 then
+    check.invalid("%s: n, the length of a list with holes, is an integer from "
+      .. "0 on, not %s", method, check.show(n))
+  end
+  return n
+end
+
 local function is_interruption(e)
   return boxd.is_error(e, boxd.CancelledError)
     or boxd.is_error(e, boxd.TimeoutError)
@@ -111,7 +122,7 @@ function tasks.map(list, fn, opts)
   if mode ~= "raise" and mode ~= "collect" then
     check.invalid("map: on_error is \"raise\" or \"collect\"")
   end
-  local n = list.n or #list
+  local n = length("map", list)
   local results, errors = { n = n }, {}
   local workers <close> = new_crew(function(i, e)
     if mode == "raise" then return false end
@@ -148,8 +159,12 @@ end
 -- is for the functions: the Tasks run already.
 function tasks.gather(list)
   if type(list) ~= "table" then check.fail(1, "gather", "table", list) end
-  local limit = check_limit("gather", list)
-  local n = list.n or #list
+  local options = {}
+  for key, v in pairs(list) do
+    if math.type(key) ~= "integer" then options[key] = v end
+  end
+  core.text.options(options, "gather", { "limit", "n" })
+  local limit, n = check_limit("gather", options), length("gather", list)
   local results = { n = n }
   local functions, given = sort_out(list, n)
   -- Whatever ends this early cancels the tasks that were given, too.
