@@ -270,6 +270,25 @@ describe("a callback", function()
     end))
   end)
 
+  it("that joined a task no longer is not told so when that joins its own",
+    function()
+      local other, left
+      local own = boxd.spawn(function()
+        boxd.sleep(0)
+        table.sort({ 1, 2 }, function()
+          failure(boxd.with_timeout, 0.005, function() other:join() end)
+        end)
+        left = true
+        boxd.sleep(0.05)
+        return "own"
+      end)
+      other = boxd.spawn(function()
+        while not left do boxd.sleep(0.001) end
+        return own:join()
+      end)
+      assert.equal("own", other:join())
+    end)
+
   it("lets other tasks go on while it waits", function()
     local seen = {}
     local t = boxd.spawn(function()

@@ -229,18 +229,24 @@ static int push_results(lua_State *L, lbx_task *t) {
   return t->failed ? lua_error(L) : t->results;
 }
 
+/* It waits for nobody any more. */
+static void leave_join(void *self) {
+  if (self) ((lbx_task *)self)->joins = NULL;
+}
+
 static int join_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_task *t = lua_touserdata(L, 1);
   lbx_task *self = task_of(lbx_state_get(L)->current);
   double until = lua_tonumber(L, 2);
-  if (self) self->joins = NULL;
+  leave_join(self);
   while (!t->ended.set) {
     if (until > 0 && bx_now() >= until)
       lbx_error_class(L, BX_TIMEOUT, "the task did not end in time");
     if (self) self->joins = t;
-    lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, ctx, join_k);
-    if (self) self->joins = NULL;
+    lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until,
+                             .cancel = leave_join, .arg = self}, ctx, join_k);
+    leave_join(self);
   }
   return push_results(L, t);
 }
