@@ -92,6 +92,12 @@ static int call_open(call *c) {
 
 /* ---- folders ------------------------------------------------------------- */
 
+static int absolute(const char *path, char out[PATH_MAX]) {
+  const char *home = path[0] == '/' ? "" : "/root/";
+  int n = snprintf(out, PATH_MAX, "%s%s", home, path);
+  return n >= PATH_MAX ? ENAMETOOLONG : 0;
+}
+
 /* Makes a path, the last part with `mode`. Existing folders are fine. */
 static int make_path(const char *path, mode_t mode) {
   char part[PATH_MAX];
@@ -143,11 +149,8 @@ static int call_begin(call *c) {
   char path[PATH_MAX], final[PATH_MAX], temp[PATH_MAX + 32];
   struct stat st;
   unsigned char r[6];
-  if (c->path[0] == '/')
-    snprintf(path, sizeof path, "%s", c->path);
-  else if (snprintf(path, sizeof path, "/root/%s", c->path) >= PATH_MAX)
-    return ENAMETOOLONG;
-  int err = make_parents(path);
+  int err = absolute(c->path, path);
+  if (!err) err = make_parents(path);
   if (!err) err = resolve(path, final);
   if (!err) err = make_parents(final);
   if (err) return err;
@@ -255,10 +258,8 @@ static int carry_out(call *c, bx_file_op op) {
     case BX_FILE_COPY: return bx_file_copy(c->path, c->path2);
     case BX_FILE_MKDIR: {
       char path[PATH_MAX];
-      int n = snprintf(path, sizeof path, "%s%s",
-                       c->path[0] == '/' ? "" : "/root/", c->path);
-      if (n >= PATH_MAX) return ENAMETOOLONG;
-      return make_path(path, c->mode ? c->mode : 0755);
+      int err = absolute(c->path, path);
+      return err ? err : make_path(path, c->mode ? c->mode : 0755);
     }
   }
   return EINVAL;
