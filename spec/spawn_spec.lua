@@ -262,6 +262,16 @@ describe("a box", function()
       end
     end)
 
+    it("but no path that is too long, nor one of its beginnings", function()
+      local folder = "/tmp" .. ("/../tmp"):rep(580) .. ("/"):rep(3)
+      for _, operation in ipairs { "begin", "mkdir" } do
+        local answer, _, errno = file(operation, folder .. ("n"):rep(40))
+        assert.is_nil(answer, operation)
+        assert.equal(36, errno) -- ENAMETOOLONG
+      end
+      assert.equal("", output(box, "ls -A /tmp"))
+    end)
+
     it("copied, renamed and removed", function()
       output(box, "mkdir -p t/u; echo 1 > t/u/f; ln -s f t/u/l; ln -s / top")
       assert(file("copy", "t", "t2"))
@@ -525,6 +535,19 @@ describe("after boxes", function()
     local b = boxes.spawner:start { dir = boxes:dir "bad", hostname = "bad",
       mounts = { { source = "/not/there", target = "/x" } } }
     assert.is_nil(b)
+    assert(boxes.spawner:remove(boxes:dir "bad"))
+    nothing_more_than(before)
+  end)
+
+  it("of which one failed when it was nearly made, nothing is left", function()
+    local before = traces()
+    for _, outgoing in ipairs { false, true } do
+      local b, message = boxes.spawner:start { dir = boxes:dir "bad",
+        hostname = "bad", outgoing = outgoing,
+        mounts = { { source = boxes.state, target = "/proc/x" } } }
+      assert.is_nil(b)
+      assert.truthy(message:find("at /proc/x", 1, true), message)
+    end
     assert(boxes.spawner:remove(boxes:dir "bad"))
     nothing_more_than(before)
   end)

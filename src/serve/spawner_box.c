@@ -63,11 +63,12 @@ static void kill_box(bx_box *box) {
   if (box->init && !box->dead) kill(box->init, SIGKILL);
 }
 
-static void start_failed(bx_hub *hub, bx_box *box, bx_msg *m) {
+/* Descriptors of what was made so far are not for the service. */
+static void start_failed(bx_hub *hub, bx_box *box, const bx_msg *m) {
+  bx_msg reply = {.type = BX_M_REPLY, .id = box->id, .n = {m->n[0], m->n[1]}};
   box->failed = box->told = true;
-  m->id = box->id;
-  m->n[2] = 0;
-  bx_hub_say(hub, m);
+  reply.s[0] = m->s[0];
+  bx_hub_say(hub, &reply);
   kill_box(box);
   if (!box->init && !box->dead) bx_hub_bury(hub, box);
 }
