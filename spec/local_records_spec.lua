@@ -55,7 +55,8 @@ describe("records of the embedded service", function()
     local other = compute.box:create()
     refused("ALREADY_EXISTS", call, "BindDomain",
       { domain = "app.example.com", vm_id = other.id })
-    for _, domain in ipairs { "", "x", "a b.com", "-a.com", "a..", "a.com-" } do
+    for _, domain in ipairs { "", "x", "a b.com", "-a.com", "a..", "a.com-",
+      "127.0.0.1", "10.1" } do
       refused("INVALID_ARGUMENT", call, "BindDomain",
         { domain = domain, vm_id = box.id })
     end

@@ -20,8 +20,9 @@ function domains.new(service)
     records = service.store:all "domains" }, domains)
 end
 
+-- No address is one: the service's own port is reached by that.
 local function check(domain)
-  if not domain or #domain > 253
+  if not domain or #domain > 253 or domain:find "%.%d+$"
     or not domain:find "^[%w][%w-]*%.[%w.-]*[%w]$" then
     fail("INVALID_ARGUMENT", "'%s' is no domain name", domain or "")
   end
