@@ -209,22 +209,82 @@ describe("boxes of the embedded service", function()
     refused("INVALID_ARGUMENT", call, "ForkVm", {})
   end)
 
-  it("starts a box again that died by itself, unless it is never to", function()
-    local always = compute.box:create { name = "always" }
-    local never = compute.box:create { name = "never",
-      config = { restart_policy = "never" } }
-    local function status(box) return compute.box:get(box.id).status end
-    always:write_file("kept", "/root/f")
-    -- The first processes of all boxes are the spawner's children.
-    os.execute("pkill -9 -P $(pgrep -P " .. service.pid .. " boxd-spawner)")
-    support.eventually(function() return status(never) ~= "running" end)
-    assert.equal("failed", status(never))
-    refused("FAILED_PRECONDITION", never.exec, never, "true")
-    never:start()
-    assert.is_true(never:exec("true").success)
-    support.eventually(function()
-      local ok, result = pcall(always.exec, always, "cat", "/root/f")
-      return ok and result.stdout == "kept"
+  -- Nothing can be kept of a record whose next form is a folder.
+  local function unkept(kind, id, fn, ...)
+    local folder = ("%s/%s/%s.json.new"):format(service.state, kind, id)
+    assert(os.execute("mkdir " .. folder))
+    local ok, e = pcall(fn, ...)
+    assert(os.execute("rmdir " .. folder))
+    assert(ok, e)
+  end
+
+  local function sandboxes()
+    local pipe <close> = assert(io.popen("pgrep -c -P $(pgrep -P "
+      .. service.pid .. " boxd-spawner) init"))
+    return pipe:read "n"
+  end
+
+  it("has failed where it can't be started again, and starts later", function()
+    local box = compute.box:create()
+    local disk = call("CreateDisk", { name = "lost", size_bytes = 1 }).disk_id
+    call("AttachDisk", { vm_id = box.id, disk_id = disk, mount_path = "/mnt/d" })
+    local folder = service.state .. "/disks.d/" .. disk
+    assert(os.execute("rmdir " .. folder))
+    refused("INTERNAL", box.reboot, box)
+    assert.equal("failed", compute.box:get(box.id).status)
+    assert(os.execute("mkdir " .. folder))
+    box:start()
+    assert.is_true(box:exec("true").success)
+    box:destroy()
+    call("DestroyDisk", { disk_id = disk })
+  end)
+
+  it("is what its record says where a change can't be kept", function()
+    local box = compute.box:create()
+    local tick = "cat /root/ticks | wc -c"
+    box:sh "(while :; do echo >>/root/ticks; sleep 0.01; done) >/dev/null 2>&1 &"
+    unkept("boxes", box.id, function()
+      refused("INTERNAL", box.suspend, box)
+      assert.equal("running", compute.box:get(box.id).status)
     end)
+    local before = box:sh(tick).stdout
+    support.eventually(function() return box:sh(tick).stdout ~= before end)
+    box:stop()
+    assert.equal(0, sandboxes())
+    unkept("boxes", box.id, function()
+      refused("INTERNAL", box.start, box)
+      assert.equal("stopped", compute.box:get(box.id).status)
+      assert.equal(0, sandboxes())
+    end)
+    box:start()
+    assert.equal(1, sandboxes())
+    unkept("boxes", box.id, function() refused("INTERNAL", box.stop, box) end)
+    box:start()
+    assert.equal("up\n", box:sh("echo up").stdout)
+  end)
+
+  it("can be used where its use can't be kept", function()
+    local box = compute.box:create()
+    unkept("boxes", box.id, function()
+      assert.equal("up\n", box:sh("echo up").stdout)
+    end)
+    assert.truthy(service:errors():find("is used, which can't be kept", 1, true))
+  end)
+
+  it("is gone for all once it is destroyed, whatever of it can't be", function()
+    local box = compute.box:create()
+    local disk = call("CreateDisk", { name = "held", size_bytes = 1 }).disk_id
+    call("AttachDisk", { vm_id = box.id, disk_id = disk, mount_path = "/mnt/d" })
+    local gate = call("ListProxies", { vm = box.id }).proxies[1].domain
+    unkept("disks", disk, function()
+      box:destroy()
+      assert.same({}, call("ListVms").vms)
+      local ok, e = pcall(boxd.http.request, { url = "http://" .. gate,
+        timeout = 5 })
+      assert.is_false(ok)
+      assert.equal("ConnectionError", e.class)
+      assert.equal("available", call("ListDisks").disks[1].status)
+    end)
+    call("DestroyDisk", { disk_id = disk })
   end)
 end)

@@ -27,22 +27,36 @@ boxes.__index = boxes
 
 boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 
--- A box that died by itself and has policy "always": seconds before it starts
--- again, doubling up to the last while it does not last LONG.
-local AGAIN_FIRST, AGAIN_LAST, LONG = 0.25, 30, 60
-
 function boxes.new(kept, spawner, options)
   return setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
     by_handle = {}, locks = locks.new(), dir = kept.dir .. "/files",
     max = options.max_boxes, net_host = options.net == "host", watchers = {},
-    changed = serve.signal(), again = {},
+    changed = serve.signal(),
   }, boxes)
 end
+
+-- For who runs the service.
+local function say(record, what, e)
+  local _, message = status.of(e)
+  io.stderr:write(("boxdlua --serve: box '%s' %s: %s\n"):format(record.name,
+    what, message))
+end
+
+boxes.say = say
 
 local function tell(self, method, record, ...)
   for _, watcher in ipairs(self.watchers) do
     if watcher[method] then watcher[method](watcher, record, ...) end
+  end
+end
+
+-- It is gone for all of them, whatever one of them fails at.
+local function tell_gone(self, record)
+  for _, watcher in ipairs(self.watchers) do
+    local ok, e = true, nil
+    if watcher.gone then ok, e = pcall(watcher.gone, watcher, record) end
+    if not ok then say(record, "is gone, but not all it had", e) end
   end
 end
 
@@ -156,10 +170,20 @@ end
 
 function boxes:change(record, changes) change(self, record, changes) end
 
+-- What can't be kept is not left running: it would be started once more.
 local function bring_up(self, record)
-  change(self, record, boot(self, record))
+  local ok, e = pcall(function() change(self, record, boot(self, record)) end)
+  if not ok then
+    halt(self, record)
+    if record.status == "running" or record.status == "suspended" then
+      change(self, record, { status = "failed" })
+    end
+    error(e, 0)
+  end
   tell(self, "up", record, self.live[record.id])
 end
+
+function boxes:bring_up(record) bring_up(self, record) end
 
 -- The same because a client wants it.
 local function wake_up(self, record)
@@ -234,7 +258,7 @@ end
 
 local function unmake(self, record)
   halt(self, record)
-  tell(self, "gone", record)
+  tell_gone(self, record)
   self.spawner:remove(self:folder(record))
   self.records[record.id] = nil
 end
@@ -315,7 +339,7 @@ function boxes:destroy(record, unless)
   self.store:remove("boxes", record.id)
   record.status = "destroyed"
   self.changed:fire()
-  tell(self, "gone", record)
+  tell_gone(self, record)
   self.spawner:remove(self:folder(record))
 end
 
@@ -333,6 +357,7 @@ end
 
 -- With the box taken.
 local function unfreeze(self, record)
+  if not self.live[record.id] then refuse(record, "resumed: it has died") end
   return microseconds(function()
     local ok, message = self.spawner:resume(self.live[record.id])
     if not ok then fail("INTERNAL", "the box can't be resumed: %s", message) end
@@ -343,8 +368,9 @@ end
 
 function boxes:start(record)
   local _lock <close> = take(self, record)
-  if record.status == "running" then return end
-  if record.status == "suspended" then return unfreeze(self, record) end
+  local up = self.live[record.id]
+  if up and record.status == "running" then return end
+  if up and record.status == "suspended" then return unfreeze(self, record) end
   wake_up(self, record)
 end
 
@@ -374,13 +400,18 @@ function boxes:suspend(record, unless)
   local _lock <close> = take(self, record)
   if record.status == "suspended" then return 1 end
   if unless and unless(record) then return end
+  local handle = self.live[record.id]
   if record.status ~= "running" then refuse(record, "suspended") end
+  if not handle then refuse(record, "suspended: it has died") end
   return microseconds(function()
-    local ok, message = self.spawner:suspend(self.live[record.id])
+    local ok, message = self.spawner:suspend(handle)
     if not ok then
       fail("INTERNAL", "the box can't be suspended: %s", message)
     end
-    change(self, record, { status = "suspended" })
+    local kept, e = pcall(change, self, record, { status = "suspended" })
+    if kept then return end
+    self.spawner:resume(handle)
+    error(e, 0)
   end)
 end
 
@@ -440,11 +471,7 @@ local function restore(self, record)
   tell(self, "prepare", record)
   if record.status ~= "running" and record.status ~= "suspended" then return end
   local ok, e = pcall(bring_up, self, record)
-  if ok then return end
-  local _, message = status.of(e)
-  io.stderr:write(("boxdlua --serve: box '%s' did not start: %s\n"):format(
-    record.name, message))
-  change(self, record, { status = "failed" })
+  if not ok then say(record, "did not start", e) end
 end
 
 -- Boxes that were up when the service ended come up again, from their files.
@@ -459,41 +486,12 @@ function boxes:close()
   for _, handle in pairs(self.live) do self.spawner:kill(handle) end
 end
 
--- Boxes that die by themselves.
-
-local function start_again(self, record)
-  local known = self.again[record.id] or { delay = AGAIN_FIRST, at = 0 }
-  if boxd.now() - known.at > LONG then known.delay = AGAIN_FIRST end
-  self.again[record.id] = known
-  boxd.sleep(known.delay)
-  known.delay, known.at = math.min(known.delay * 2, AGAIN_LAST), boxd.now()
-  local _lock <close> = take(self, record)
-  if record.status == "failed" then bring_up(self, record) end
-end
-
--- Its first process died though nobody asked: policy "always" starts it again.
-local function on_death(self, record)
-  do
-    local _lock <close> = take(self, record)
-    if self.live[record.id] or record.status == "stopped"
-      or record.status == "hibernated" then
-      return
-    end
-    change(self, record, { status = "failed" })
-  end
-  if record.restart_policy == "always" then start_again(self, record) end
-end
-
--- Returns when the spawner is lost, or stopped.
-function boxes:watch()
-  for handle in function() return self.spawner:gone() end do
-    local id = self.by_handle[handle]
-    local record = id and self.records[id]
-    if record then
-      self.by_handle[handle], self.live[id] = nil, nil
-      boxd.spawn(pcall, on_death, self, record)
-    end
-  end
+-- The record of a box that has died by itself, by its handle; nil: it was ended.
+function boxes:lose(handle)
+  local id = self.by_handle[handle]
+  if not id then return nil end
+  self.by_handle[handle], self.live[id] = nil, nil
+  return self.records[id]
 end
 
 return boxes

@@ -64,12 +64,13 @@ local function take(self, id)
   fail("NOT_FOUND", "no disk '%s'", id or "")
 end
 
-local function status_of(disk)
-  return disk.vm_id and "attached" or "available"
+-- The record of the box that has it.
+local function holder(self, disk)
+  return disk.vm_id and self.service.boxes.records[disk.vm_id]
 end
 
-local function check_free(disk)
-  if disk.vm_id then
+local function check_free(self, disk)
+  if holder(self, disk) then
     fail("FAILED_PRECONDITION", "disk '%s' is attached to a box already: "
       .. "detach it first", disk.name)
   end
@@ -79,7 +80,7 @@ end
 function disks:attach_all(record, volumes)
   for _, volume in ipairs(volumes) do
     local disk, _lock <close> = take(self, volume.disk_id)
-    check_free(disk)
+    check_free(self, disk)
     change(self, disk, { vm_id = record.id, mount_path = volume.mount_path,
       read_only = volume.read_only or false })
   end
@@ -111,13 +112,13 @@ local function create(service, request)
   if not ok then fail("INTERNAL", "the disk can't be made: %s", message) end
   service.store:put("disks", disk.id, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = size,
-    status = status_of(disk) }
+    status = "available" }
 end
 
 local function info(service, disk)
-  local box = disk.vm_id and service.boxes.records[disk.vm_id]
+  local box = holder(service.disks, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = disk.size_bytes,
-    status = status_of(disk), created_at = disk.created_at * 1000,
+    status = box and "attached" or "available", created_at = disk.created_at * 1000,
     attachments = box and { { vm_id = box.id, vm_name = box.name,
       mount_path = disk.mount_path,
       mount_mode = disk.read_only and "ro" or "rw" } } or {} }
@@ -167,7 +168,7 @@ local function attach(service, request)
   local path = box_request.check_mount_path(request.mount_path)
   local _lock <close> = service.boxes:lock(box)
   local disk, _disk <close> = take(self, request.disk_id)
-  check_free(disk)
+  check_free(self, disk)
   check_path_is_free(self, box, path)
   local handle = service.boxes.live[box.id]
   if handle then mount(service, handle, disk, path, request.read_only) end
@@ -205,7 +206,7 @@ end
 local function destroy(service, request)
   local self = service.disks
   local disk, _lock <close> = take(self, request.disk_id)
-  if disk.vm_id then
+  if holder(self, disk) then
     fail("FAILED_PRECONDITION", "disk '%s' is attached: detach it first",
       disk.name)
   end

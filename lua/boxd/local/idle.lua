@@ -32,12 +32,22 @@ function idle:marks(record)
     in_use = self.active[record.id] ~= nil }
 end
 
+-- A disk that is full must not keep anybody from a box, to clear it.
+local function keep(self, record, fields)
+  local ok, e = pcall(self.service.store.update, self.service.store, "boxes",
+    record, fields, true)
+  if not ok and not self.complained then
+    self.service.boxes.say(record, "is used, which can't be kept", e)
+  end
+  self.complained = not ok
+end
+
 local function note(self, record)
   local timed = has_timeout(record)
   self.last[record.id], self.used_at[record.id] = boxd.now(), os.time()
   if not timed and os.time() - (record.used_at or 0) < KEEP then return end
   if not record.new and self.service.boxes.records[record.id] then
-    self.service.store:update("boxes", record, self:marks(record), true)
+    keep(self, record, self:marks(record))
   end
   if timed then self:look() end
 end
@@ -63,7 +73,7 @@ end
 function idle:woken(record)
   self.last[record.id] = boxd.now()
   if not has_timeout(record) then return end
-  self.service.store:update("boxes", record, { woken_at = os.time() }, true)
+  keep(self, record, { woken_at = os.time() })
   self:look()
 end
 
