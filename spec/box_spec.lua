@@ -123,6 +123,27 @@ describe("c.box:get", function()
     assert.equal('no box has the id or the name "nope": no such vm', e.message)
   end)
 
+  it("has one time for all that it asks", function()
+    local ends = {}
+    local function slowly(_, call)
+      ends[#ends + 1] = call.deadline
+      boxd.sleep(0.2)
+      call:finish("NOT_FOUND", "no")
+    end
+    local s <close> = scripted.start { GetVm = slowly, ListVms = slowly,
+      ForkVm = slowly, AttachDisk = slowly }
+    for _, f in ipairs {
+      function(opts) s.c.box:get("x", opts) end,
+      function(opts) s.c.box:fork("x", opts) end,
+      function(opts) s.c.domain:bind("a.example", "x", opts) end,
+    } do
+      ends = {}
+      failure(f, { timeout = 2 })
+      assert.equal(2, #ends)
+      assert.is_true(ends[2] - ends[1] < 0.12, ends[2] - ends[1])
+    end
+  end)
+
   it("passes every other error on at once", function()
     local s <close> = scripted.start { GetVm = function(_, call)
       call:finish("PERMISSION_DENIED", "not yours: vm1")

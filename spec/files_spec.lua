@@ -147,6 +147,19 @@ describe("files", function()
         steps)
     end)
 
+    it("has one time for all files of a folder", function()
+      write("a", "1")
+      write("b", "2")
+      local ends, take = {}, taker {}
+      local s <close> = scripted.start { UploadFileStream = function(first, call)
+        ends[#ends + 1] = call.deadline
+        boxd.sleep(0.2)
+        return take(first, call)
+      end }
+      assert.equal(2, s:box():upload(folder, "/f", { timeout = 5 }))
+      assert.is_true(ends[2] - ends[1] < 0.12, ends[2] - ends[1])
+    end)
+
     it("sends one chunk of an empty file", function()
       local seen = {}
       local s <close> = scripted.start { UploadFileStream = taker(seen) }

@@ -370,6 +370,7 @@ function service:get(id, opts)
   if id == "" then check.invalid("get: an id or a name expected") end
   opts = check.options(2, "get", opts, TIMEOUT)
   local compute = compute_of(self)
+  opts = resource.within(opts, opts.timeout or compute.timeout)
   local ok, reply = pcall(call, compute, "GetVm", { vm_id = id }, opts)
   if ok then return new(compute, reply) end
   if reply.class ~= "NotFoundError" then error(reply, 0) end
@@ -392,6 +393,7 @@ end
 -- the text as it is; services that know boxes by id alone are asked again with
 -- the id of the box of that name.
 local function call_on(compute, rpc, request, v, opts)
+  opts = resource.within(opts, opts.timeout or compute.timeout)
   request.vm_id = v
   local ok, reply = pcall(call, compute, rpc, request, opts)
   if ok then return reply end
@@ -407,9 +409,10 @@ end
 function service:fork(source, opts)
   if not resource.is(source, Box) then check.string(1, "fork", source) end
   opts = check.options(2, "fork", opts, box_request.FORK)
+  local compute = compute_of(self)
+  opts = resource.within(opts, opts.timeout or compute.timeout)
   local request =
     box_request.fork(resolve(self, 1, "fork", source, opts), opts)
-  local compute = compute_of(self)
   return new(compute, call(compute, "ForkVm", request, opts))
 end
 

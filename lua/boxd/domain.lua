@@ -22,6 +22,7 @@ local known = setmetatable({}, { __mode = "k" })
 -- One call, of the contract that the service knows.
 local function either(self, name, request, opts)
   local compute = compute_of(self)
+  opts = resource.within(opts, opts.timeout or compute.timeout)
   local first = known[compute] or 1
   for _, era in ipairs { first, 3 - first } do
     local ok, reply = pcall(call, compute, ERAS[era][name], request, opts)
@@ -38,6 +39,7 @@ function service:bind(domain, target, opts)
   check.string(1, "bind", domain)
   opts = check.options(3, "bind", opts, { "timeout" })
   local compute = compute_of(self)
+  opts = resource.within(opts, opts.timeout or compute.timeout)
   local vm_id = box.resolve(compute.box, 2, "bind", target, opts)
   local reply = either(self, "bind", { domain = domain, vm_id = vm_id }, opts)
   return reply.domain

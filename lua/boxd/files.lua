@@ -92,6 +92,7 @@ function files:upload(source, dest, opts)
   check_paths("upload", source, dest)
   if dest == "" then check.invalid("upload: a path in the box expected") end
   opts = check.options(3, "upload", opts, { "timeout", "progress" })
+  opts = resource.within(opts, opts.timeout)
   local tell, _shown <close> = progress_option("upload", opts, source)
   if core.folder(source) then
     return upload_folder.upload(self, source, dest, opts, function(from, to, o)
@@ -160,6 +161,7 @@ function files:download(source, dest, opts)
   dest = path.name(dest) or dest
   check_paths("download", source, dest)
   opts = check.options(3, "download", opts, { "timeout", "progress" })
+  opts = resource.within(opts, opts.timeout)
   local tell, _shown <close> = progress_option("download", opts, source)
   local part, f = open_part(dest)
   local done, total, whole = 0, 0, false

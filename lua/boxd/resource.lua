@@ -2,6 +2,7 @@
 -- timeout, objects that keep their Compute privately, rows turned into methods.
 
 local core = require "boxd.core"
+local boxd = require "boxd"
 local check = require "boxd.check"
 core.internal()
 
@@ -49,6 +50,17 @@ function resource.call(compute, rpc, request, opts)
     reply.message = ("%s: %s"):format(reply.message or rpc, successor)
   end
   error(reply, 0)
+end
+
+-- The options of a method that makes several calls: its time, `limit` (seconds;
+-- nil: none), is for all of them.
+function resource.within(opts, limit)
+  if not limit then return opts end
+  local ends = boxd.now() + limit
+  return setmetatable({}, { __index = function(_, name)
+    if name ~= "timeout" then return opts[name] end
+    return math.max(ends - boxd.now(), 0.001)
+  end })
 end
 
 -- The userdata under a Compute.

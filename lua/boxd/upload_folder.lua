@@ -87,16 +87,15 @@ end
 -- send(local_path, dest, opts) sends one file -> bytes; all of them.
 function upload_folder.upload(self, source, dest, opts, send)
   local found, bytes, programs = { files = {}, folders = {} }, 0, {}
-  local each = { timeout = opts.timeout }
   local top = #source > 1 and source:gsub("/+$", "") or source
   dest = #dest > 1 and dest:gsub("/+$", "") or dest
   look(found, top, "")
   for _, file in ipairs(found.files) do
-    bytes = bytes + send(top .. file.name, dest .. file.name, each)
+    bytes = bytes + send(top .. file.name, dest .. file.name, opts)
     if file.executable then programs[#programs + 1] = dest .. file.name end
   end
-  for _, name in ipairs(found.folders) do make(self, dest .. name, each) end
-  make_executable(self, programs, each)
+  for _, name in ipairs(found.folders) do make(self, dest .. name, opts) end
+  make_executable(self, programs, opts)
   return bytes
 end
 
