@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grpc/grpc_security.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,10 @@ static double pong_seconds(double keepalive) {
   return fmax(PONG_SECONDS_MIN, fmin(keepalive, PONG_SECONDS_MAX));
 }
 
+static int milliseconds(double seconds) {
+  return (int)fmin(seconds * 1000, INT_MAX);
+}
+
 static grpc_channel *create(const bx_channel_config *config,
                             grpc_channel_credentials *creds) {
   grpc_arg args[12];
@@ -94,9 +99,9 @@ static grpc_channel *create(const bx_channel_config *config,
   args[n++] = integer(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args[n++] = string(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "boxd-lua/" BX_VERSION);
   if (config->keepalive > 0) {
-    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, (int)(config->keepalive * 1000));
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(config->keepalive));
     args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                        (int)(pong_seconds(config->keepalive) * 1000));
+                        milliseconds(pong_seconds(config->keepalive)));
     /* Else pings stop on quiet streams and a dead server goes unnoticed. */
     args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   }
