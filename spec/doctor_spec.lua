@@ -117,6 +117,29 @@ describe("--doctor", function()
     is("fail", "check BOXD_API_URL and BOXD_EXCHANGE_URL", out, "whoami")
   end)
 
+  it("gives the key to nobody but the exchange", function()
+    local server = process.start { program.boxdlua, "-e", [[
+      local server = require "boxd.serve".listen()
+      local url = "http://" .. server.address
+      io.stdout:setvbuf "line"
+      print(url)
+      for request in server.request, server do
+        print(request.path, request.body)
+        request:answer(307, { Location = url .. "/elsewhere" })
+      end]] }
+    finally(function() server:stop() end)
+    local url = server:line()
+    local env = { BOXD_API_KEY = "bxk_1", BOXD_API_URL = "http://" .. NO_PORT,
+      BOXD_EXCHANGE_URL = url .. "/exchange" }
+    is("fail", "HTTP status 307", (run(env)), "exchange")
+    env.BOXD_EXCHANGE_URL = "http://nowhere.invalid/exchange"
+    env.http_proxy = url
+    is("fail", "nowhere.invalid", (run(env)), "exchange")
+    boxd.http.request { url = url .. "/end", max_redirects = 0 }
+    assert.equal('/exchange\t{"api_key":"bxk_1"}', server:line())
+    assert.equal("/end\t", server:line())
+  end)
+
   it("tells TLS from plaintext, and whether it is to be trusted", function()
     local authority = certs.new()
     local leaf = authority:leaf("server", "IP:127.0.0.1")

@@ -206,8 +206,10 @@ local function check_exchange(at, credentials)
     return credentials
   end
   local url = without_secrets(at.exchange_url)
-  local ok, response = pcall(boxd.http.request, {
-    url = at.exchange_url, method = "POST", timeout = EXCHANGE_SECONDS, ca_file = doctor.ca_file,
+  -- No proxy and nobody else gets the key.
+  local ok, response = pcall(core.request_directly, {
+    url = at.exchange_url, method = "POST", timeout = EXCHANGE_SECONDS,
+    ca_file = doctor.ca_file, max_redirects = 0,
     headers = { ["Content-Type"] = "application/json" },
     body = boxd.json.encode { api_key = credentials.api_key },
   })

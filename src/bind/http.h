@@ -7,6 +7,9 @@
 
 #include <lua.h>
 
+/* Adds request_directly, which takes no proxy, to the core table on top. */
+void lbx_open_http_core(lua_State *L);
+
 /* Adds the table `http` to the module table on top. */
 void lbx_open_http(lua_State *L);
 

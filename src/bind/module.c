@@ -104,6 +104,7 @@ static int open_core(lua_State *L) {
   lbx_open_client(L);
   lbx_open_error_core(L);
   lbx_open_exec_core(L);
+  lbx_open_http_core(L);
   lbx_open_task_core(L);
   lbx_open_terminal(L);
   lbx_open_text(L);
