@@ -2,7 +2,8 @@
 ** http: any bytes from whoever connects to the service's port, in pieces as
 ** the network may cut them: the choice between gRPC and HTTP, the request and
 ** its answer. In pieces or whole, it must read the same; every connection is
-** closed or given away exactly once.
+** closed or given away exactly once. Bytes with which no request begins are a
+** question to reflection too, which anybody may ask.
 */
 #define bx_io_arm fuzz_arm
 #define bx_io_forget fuzz_forget
@@ -16,6 +17,8 @@
 #define close fuzz_close
 #include "../../src/serve/port_connection.c"
 
+#include "serve/reflection.h"
+#include "serve/wire.h"
 #include "state.h"
 
 #define SOCKET 77
@@ -135,9 +138,27 @@ static void handle(uint8_t how) {
     bx_request_free(r);
 }
 
+/* The answer holds the question as it came, and is a message. */
+static void reflection(const uint8_t *data, size_t len) {
+  bx_buf out = {0};
+  bool echoed = false;
+  bool told = bx_reflection_answer(bx_proto_descriptor, bx_proto_descriptor_len,
+                                   data, len, &out);
+  if (told) {
+    bx_wire w = bx_wire_of((bx_wire_bytes){(void *)out.data, out.len});
+    bx_wire_field f;
+    while (bx_wire_next(&w, &f))
+      if (f.number == 2)
+        echoed = bx_wire_equal(f.bytes, (bx_wire_bytes){data, len});
+    if (w.bad || !echoed) fuzz_fail("no answer to that question");
+  }
+  bx_buf_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   bx_port port = {0};
   if (len < 2) return 0;
+  if (len == 2 || data[2] < 'A') reflection(data + 2, len - 2);
   net.in = (fuzz_input){data + 2, data + len};
   net.piece = 1u + data[0];
   net.open = true;

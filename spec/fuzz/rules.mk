@@ -14,7 +14,8 @@ FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer
 FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(FUZZ_CC) OPT="-O1 -g" \
   SANITIZE="-fsanitize=fuzzer-no-link $(FUZZ_FLAGS)" CFLAGS=-Werror
-FUZZ_PARTS := src/serve/http1.o spec/fuzz/state.o
+FUZZ_PARTS := spec/fuzz/state.o proto/boxd_desc.o \
+  $(patsubst %,src/serve/%.o,http1 reflection wire)
 
 .PHONY: fuzz fuzz-build fuzzers $(FUZZERS:%=fuzz-%)
 
