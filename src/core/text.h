@@ -53,13 +53,10 @@ typedef struct bx_endpoint {
 bx_class bx_text_endpoint(const char *s, size_t len, bx_endpoint *out,
                           bx_error *e);
 
-/* Appends one argument as a word that a POSIX shell reads back byte for byte;
-   safe words stay bare. The word itself is always UTF-8, as the contract's
-   command field must be: other bytes become a printf. A NUL is refused. */
-bx_class bx_text_quote(bx_buf *out, bx_str arg, bx_error *e);
-
-/* Appends the command line that runs a program with these arguments, each as
-   it is. argc 0 or a NUL: InvalidArgument. */
+/* Appends the command line that runs a program with these arguments, each a
+   word that a POSIX shell reads back byte for byte; safe words stay bare. It is
+   always UTF-8, as the contract's command field must be: other bytes become a
+   printf. argc 0 or a NUL: InvalidArgument. */
 bx_class bx_text_command(bx_buf *out, const bx_str *argv, size_t argc,
                          bx_error *e);
 

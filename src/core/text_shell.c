@@ -96,10 +96,6 @@ static bx_class add_word(bx_buf *out, bx_str arg, bool bare,
   return ok ? BX_OK : no_memory(e);
 }
 
-bx_class bx_text_quote(bx_buf *out, bx_str arg, bx_error *e) {
-  return add_word(out, arg, is_bare(arg), "an argument", e);
-}
-
 bx_class bx_text_command(bx_buf *out, const bx_str *argv, size_t argc,
                          bx_error *e) {
   if (argc == 0)
