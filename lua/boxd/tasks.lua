@@ -126,7 +126,7 @@ function tasks.map(list, fn, opts)
   local results, errors = { n = n }, {}
   local workers <close> = new_crew(function(i, e)
     if mode == "raise" then return false end
-    errors[i] = e
+    errors[i] = e == nil and "nil" or e -- as Lua says it: it did fail
     return true
   end)
   local next_index = counter(n)
