@@ -153,8 +153,9 @@ describe("boxd.map", function()
     end, { on_error = "collect", limit = 2 })
     assert.same({ 1, nil, 3, nil, n = 4 }, results)
     assert.same({ [2] = "e2", [4] = "e4" }, errors)
-    _, errors = boxd.map({ 1 }, function() error() end,
+    results, errors = boxd.map({ 1 }, function() error() end,
       { on_error = "collect" })
+    assert.same({ n = 1 }, results)
     assert.same({ "nil" }, errors)
     local _, none = boxd.map({ 1 }, tostring, { on_error = "collect" })
     assert.same({}, none)
