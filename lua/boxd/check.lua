@@ -8,7 +8,7 @@ local check = {}
 
 -- The level, for who calls this, of the nearest function outside our files: the
 -- script's; nil without one.
-local function script_level()
+function check.script_level()
   local level = 2
   while true do
     local info = debug.getinfo(level, "S")
@@ -27,7 +27,7 @@ local BAD_SELF =
 -- with '.', its arguments are off by one: that is the mistake to tell of then,
 -- and the only one without a message.
 local function complain(message)
-  local level = script_level()
+  local level = check.script_level()
   if level then
     local name, v = debug.getlocal(level - 1, 1)
     if (name == "self" or name == "box") and not check.is_object(v) then
@@ -39,7 +39,7 @@ end
 
 -- "script.lua:3:" of the script's line; "" without one.
 function check.where()
-  local level = script_level()
+  local level = check.script_level()
   local info = level and debug.getinfo(level, "Sl")
   return info and ("%s:%d:"):format(info.short_src, info.currentline) or ""
 end

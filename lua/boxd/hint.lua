@@ -3,6 +3,7 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
+local check = require "boxd.check"
 local repl = require "boxd.repl"
 core.internal()
 
@@ -20,22 +21,9 @@ local function add(list, v)
   end
 end
 
--- The level, for who calls this, of the script's function that failed.
-local function failed_level()
-  local level = 2
-  while true do
-    local info = debug.getinfo(level, "S")
-    if not info then return nil end
-    if info.what ~= "C" and not core.is_internal(info.source) then
-      return level - 1
-    end
-    level = level + 1
-  end
-end
-
 -- What of ours the script has at hand where it failed.
 local function at_hand()
-  local list, level = {}, failed_level()
+  local list, level = {}, check.script_level()
   if level then
     for i = 1, 250 do
       local name, v = debug.getlocal(level, i)
