@@ -1,6 +1,9 @@
 -- boxd.attach, under a pseudo-terminal (spec/support/attached.py), and
 -- boxd.prefix. The server is in the script's own process.
 
+local boxd = require "boxd"
+local calls = require "spec.support.calls"
+local core = require "boxd.core"
 local program = require "spec.support.program"
 
 local BEFORE = [[
@@ -75,6 +78,52 @@ describe("boxd.attach", function()
       boxd.spawn(boxd.attach, s.p)
       boxd.sleep(0.1)
       os.exit(3, false)]]))
+  end)
+
+  it("prints what came of a process that has ended already", function()
+    assert.matches("ready\nstatus 7\nrestored\n$", attached("none", [[
+      local s <close> = start(function(call)
+        call:send { data = "ready\n" }
+        call:send { exit_code = 7 }
+        call:finish()
+      end)
+      s.p:wait()
+      os.exit(boxd.attach(s.p))]]))
+  end)
+
+  it("sends a size behind keys that are still on their way", function()
+    local sizes, reading, typed = {}, false, false
+    local s <close> = calls.start { Exec = function(call)
+      call:recv()
+      calls.eventually(function() return reading end)
+      repeat
+        local chunk = call:recv()
+        if chunk.window_change then sizes[#sizes + 1] = chunk.cols end
+      until #sizes == 2
+      call:send { exit_code = 7 }
+      call:finish()
+    end }
+    local real = core.terminal
+    finally(function() core.terminal = real end)
+    core.terminal = function()
+      return setmetatable({
+        size = function() return 80, 24 end,
+        read = function()
+          if typed then boxd.sleep(60) end
+          typed = true
+          return ("x"):rep(16 << 20) -- more than the way holds
+        end,
+        resized = function()
+          if reading then boxd.sleep(60) end
+          boxd.sleep(0.05)
+          reading = true
+          return 100, 30
+        end,
+      }, { __close = function() end })
+    end
+    local p = s.box:exec("x", { interactive = true })
+    assert.equal(7, boxd.with_timeout(10, boxd.attach, p))
+    assert.same({ 80, 100 }, sizes)
   end)
 
   it("needs a terminal, and a process", function()

@@ -27,18 +27,28 @@ local function print_to(output, ...)
   end
 end
 
--- The terminal's side of attach. A write fails when the process has ended;
--- how, its output tells.
-local function send_input(term, process)
-  for data in term.read, term do
-    if not pcall(process.write, process, data) then return end
+-- The terminal's side of attach: two tasks that send, where a process takes one
+-- at a time. It fails when the process has ended; how, its output tells.
+local function sender(process)
+  local busy = false
+  return function(method, ...)
+    while busy do boxd.sleep(0.01) end
+    busy = true
+    local ok = pcall(process[method], process, ...)
+    busy = false
+    return ok
   end
 end
 
-local function send_sizes(term, process)
-  for cols, rows in term.resized, term do
-    if not pcall(process.resize, process, cols, rows) then return end
+local function send_input(term, send)
+  for data in term.read, term do
+    if not send("write", data) then return end
   end
+end
+
+local function send_sizes(term, send)
+  local cols, rows = term:size()
+  while cols and send("resize", cols, rows) do cols, rows = term:resized() end
 end
 
 -- boxd.attach(process) -> exit code: gives the script's terminal, in raw mode,
@@ -46,13 +56,13 @@ end
 function terminal.attach(process)
   check_process("attach", process)
   local term <close> = core.terminal()
-  process:resize(term:size())
+  local send = sender(process)
   local helpers <close> = setmetatable({}, { __close = function(tasks)
     for _, task in ipairs(tasks) do task:cancel() end
     for _, task in ipairs(tasks) do pcall(task.join, task) end
   end })
-  helpers[1] = boxd.spawn(send_input, term, process)
-  helpers[2] = boxd.spawn(send_sizes, term, process)
+  helpers[1] = boxd.spawn(send_sizes, term, send)
+  helpers[2] = boxd.spawn(send_input, term, send)
   for data, stream in process:chunks() do print_to(OUTPUTS[stream], data) end
   return process:wait()
 end
