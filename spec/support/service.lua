@@ -2,6 +2,7 @@
 -- its own, on a port of its own.
 
 local boxd = require "boxd"
+local busted = require "busted"
 local calls = require "spec.support.calls"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -58,8 +59,9 @@ function service:connect(options)
   return boxd.Compute(all)
 end
 
--- Files of boxes may belong to users that only the service acts for.
-local function empty(compute)
+--- Destroys its boxes and snapshots.
+function service:empty()
+  local compute = self.compute
   boxd.map(compute:call("ListVms").vms, function(vm)
     compute:call("DestroyVm", { vm_id = vm.vm_id })
   end, { limit = 4 })
@@ -68,19 +70,47 @@ local function empty(compute)
   end
 end
 
+-- Files of boxes may belong to users that only the service acts for.
 service.__close = function(self)
-  if self.compute then pcall(boxd.with_timeout, 10, empty, self.compute) end
+  if self.compute then pcall(boxd.with_timeout, 10, self.empty, self) end
   self:stop()
   os.execute("rm -rf '" .. self.folder .. "'")
 end
 
+local function begin(self)
+  self.folder = os.tmpname()
+  os.remove(self.folder)
+  assert(os.execute("mkdir -m 700 " .. self.folder))
+  self.state = self.folder .. "/state"
+  return self:start()
+end
+
+local function with(options)
+  return setmetatable({ options = options or {} }, service)
+end
+
 --- A service with further options of --serve: service.new { "--max-boxes", "3" }
-function service.new(options)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir -m 700 " .. folder))
-  return setmetatable({ folder = folder, state = folder .. "/state",
-    options = options or {} }, service):start()
+function service.new(options) return begin(with(options)) end
+
+-- The client that the service has at the time: over its restarts, too.
+local function client_of(self)
+  return setmetatable({}, { __index = function(_, name)
+    local value = self.compute[name]
+    if type(value) ~= "function" then return value end
+    return function(_, ...) return value(self.compute, ...) end
+  end })
+end
+
+--- For a describe block: a service that is there for all of its specs. Returns
+--- it, a client that outlives its restarts, and a function that calls an RPC.
+function service.of_block(options)
+  local self = with(options)
+  local compute = client_of(self)
+  busted.setup(function() begin(self) end)
+  busted.teardown(function() service.__close(self) end)
+  return self, compute, function(rpc, request)
+    return compute:call(rpc, request)
+  end
 end
 
 --- What a call raises: an error of boxd's with this code.

@@ -84,55 +84,72 @@ static bool is_own(const char *name) {
          strcasecmp(name, "transfer-encoding") == 0;
 }
 
-/* The pair on the top of the stack (the value above its name). */
-static void check_header(lua_State *L) {
+typedef struct answer_headers {
+  const char *type; /* the Content-Type, or NULL */
+  const char *lines[HEADERS_MAX + 1];
+  size_t count;
+} answer_headers;
+
+/* The value on the top of the stack under the name at that index. */
+static void check_header(lua_State *L, int name_at) {
   size_t len;
-  if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-    lbx_error_invalid(L, "headers are a table of strings by name");
-  const char *name = lua_tostring(L, -2), *value = lua_tolstring(L, -1, &len);
+  if (lua_type(L, name_at) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+    lbx_error_invalid(L, "headers are a table of strings, or lists of them, "
+                         "by name");
+  const char *name = lua_tostring(L, name_at);
+  const char *value = lua_tolstring(L, -1, &len);
   if (!bx_http1_is_value(value, len) || *name == '\0' || is_own(name) ||
       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                         "0123456789-_")] != '\0')
     lbx_error_invalid(L, "'%.80s' is no header that can be set", name);
 }
 
-/* The table at 3 as lines, which the table at 5 keeps; the Content-Type, which
-** the table at 3 keeps, or NULL. */
-static const char *read_headers(lua_State *L, const char **lines) {
-  const char *type = NULL;
-  size_t n = 0;
-  for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
-    check_header(L);
-    if (strcasecmp(lua_tostring(L, -2), "content-type") == 0) {
-      type = lua_tostring(L, -1);
-      continue;
-    }
-    if (n == HEADERS_MAX) lbx_error_invalid(L, "too many headers");
-    lines[n++] = lua_pushfstring(L, "%s: %s", lua_tostring(L, -2),
-                                 lua_tostring(L, -1));
-    lua_rawseti(L, 5, (lua_Integer)n);
+/* Adds it as a line, which the table at 5 keeps; a type's the table at 3. */
+static void add_header(lua_State *L, int name_at, answer_headers *h) {
+  check_header(L, name_at);
+  const char *name = lua_tostring(L, name_at), *value = lua_tostring(L, -1);
+  if (strcasecmp(name, "content-type") == 0) {
+    h->type = value;
+    return;
   }
-  return type;
+  if (h->count == HEADERS_MAX) lbx_error_invalid(L, "too many headers");
+  h->lines[h->count++] = lua_pushfstring(L, "%s: %s", name, value);
+  lua_rawseti(L, 5, (lua_Integer)h->count);
 }
 
-/* request:answer(status, headers, body): headers and body may be nil. */
+/* The table at 3. */
+static void read_headers(lua_State *L, answer_headers *h) {
+  for (lua_pushnil(L); lua_next(L, 3); lua_settop(L, 6)) {
+    if (!lua_istable(L, 7)) {
+      add_header(L, 6, h);
+      continue;
+    }
+    for (lua_Integer i = 1; lua_rawgeti(L, 7, i) != LUA_TNIL; i++) {
+      add_header(L, 6, h);
+      lua_settop(L, 7);
+    }
+  }
+}
+
+/* request:answer(status, headers, body): headers and body may be nil. A header
+** whose value is a list is sent once for each, in their order. */
 static int m_answer(lua_State *L) {
   lbx_http_request *x = check_request(L);
   lua_Integer status = luaL_checkinteger(L, 2);
   size_t len;
-  const char *body = luaL_optlstring(L, 4, "", &len), *type = NULL;
-  const char *lines[HEADERS_MAX + 1] = {NULL};
+  const char *body = luaL_optlstring(L, 4, "", &len);
+  answer_headers h = {0};
   luaL_argcheck(L, status >= 200 && status <= 599, 2, "no HTTP status");
   if (!x->request) return lbx_error_invalid(L, "the request is answered");
   lua_settop(L, 4);
   lua_newtable(L);
   if (!lua_isnil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);
-    type = read_headers(L, lines);
+    read_headers(L, &h);
   }
   bx_request *r = x->request;
   x->request = NULL;
-  bx_port_answer(r, (int)status, type, lines, body, len);
+  bx_port_answer(r, (int)status, h.type, h.lines, body, len);
   return 0;
 }
 

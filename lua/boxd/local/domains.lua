@@ -129,17 +129,12 @@ local function read_all(fd)
   return table.concat(parts)
 end
 
--- Adds a header. One that is there already, such as a second Set-Cookie, comes
--- under its name in other letters, which means the same.
+-- Adds a header, whose values are a list: two cookies are two headers.
 local function add_header(headers, name, value)
-  local key, n = name:lower(), 0
+  local key = name:lower()
   if OWN[key] then return end
-  while headers[key] do
-    n = n + 1
-    if n > #name then return end
-    key = name:lower():sub(1, n - 1) .. name:sub(n):upper()
-  end
-  headers[key] = value:gsub("%c", " ")
+  headers[key] = headers[key] or {}
+  table.insert(headers[key], (value:gsub("%c", " ")))
 end
 
 -- status, headers, body of an answer; nil when it is none.
