@@ -6,15 +6,7 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("the embedded service's account", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
 
   local function exchange(body, path, method)
     return boxd.http.request { method = method or "POST", timeout = 10,
@@ -117,7 +109,6 @@ describe("the embedded service's account", function()
     compute.token:revoke(compute.token:list()[n].jti)
     local before = service.api_key
     service:restart "KILL"
-    compute = service.compute
     assert.equal(before, service.api_key)
     whoami(token)
     assert.equal(200, exchange_key(key.api_key).status)

@@ -5,18 +5,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("backups of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-  after_each(function()
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   local function list(name) return call("ListBackups", { vm = name }).backups end
 
@@ -33,7 +23,6 @@ describe("backups of the embedded service", function()
     call("RestoreBackup", { vm = "b", backup_id = id })
     assert.equal("old", box:read_file "/root/f")
     service:restart "KILL"
-    compute = service.compute
     assert.equal(1, #list "b")
     call("DeleteBackup", { vm = "b", backup_id = id })
     assert.equal(0, #list "b")

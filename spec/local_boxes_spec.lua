@@ -6,17 +6,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("boxes of the embedded service", function()
-  local service, compute
-
-  setup(function() service = support.new { "--max-boxes", "6" } end)
-  teardown(function() support.__close(service) end)
-
-  before_each(function() compute = service.compute end)
-  after_each(function()
-    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block { "--max-boxes", "6" }
+  after_each(function() service:empty() end)
 
   it("answers create when the box runs, with what it is", function()
     local reply = call("CreateVm", { name = "one" })

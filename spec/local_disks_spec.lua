@@ -6,16 +6,10 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("disks of the embedded service", function()
-  local service, compute, box
+  local service, compute, call = support.of_block()
+  local box
 
-  setup(function()
-    service = support.new()
-    compute = service.compute
-    box = compute.box:create "main"
-  end)
-  teardown(function() support.__close(service) end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  setup(function() box = compute.box:create "main" end)
 
   local function shown(disk)
     for _, d in ipairs(call("ListDisks").disks) do
@@ -119,7 +113,6 @@ describe("disks of the embedded service", function()
     box:start()
     assert.equal("1", box:read_file "/mnt/other/f")
     service:restart "KILL"
-    compute = service.compute
     box = compute.box:get "main"
     assert.equal("1", box:read_file "/mnt/other/f")
     compute.disk:list()[1]:detach(box)

@@ -4,14 +4,12 @@ local boxd = require "boxd"
 local support = require "spec.support.service"
 
 describe("exec in the embedded service", function()
-  local service, compute, box
+  local _, compute = support.of_block()
+  local box
 
   setup(function()
-    service = support.new()
-    compute = service.compute
     box = compute.box:create { name = "x", config = { env = { SET = "a b" } } }
   end)
-  teardown(function() support.__close(service) end)
 
   -- Waits until no process of the box has this in its command line. A letter in
   -- brackets keeps the search from finding itself.

@@ -7,16 +7,10 @@ local refused = support.refused
 local MIB = 1 << 20
 
 describe("files of the embedded service", function()
-  local service, compute, box
+  local service, compute, call = support.of_block()
+  local box
 
-  setup(function()
-    service = support.new()
-    compute = service.compute
-    box = compute.box:create "f"
-  end)
-  teardown(function() support.__close(service) end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  setup(function() box = compute.box:create "f" end)
 
   local function upload(path, data)
     return call("UploadFile", { vm_id = box.id, path = path, data = data })

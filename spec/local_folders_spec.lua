@@ -6,17 +6,10 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("folders of the embedded service", function()
-  local service, compute, box
+  local service, compute = support.of_block()
+  local box
 
-  setup(function()
-    service = support.new()
-    compute = service.compute
-    box = compute.box:create "f"
-  end)
-  teardown(function()
-    box:destroy() -- its files may be another user's
-    support.__close(service)
-  end)
+  setup(function() box = compute.box:create "f" end)
 
   local function call(rpc, request)
     request.vm_id = request.vm_id or box.id

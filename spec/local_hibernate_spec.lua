@@ -6,24 +6,10 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("boxes of the embedded service that sleep or go", function()
-  local service, compute
-
-  setup(function() service = support.new() end)
-  teardown(function() support.__close(service) end)
-
-  before_each(function() compute = service.compute end)
-  after_each(function()
-    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   local function get(box) return call("GetVm", { vm_id = box.id }) end
-
-  local function restart(signal)
-    service:restart(signal)
-    compute = service.compute
-  end
 
   local function becomes(box, wanted)
     support.eventually(function()
@@ -46,7 +32,7 @@ describe("boxes of the embedded service that sleep or go", function()
     assert.is_true(vm.hibernated_at_ms >= before * 1000)
     refused("FAILED_PRECONDITION", call, "SuspendVm", { vm_id = box.id })
     refused("FAILED_PRECONDITION", call, "ResumeVm", { vm_id = box.id })
-    restart "KILL"
+    service:restart "KILL"
     assert.equal("hibernated", get(box).status)
     call("WakeVm", { vm_id = box.id })
     call("WakeVm", { vm_id = box.id })
@@ -123,7 +109,7 @@ describe("boxes of the embedded service that sleep or go", function()
     assert.is_true(at >= (before + 3) * 1000 and at <= (os.time() + 3) * 1000)
     assert.equal(at, get(box).delete_at_ms)
     call("HibernateVm", { vm_id = box.id })
-    restart "KILL"
+    service:restart "KILL"
     becomes(box, "NOT_FOUND")
     assert.is_true(os.time() * 1000 >= at)
     call("SetDeleteAfter", { vm_id = used.id, delete_after_secs = 1 })

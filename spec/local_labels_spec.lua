@@ -5,22 +5,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("labels of the embedded service", function()
-  local service, compute
-
-  setup(function() service = support.new() end)
-  teardown(function() support.__close(service) end)
-
-  before_each(function() compute = service.compute end)
-  after_each(function()
-    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
-
-  local function restart(signal)
-    service:restart(signal)
-    compute = service.compute
-  end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   local function names(...)
     local out = {}
@@ -43,7 +29,7 @@ describe("labels of the embedded service", function()
       set = { team = "x=y", env = "stage" }, remove = { "none" } })
     assert.same({ team = "x=y", env = "stage" }, reply.labels)
     assert.equal("b", names "team=x=y")
-    restart "KILL"
+    service:restart "KILL"
     assert.equal("b", names "env=stage")
     call("UpdateVmLabels", { vm = "b", remove = { "env" } })
     assert.equal("a", names "env")

@@ -7,16 +7,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("the main process of a box", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-  after_each(function()
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
-  end)
+  local service, compute = support.of_block()
+  after_each(function() service:empty() end)
 
   local function create(script, policy, env)
     return compute.box:create { config = { cmd = { "sh", "-c", script },
@@ -135,7 +127,6 @@ describe("the main process of a box", function()
       local box = create "echo run; exec sleep 100"
       log_has(box, "run\n")
       service:restart "KILL"
-      compute = service.compute
       box = compute.box:get(box.id)
       log_has(box, "run\nrun\n")
       box:destroy()

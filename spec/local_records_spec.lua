@@ -5,18 +5,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("records of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-  after_each(function()
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   it("are templates that boxes are made from", function()
     local t = compute.template:create { name = "web", image = "debian:12",
@@ -87,7 +77,6 @@ describe("records of the embedded service", function()
     compute.domain:bind("k.example.com", box)
     local networks = #compute.network:list()
     service:restart "KILL"
-    compute = service.compute
     assert.equal("t", compute.template:list()[1].name)
     assert.equal("k.example.com", compute.domain:list()[1].domain)
     assert.equal(networks, #compute.network:list())

@@ -19,13 +19,7 @@ local ABSENT = { ListPlans = true, GetBilling = true, ChangeShape = true,
   CreateCheckoutSession = true, CreateBillingPortalSession = true }
 
 describe("RPCs of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
+  local service, compute = support.of_block()
 
   it("are all of the 0.1 contract", function()
     local names = contract()

@@ -3,10 +3,7 @@
 local support = require "spec.support.service"
 
 describe("the embedded service", function()
-  local service
-
-  setup(function() service = support.new() end)
-  teardown(function() support.__close(service) end)
+  local service = support.of_block()
 
   local function python(script, ...)
     local words = { "timeout 60 /usr/bin/python3 spec/support/" .. script }

@@ -7,24 +7,10 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("settings of boxes of the embedded service", function()
-  local service, compute
-
-  setup(function() service = support.new() end)
-  teardown(function() support.__close(service) end)
-
-  before_each(function() compute = service.compute end)
-  after_each(function()
-    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   local function get(box) return call("GetVm", { vm_id = box.id }) end
-
-  local function restart(signal)
-    service:restart(signal)
-    compute = service.compute
-  end
 
   describe("the name", function()
     it("changes under what runs, in the box too", function()
@@ -52,7 +38,7 @@ describe("settings of boxes of the embedded service", function()
       box:reboot()
       assert.equal("after\n" .. id,
         box:sh("hostname; cat /etc/machine-id").stdout)
-      restart "KILL"
+      service:restart "KILL"
       box = compute.box:get "after"
       assert.equal("after\n", box:sh("hostname").stdout)
       compute.box:create "before"
@@ -64,7 +50,7 @@ describe("settings of boxes of the embedded service", function()
       box:sh "echo '# mine' >> /etc/hosts"
       box:stop()
       call("RenameVm", { vm_id = box.id, new_name = "up" })
-      restart()
+      service:restart()
       box = compute.box:get "up"
       call("RenameVm", { vm_id = box.id, new_name = "up2" })
       box:start()
@@ -153,7 +139,7 @@ describe("settings of boxes of the embedded service", function()
       box:resume()
       box:stop()
       assert.is_false(call("ResizeVm", { vm_id = box.id, vcpu = 1 }).rebooted)
-      restart()
+      service:restart()
       assert.equal(4 << 30, get(box).memory_bytes)
     end)
   end)
@@ -174,7 +160,7 @@ describe("settings of boxes of the embedded service", function()
     call("SetBotProtection", { vm_id = box.id, mode = "sleep_only",
       enabled = true })
     call("SetIdleIgnoreOutbound", { vm_id = box.id, enabled = true })
-    restart "KILL"
+    service:restart "KILL"
     vm = get(box)
     assert.equal("local", vm.org)
     assert.same({ "x", "y" }, vm.networks)
@@ -234,7 +220,7 @@ describe("settings of boxes of the embedded service", function()
     box:exec "true"
     local at = get(box).last_connected_ms
     assert.is_true(at >= before * 1000 and at <= os.time() * 1000)
-    restart "KILL"
+    service:restart "KILL"
     assert.is_true(get(box).last_connected_ms >= before * 1000)
   end)
 

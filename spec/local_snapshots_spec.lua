@@ -6,21 +6,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("captures of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-  after_each(function()
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
-    for _, s in ipairs(compute:call("ListSnapshots").snapshots) do
-      compute:call("DeleteSnapshot", { name = s.snapshot_id })
-    end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   -- How many folders hold captured files.
   local function kept()
@@ -216,7 +203,6 @@ sh /root/w.sh >/dev/null 2>&1 &]]
     os.execute("mkdir -p " .. service.state .. "/captures/files-half/fs "
       .. service.state .. "/files/" .. box.id .. ".half")
     service:restart "KILL"
-    compute = service.compute
     assert.equal(2, kept())
     assert.equal(1, folders_of_boxes())
     assert.equal("kept", compute.box:get("k"):read_file "/root/f")
@@ -237,7 +223,6 @@ sh /root/w.sh >/dev/null 2>&1 &]]
       os.execute("kill -9 " .. service.pid)
       task:join()
       service:restart "KILL"
-      compute = service.compute
       box = compute.box:get "torn"
       assert.equal("1\n", box:sh("cat /root/f* | sort -u | wc -l").stdout)
       assert.equal(1, folders_of_boxes())

@@ -6,21 +6,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("machine specs of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
-  after_each(function()
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
-    for _, s in ipairs(compute:call("ListSnapshots").snapshots) do
-      compute:call("DeleteSnapshot", { name = s.name })
-    end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   local function create(spec, more)
     local request = { spec = spec }
@@ -82,7 +69,6 @@ describe("machine specs of the embedded service", function()
     local box = create { env = { A = "1" }, size = "1x1" }
     local before = vm_of(box).spec
     service:restart "KILL"
-    compute = service.compute
     assert.equal(boxd.json.encode(before), boxd.json.encode(vm_of(box).spec))
     assert.equal("1\n", compute.box:get(box.id):sh("echo $A").stdout)
   end)
@@ -140,7 +126,6 @@ describe("machine specs of the embedded service", function()
         return box:sh("test -s /root/n").success
       end)
       service:restart "KILL"
-      compute = service.compute
       local p = packages_of(box, "done")[1]
       assert.equal("[secret HUSH]\n", p.output_tail)
       call("RemoveVar", { kind = "secret", name = "HUSH" })

@@ -25,13 +25,10 @@ local function resident()
 end
 
 describe("a command of the embedded service", function()
-  local service, box
+  local service, compute = support.of_block()
+  local box
 
-  setup(function()
-    service = support.new()
-    box = service.compute.box:create("x")
-  end)
-  teardown(function() support.__close(service) end)
+  setup(function() box = compute.box:create "x" end)
 
   local function runs(pattern)
     return box:exec("pgrep", "-f", pattern).success
@@ -195,7 +192,7 @@ describe("a command of the embedded service", function()
   end)
 
   it("cut short by its box's end raises or tells the signal", function()
-    local other = service.compute.box:create("y")
+    local other = compute.box:create("y")
     local p = other:sh("echo begun; sleep 1001", { stream = true })
     assert.equal("begun\n", p:read_stdout())
     other:destroy()
@@ -253,7 +250,7 @@ describe("a command of the embedded service", function()
         BOXD_EXCHANGE_URL = service.exchange_url } }
       assert.equal("left", result.out, result.err)
       assert.equal(status, result.status, result.err)
-      for _, b in ipairs(service.compute.box:list()) do
+      for _, b in ipairs(compute.box:list()) do
         assert.not_equal("left", b.name)
       end
     end)
@@ -266,7 +263,7 @@ describe("a command of the embedded service", function()
         BOXD_EXCHANGE_URL = service.exchange_url } }
       assert.equal("true CancelledError", result.out, result.err)
       assert.equal(status, result.status)
-      for _, b in ipairs(service.compute.box:list()) do
+      for _, b in ipairs(compute.box:list()) do
         assert.not_equal("tmp", b.name)
       end
     end)

@@ -5,22 +5,8 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("usage of the embedded service", function()
-  local service, compute
-
-  setup(function() service = support.new() end)
-  teardown(function() support.__close(service) end)
-
-  before_each(function() compute = service.compute end)
-  after_each(function()
-    for _, box in ipairs(service.compute.box:list()) do box:destroy() end
-  end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
-
-  local function restart(signal)
-    service:restart(signal)
-    compute = service.compute
-  end
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
 
   it("counts what a box used", function()
     local box = compute.box:create { name = "u", config = { vcpu = 2,
@@ -40,7 +26,7 @@ describe("usage of the embedded service", function()
       seconds = usage().usage.seconds
       return seconds.standby >= 1
     end)
-    restart "KILL"
+    service:restart "KILL"
     call("HibernateVm", { vm_id = box.id })
     support.eventually(function()
       seconds = usage().usage.seconds

@@ -5,22 +5,14 @@ local support = require "spec.support.service"
 local refused = support.refused
 
 describe("variables of the embedded service", function()
-  local service, compute
-
-  setup(function()
-    service = support.new()
-    compute = service.compute
-  end)
-  teardown(function() support.__close(service) end)
+  local service, compute, call = support.of_block()
   after_each(function()
     for _, var in ipairs(compute:call("ListVars").vars) do
       compute:call("RemoveVar",
         { kind = var.kind, name = var.name, scope = var.scope })
     end
-    for _, box in ipairs(compute.box:list()) do box:destroy() end
+    service:empty()
   end)
-
-  local function call(rpc, request) return compute:call(rpc, request) end
 
   local function set(kind, name, value, scope)
     return call("SetVar",
@@ -102,7 +94,6 @@ describe("variables of the embedded service", function()
     set("secret", "KEPT", "hush-hush")
     local box = compute.box:create "k"
     service:restart "KILL"
-    compute = service.compute
     assert.equal("hush-hush", value(compute.box:get(box.id), "KEPT"))
     local f <close> = io.popen(("grep -rl hush-hush %s/vars | xargs stat -c %%a")
       :format(service.state))
