@@ -76,6 +76,17 @@ describe("boxd.spawn", function()
     for i = 1, 10 do assert.equal("x", joins[i]:join()) end
   end)
 
+  it("has failed when somebody closed its coroutine", function()
+    local co
+    local t = boxd.spawn(function()
+      co = coroutine.running()
+      boxd.sleep(0.01)
+    end)
+    assert.is_true(coroutine.close(co))
+    assert.equal("cannot resume dead coroutine", failure(t.join, t))
+    assert.equal("failed", t.status)
+  end)
+
   it("takes a time for a join, which ends nothing", function()
     local t = boxd.spawn(boxd.sleep, 0.05)
     is_timeout(failure(t.join, t, { timeout = 0.005 }))

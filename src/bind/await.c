@@ -269,7 +269,7 @@ static int resume(lua_State *L, lua_State *co, int nargs, int *n) {
   return status;
 }
 
-bool lbx_run(lua_State *L, lbx_context *c, int nargs) {
+int lbx_run(lua_State *L, lbx_context *c, int nargs) {
   lbx_state *S = c->state;
   lbx_context *outer = S->current;
   int n;
@@ -282,13 +282,12 @@ bool lbx_run(lua_State *L, lbx_context *c, int nargs) {
   c->running = false;
   S->depth--;
   S->current = outer;
-  if (status != LUA_YIELD) return true;
-  if (!is_waiting(c->co)) {
+  if (status == LUA_YIELD && !is_waiting(c->co)) {
     /* coroutine.yield in a task: the others get a turn. */
     lua_pop(c->co, n);
     bx_waiter_wake(S->loop, &c->waiter);
   }
-  return false;
+  return status;
 }
 
 /* Coroutines of the user's own. */

@@ -103,8 +103,8 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k);
 
 /* Resumes a task's coroutine with nargs values from its stack, until it waits
-** or ends. True: it has ended, with its results on its stack. */
-bool lbx_run(lua_State *L, lbx_context *c, int nargs);
+** (LUA_YIELD) or ends: then its results, or an error, are on its stack. */
+int lbx_run(lua_State *L, lbx_context *c, int nargs);
 
 /* Makes the context look at its wait again. */
 void lbx_interrupt(lbx_context *c);

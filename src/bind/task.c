@@ -125,10 +125,10 @@ void lbx_task_step(lua_State *L, lbx_context *c) {
   t->joins = NULL;
   bool traced = bx_observers & BX_TRACE;
   if (traced) bx_trace_run((uint64_t)t->id);
-  bool over = lbx_run(L, c, nargs);
+  int status = lbx_run(L, c, nargs);
   if (traced) bx_trace_rest();
-  if (!over) return;
-  if (lua_status(c->co) != LUA_OK) t->failed = true;
+  if (status == LUA_YIELD) return;
+  if (status != LUA_OK) t->failed = true; /* outside of body: it was closed */
   t->results = t->failed ? 1 : lua_gettop(c->co);
   lbx_room(c->co, 4);
   t->cancelled = t->failed && c->cancelled &&
