@@ -82,6 +82,12 @@ describe("a system call that fails", function()
       return { program.boxdlua, "spec/support/client_fault.lua", address,
         scratch }
     end)
+  it_survives("never makes a folder look empty to the service",
+    { "getdents64:error=EIO" }, function()
+      return { program.boxdlua, "-e", [[
+        local list = require "boxd.serve".sys.list "/"
+        assert(list == nil or #list > 0)]] }
+    end)
   it_survives("leaves the service's state as it was, and the next one works",
     { "write:error=ENOSPC", "write:error=EINTR", "write:error=EIO",
       "fsync:error=EIO", "rename:error=EIO", "rename:error=ENOSPC",

@@ -113,12 +113,13 @@ static int sys_list(lua_State *L) {
   *dir = opendir(path);
   if (!*dir) return result(L, false, path);
   lua_newtable(L);
-  while ((entry = readdir(*dir))) {
+  while (errno = 0, (entry = readdir(*dir))) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     lua_pushstring(L, entry->d_name);
     lua_rawseti(L, -2, ++n);
   }
+  if (errno) return result(L, false, path);
   lua_getglobal(L, "table");
   lua_getfield(L, -1, "sort");
   lua_pushvalue(L, -3);
