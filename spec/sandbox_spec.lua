@@ -50,14 +50,80 @@ describe("boxes", function()
     end)
 end)
 
+-- Where the machine, here a user namespace, has no more of what boxes are made of.
+local exhausted = [[
+local boxd = require "boxd"
+local sandbox = require "spec.support.sandbox"
+local boxes = assert(sandbox.new())
+local why, number = {}, 0
+for i = 1, 8 do
+  number = number + 1
+  local made = boxd.spawn(boxes.spawner.start, boxes.spawner,
+    { dir = boxes:dir "none", hostname = "none" })
+  -- Asked of the box that is being made, it is answered when that fails.
+  number = number + 1
+  boxd.with_timeout(10, boxes.spawner.exec, boxes.spawner, number - 1,
+    { command = "true" })
+  why[i] = select(2, made:join())
+end
+boxes:close()
+io.write(why[8])
+]]
+
 describe("boxes of an ordinary user", function()
-  local home
-  before_each(function()
-    home = os.tmpname()
-    os.remove(home)
-    assert(os.execute("mkdir -m 700 " .. home))
-  end)
+  -- The cache takes seconds to fill: it is filled once.
+  local home, cache
+
+  local function make_folder()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir -m 700 " .. folder))
+    if serve.sys.getuid() == 0 then
+      assert(os.execute(("chown %s:%s %s"):format(USER, GROUP, folder)))
+    end
+    return folder
+  end
+
+  setup(function() cache = make_folder() end)
+  teardown(function() os.execute("rm -rf " .. cache) end)
+  before_each(function() home = make_folder() end)
   after_each(function() os.execute("rm -rf " .. home) end)
+
+  -- Lua code under a user namespace with none of a kind of namespaces left.
+  local function without(kind, code)
+    local args = { env = { HOME = home, TMPDIR = home,
+      XDG_CACHE_HOME = cache } }
+    local words = ("timeout -k 1 30 unshare -U -r sh -c"):gmatch "%S+"
+    if serve.sys.getuid() == 0 then
+      for word in ("setpriv --reuid %s --regid %s --clear-groups"):format(USER,
+        GROUP):gmatch "%S+" do args[#args + 1] = word end
+    end
+    for word in words do args[#args + 1] = word end
+    table.move({ ("echo 0 >/proc/sys/user/max_%s_namespaces || exit 9; "
+      .. "exec \"$@\""):format(kind), "sh", program.boxdlua, "-e", code }, 1, 5,
+      #args + 1, args)
+    return program.run(args)
+  end
+
+  it("are refused where there are no user namespaces", function()
+    local r = without("user", [[print(select(2,
+      require "boxd.serve".spawner(os.getenv "HOME" .. "/state"):ready()))]])
+    if r.status == 1 and r.err:find("unshare", 1, true) then
+      return pending "no user namespaces here at all"
+    end
+    assert.equal(0, r.status, r.err)
+    assert.truthy(r.out:find("need user namespaces", 1, true), r.out)
+  end)
+
+  it("fail, and are done with, where there are no network namespaces",
+    function()
+      local r = without("net", exhausted)
+      if r.status == 1 and r.err:find("unshare", 1, true) then
+        return pending "no user namespaces here at all"
+      end
+      assert.equal("cannot make the box's namespaces: No space left on device",
+        r.out, r.err)
+    end)
 
   it("are as root's: nothing gets out, nothing is left", function()
     if serve.sys.getuid() ~= 0 then
@@ -70,8 +136,8 @@ describe("boxes of an ordinary user", function()
       program.boxdlua)) then
       return pending(USER .. " can't read this folder")
     end
-    assert(os.execute(("chown %s:%s %s"):format(USER, GROUP, home)))
-    local args = { env = { HOME = home, TMPDIR = home, BOXD_ROUNDS = ROUNDS } }
+    local args = { env = { HOME = home, TMPDIR = home, XDG_CACHE_HOME = cache,
+      BOXD_ROUNDS = ROUNDS } }
     for word in as:gmatch "%S+" do args[#args + 1] = word end
     table.move({ program.boxdlua, busted, "--ignore-lua", "-o",
       "plainTerminal", "spec/escape_spec.lua", "spec/spawn_spec.lua" }, 1, 7,

@@ -139,7 +139,6 @@ static void reap(bx_hub *hub) {
   }
 }
 
-/* A box may die, and be freed, while another is heard: begin again then. */
 static void hear_all(bx_hub *hub) {
   for (bx_job *j = hub->jobs; j; j = j->next) bx_hub_job_hear(hub, j);
   for (bx_box *b = hub->boxes; b; b = b->next) {

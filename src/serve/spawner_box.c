@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "spawner.h"
@@ -73,14 +74,26 @@ static void start_failed(bx_hub *hub, bx_box *box, const bx_msg *m) {
   if (!box->init && !box->dead) bx_hub_bury(hub, box);
 }
 
+/* A first process that fails may be reaped before its maker tells of it: its
+   number is anybody's then. */
+static bool reaped(pid_t pid) {
+  siginfo_t info;
+  return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+         errno == ECHILD;
+}
+
 void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m) {
   box->init = (pid_t)m->n[2];
   box->mounts = bx_msg_take(m, 0);
   box->names = bx_msg_take(m, 1);
   if (m->n[0] == 0 && !box->kill_id && m->nfd > 3)
     bx_hub_net_start(hub, box, m->fd[2], m->fd[3]);
+  bool gone = box->init && reaped(box->init);
+  if (gone) box->init = 0;
   if (m->n[0])
     start_failed(hub, box, m);
+  else if (gone)
+    bx_hub_bury(hub, box);
   else if (box->kill_id)
     kill_box(box);
 }

@@ -113,18 +113,22 @@ static int map_with(const char *tool, pid_t pid, unsigned own,
 }
 
 /* Runs beside the spawner, outside its new user namespace: setuid tools work
-   only there. Says by one byte how it went: 'r' ranges, 's' single. */
-static void mapper(pid_t target, int go, int done, uid_t uid, gid_t gid) {
+   only there. Says by one byte how it went: 'r' ranges, 's' single. Without the
+   spawner's ends: it sees by their closing that there is nothing to map. */
+static void mapper(pid_t target, const int go[2], const int done[2], uid_t uid,
+                   gid_t gid) {
   char byte;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  close(go[1]);
+  close(done[0]);
   struct passwd *pw = getpwuid(uid);
   const char *name = pw ? pw->pw_name : "";
   unsigned long u = sub_range("/etc/subuid", name);
   unsigned long g = sub_range("/etc/subgid", name);
-  if (read(go, &byte, 1) != 1) _exit(1);
+  if (read(go[0], &byte, 1) != 1) _exit(1);
   bool ranges = u && g && map_with("newuidmap", target, uid, u) == 0 &&
                 map_with("newgidmap", target, gid, g) == 0;
-  _exit(write(done, ranges ? "r" : "s", 1) == 1 ? 0 : 1);
+  _exit(write(done[1], ranges ? "r" : "s", 1) == 1 ? 0 : 1);
 }
 
 static int map_single(bx_host *h, uid_t uid, gid_t gid) {
@@ -146,7 +150,7 @@ int bx_userns_enter(bx_host *h, bx_error *e) {
   pid_t self = getpid();
   if (pipe2(go, O_CLOEXEC) < 0 || pipe2(done, O_CLOEXEC) < 0) return errno;
   pid_t helper = fork();
-  if (helper == 0) mapper(self, go[0], done[1], uid, gid);
+  if (helper == 0) mapper(self, go, done, uid, gid);
   close(go[0]);
   close(done[1]);
   int err = unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ? errno : 0;
