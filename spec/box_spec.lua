@@ -144,6 +144,17 @@ describe("c.box:get", function()
     end
   end)
 
+  it("is looked for where a disk is attached by name, and can be cancelled",
+    function()
+      local s <close> = scripted.start { AttachDisk = not_found,
+        ListDisks = { disks = { { disk_id = "d1" } } },
+        GetVm = function(_, call) call:wait_cancelled() end }
+      local d = s.c.disk:get "d1"
+      local ok, e = pcall(boxd.with_timeout, 0.1, d.attach, d, "web", "/mnt")
+      assert.is_false(ok)
+      assert.equal("TimeoutError", e.class)
+    end)
+
   it("passes every other error on at once", function()
     local s <close> = scripted.start { GetVm = function(_, call)
       call:finish("PERMISSION_DENIED", "not yours: vm1")

@@ -399,6 +399,7 @@ local function call_on(compute, rpc, request, v, opts)
   if ok then return reply end
   if reply.class ~= "NotFoundError" then error(reply, 0) end
   local found, id = pcall(resolve, compute.box, 1, rpc, v, opts)
+  if not found and id.class ~= "NotFoundError" then error(id, 0) end
   if not found or id == v then error(reply, 0) end
   request.vm_id = id
   return call(compute, rpc, request, opts)
