@@ -1,5 +1,5 @@
--- Boxes of the embedded service that hibernate, by request and by themselves,
--- and that go at a set time.
+-- Boxes of the embedded service that hibernate by request, and the times at
+-- which boxes are to go; local_idle_spec.lua has what they do by themselves.
 
 local support = require "spec.support.service"
 
@@ -83,40 +83,6 @@ describe("boxes of the embedded service that sleep or go", function()
     assert.equal("hibernated", get(box).status)
     box:destroy()
     refused("NOT_FOUND", call, "WakeVm", { vm_id = box.id })
-  end)
-
-  it("hibernate when nobody uses them, suspended first or not", function()
-    local box, both = compute.box:create "idle", compute.box:create "both"
-    call("SetAutoSuspendTimeout", { vm_id = both.id, timeout_secs = 1 })
-    for _, b in ipairs { box, both } do
-      call("SetAutoHibernateTimeout", { vm_id = b.id, timeout_secs = 2 })
-    end
-    assert.equal(2, get(box).auto_hibernate_timeout_secs)
-    becomes(both, "suspended")
-    becomes(box, "hibernated")
-    becomes(both, "hibernated")
-    call("SetAutoHibernateTimeout", { vm_id = box.id, timeout_secs = 1 })
-    box:exec("sleep", "2") -- a command under way is use
-    assert.equal("running", get(box).status)
-    becomes(box, "hibernated")
-  end)
-
-  it("are destroyed at a set time, used or asleep, over a restart", function()
-    local box, used = compute.box:create "one", compute.box:create "used"
-    local before = os.time()
-    local at = call("SetDeleteAfter",
-      { vm_id = box.id, delete_after_secs = 3 }).delete_at_ms
-    assert.is_true(at >= (before + 3) * 1000 and at <= (os.time() + 3) * 1000)
-    assert.equal(at, get(box).delete_at_ms)
-    call("HibernateVm", { vm_id = box.id })
-    service:restart "KILL"
-    becomes(box, "NOT_FOUND")
-    assert.is_true(os.time() * 1000 >= at)
-    call("SetDeleteAfter", { vm_id = used.id, delete_after_secs = 1 })
-    used = compute.box:get(used.id)
-    local ok, e = pcall(used.exec, used, "sleep", "100")
-    assert(not ok or e.exit_code ~= 0)
-    becomes(used, "NOT_FOUND")
   end)
 
   it("have their time taken away, or set by cron, for a fork too", function()
