@@ -5,6 +5,74 @@ local program = require "spec.support.program"
 
 local KEY = "bxk_good"
 
+-- A boxd machine is played by a network namespace of its own, whose default
+-- gateway is an address of this machine.
+local MACHINE = [[
+  set -e
+  ip link set lo up
+  ip addr add 10.9.0.2/24 dev lo
+  ip route add default via 10.9.0.1 dev lo
+  ip addr add 10.9.0.1/32 dev lo
+  exec "$@"
+]]
+
+-- A gateway that accepts connections and says nothing, or does not even
+-- accept ("full"). How two calls end, and in how many seconds.
+local SILENT = [[
+  local process = require "spec.support.process"
+  local gateway = process.start { "/usr/bin/python3", "-c", [=[if True:
+    import socket, sys, time
+    gateway = socket.socket()
+    gateway.bind(("10.9.0.1", 9002))
+    gateway.listen(0 if sys.argv[1] == "full" else 8)
+    mine = []
+    while sys.argv[1] == "full":
+        mine.append(socket.socket())
+        mine[-1].settimeout(0.2)
+        if mine[-1].connect_ex(("10.9.0.1", 9002)) != 0:
+            break
+    print("listening", flush=True)
+    time.sleep(60)]=], arg[1] }
+  gateway:line()
+  local compute = boxd.Compute { api_url = "http://127.0.0.1:1" }
+  for _, seconds in ipairs { 0.3, 20 } do
+    local began = boxd.now()
+    local ok, err = pcall(compute.whoami, compute, { timeout = seconds })
+    print(ok, err.class, ("%.1f"):format(boxd.now() - began), err.message)
+  end
+  gateway:stop "KILL"
+]]
+
+-- The words that run a script in a machine; `kind` is of its gateway.
+local function in_machine(script, kind, env)
+  return { "unshare", "-rn", "sh", "-c", MACHINE, "sh", program.boxdlua, script,
+    kind, env = env }
+end
+
+-- Begins two calls under a silent gateway. Returns a function that waits for
+-- them: { class, seconds, message } of the first and of the second.
+local function begin_silent(kind)
+  local script = program.file(SILENT)
+  local machine = process.start(in_machine(script, kind,
+    { BOXD_VM_ID = "vm-1" }))
+  return function()
+    local calls = {}
+    for line in machine.stdout:lines() do
+      local class, seconds, message =
+        line:match "^false\t(%w+)\t([%d.]+)\t(.*)$"
+      calls[#calls + 1] = { class, tonumber(seconds), message }
+    end
+    machine:stop()
+    os.remove(script)
+    assert.equal(2, #calls)
+    return calls[1], calls[2]
+  end
+end
+
+local silent -- it takes 10 s: it begins with the file
+
+setup(function() silent = begin_silent "accepts" end)
+
 describe("credentials", function()
   local peer, service, authority, plain, good, expired, api_url
 
@@ -245,17 +313,7 @@ describe("credentials", function()
   end)
 end)
 
--- A boxd machine is played by a network namespace of its own, whose default
--- gateway is an address of this machine.
 describe("credentials inside a boxd machine", function()
-  local MACHINE = [[
-    set -e
-    ip link set lo up
-    ip addr add 10.9.0.2/24 dev lo
-    ip route add default via 10.9.0.1 dev lo
-    ip addr add 10.9.0.1/32 dev lo
-    exec "$@"
-  ]]
   local SCRIPT = [[
     local process = require "spec.support.process"
     local service <close> = setmetatable({
@@ -281,39 +339,11 @@ describe("credentials inside a boxd machine", function()
     if gateway then gateway:stop() end
   ]]
 
-  -- A gateway that accepts connections and says nothing, or does not even
-  -- accept ("full"). How two calls end, and in how many seconds.
-  local SILENT = [[
-    local process = require "spec.support.process"
-    local gateway = process.start { "/usr/bin/python3", "-c", [=[if True:
-      import socket, sys, time
-      gateway = socket.socket()
-      gateway.bind(("10.9.0.1", 9002))
-      gateway.listen(0 if sys.argv[1] == "full" else 8)
-      mine = []
-      while sys.argv[1] == "full":
-          mine.append(socket.socket())
-          mine[-1].settimeout(0.2)
-          if mine[-1].connect_ex(("10.9.0.1", 9002)) != 0:
-              break
-      print("listening", flush=True)
-      time.sleep(60)]=], arg[1] }
-    gateway:line()
-    local compute = boxd.Compute { api_url = "http://127.0.0.1:1" }
-    for _, seconds in ipairs { 0.3, 20 } do
-      local began = boxd.now()
-      local ok, err = pcall(compute.whoami, compute, { timeout = seconds })
-      print(ok, err.class, ("%.1f"):format(boxd.now() - began), err.message)
-    end
-    gateway:stop "KILL"
-  ]]
-
   -- What a script prints in a machine whose gateway serves a folder, if any.
-  local function run(folder, env, text)
-    local script = program.file(text or SCRIPT)
+  local function run(folder, env)
+    local script = program.file(SCRIPT)
     finally(function() os.remove(script) end)
-    local result = program.run { "unshare", "-rn", "sh", "-c", MACHINE, "sh",
-      program.boxdlua, script, folder, env = env }
+    local result = program.run(in_machine(script, folder, env))
     assert.equal(0, result.status, result.err)
     return result.out
   end
@@ -351,20 +381,8 @@ describe("credentials inside a boxd machine", function()
     end
   end)
 
-  -- { class, seconds, message } of the first call and of the second.
-  local function silent(kind)
-    local calls = {}
-    for line in run(kind, { BOXD_VM_ID = "vm-1" }, SILENT):gmatch "[^\n]+" do
-      local class, seconds, message =
-        line:match "^false\t(%w+)\t([%d.]+)\t(.*)$"
-      calls[#calls + 1] = { class, tonumber(seconds), message }
-    end
-    assert.equal(2, #calls)
-    return calls[1], calls[2]
-  end
-
   it("are missing at once when nobody accepts there", function()
-    local first, second = silent "full"
+    local first, second = begin_silent "full" ()
     assert.equal("TimeoutError", first[1]) -- 0.3 s are over sooner
     assert.equal("AuthenticationError", second[1])
     assert.matches("no credentials", second[3])
@@ -372,7 +390,7 @@ describe("credentials inside a boxd machine", function()
   end)
 
   it("are waited for as long as the call's time, or 10 s", function()
-    local first, second = silent "accepts"
+    local first, second = silent()
     assert.equal("TimeoutError", first[1])
     assert.is_true(first[2] < 2, first[2])
     assert.equal("AuthenticationError", second[1])
