@@ -1,6 +1,6 @@
 -- Every wait of a script ends though its peer says nothing more: the server is
--- a process that is stopped under it. Whoever has no time of its own is told by
--- the pings that nobody answers.
+-- a process that is stopped under it, or the connection stalls, open as it is.
+-- Whoever has no time of its own is told by the pings that nobody answers.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
@@ -99,10 +99,20 @@ local WAITS = {
   end },
 }
 
-local function stopped_server()
+local function signal(name, helper)
+  assert(os.execute(("kill -%s %d"):format(name, helper.pid)))
+end
+
+-- A server that silence(s) makes silent: by itself, or by the way to it.
+local function server(by_relay)
   local s = { new = os.tmpname(), large = program.file(("x"):rep(64 << 20)) }
   s.helper = process.start { program.boxdlua, "spec/support/holder.lua" }
   s.address = s.helper:line()
+  if by_relay then
+    s.relay = process.start { "/usr/bin/python3", "spec/support/relay.py",
+      s.address:match ":(%d+)$" }
+    s.address = "127.0.0.1:" .. s.relay:line()
+  end
   s.c = boxd.Compute { api_url = s.address, token = "t", max_retries = 0,
     keepalive = KEEPALIVE }
   s.box = require "boxd.box".new(s.c,
@@ -110,13 +120,14 @@ local function stopped_server()
   return setmetatable(s, { __close = function()
     s.c:close()
     s.helper:stop("KILL")
+    if s.relay then s.relay:stop("KILL") end
     os.remove(s.large)
     os.remove(s.new)
   end })
 end
 
-local function signal(name, pid)
-  assert(os.execute(("kill -%s %d"):format(name, pid)))
+local function silence(s)
+  if s.relay then signal("USR2", s.relay) else signal("STOP", s.helper) end
 end
 
 -- Both connections are there: for calls and for streams.
@@ -125,37 +136,42 @@ local function connect(s)
   assert.equal("begun\n", s.box:exec("x", { stream = true }):read_stdout())
 end
 
+-- All of the waits at once, each in a task.
+local function all_end(s)
+  connect(s)
+  local tasks, began, slowest = {}, boxd.now(), 0
+  for i, row in ipairs(WAITS) do
+    tasks[i] = boxd.spawn(function()
+      local ok, e = pcall(row[3], s)
+      slowest = math.max(slowest, boxd.now() - began)
+      assert.is_false(ok, row[1])
+      assert.is_true(boxd.is_error(e), row[1] .. ": " .. tostring(e))
+      assert.equal(row[2], e.class, row[1] .. ": " .. tostring(e))
+    end)
+  end
+  boxd.sleep(0.3) -- all have begun, and what was asked for is on its way
+  silence(s)
+  for _, task in ipairs(tasks) do task:join() end
+  if os.getenv "BOXD_FIGURES" then
+    print(("\n%d waits under a silent server: the last ended after %.2f s")
+      :format(#WAITS, slowest))
+  end
+  assert.is_true(slowest < BOUND + 0.5, slowest)
+end
+
 describe("a wait under a server that is stopped", function()
   after_each(calls.settled)
 
   it("ends with an error of its class in its time, in a task", function()
-    local s <close> = stopped_server()
-    connect(s)
-    local tasks, began, slowest = {}, boxd.now(), 0
-    for i, row in ipairs(WAITS) do
-      tasks[i] = boxd.spawn(function()
-        local ok, e = pcall(row[3], s)
-        slowest = math.max(slowest, boxd.now() - began)
-        assert.is_false(ok, row[1])
-        assert.is_true(boxd.is_error(e), row[1] .. ": " .. tostring(e))
-        assert.equal(row[2], e.class, row[1] .. ": " .. tostring(e))
-      end)
-    end
-    boxd.sleep(0.3) -- all have begun, and what was asked for is on its way
-    signal("STOP", s.helper.pid)
-    for _, task in ipairs(tasks) do task:join() end
-    if os.getenv "BOXD_FIGURES" then
-      print(("\n%d waits under a stopped server: the last ended after %.2f s")
-        :format(#WAITS, slowest))
-    end
-    assert.is_true(slowest < BOUND + 0.5, slowest)
+    local s <close> = server()
+    all_end(s)
   end)
 
   it("does not hold up closing the client, or the end of a script", function()
-    local s <close> = stopped_server()
+    local s <close> = server()
     connect(s)
     local pending = boxd.spawn(pcall, s.box.exec, s.box, "x")
-    signal("STOP", s.helper.pid)
+    silence(s)
     local began = boxd.now()
     s.c:close()
     assert.is_false((pending:join()))
@@ -167,5 +183,14 @@ describe("a wait under a server that is stopped", function()
       boxd.sleep(0.05)]]):format(s.address) }
     assert.equal(0, result.status, result.err)
     assert.is_true(boxd.now() - began < 2)
+  end)
+end)
+
+describe("a wait under a connection that stalls", function()
+  after_each(calls.settled)
+
+  it("ends with an error of its class in its time, in a task", function()
+    local s <close> = server(true)
+    all_end(s)
   end)
 end)

@@ -38,6 +38,14 @@ describe("a command of the embedded service", function()
     support.eventually(function() return not runs(pattern) end)
   end
 
+  -- A relay to the service, at `api_url`.
+  local function start_relay()
+    local relay = process.start { "/usr/bin/python3", "spec/support/relay.py",
+      service.api_url:match ":(%d+)" }
+    relay.api_url = "http://127.0.0.1:" .. relay:line()
+    return relay
+  end
+
   -- In and out of a task.
   local function both(f)
     f()
@@ -161,11 +169,10 @@ describe("a command of the embedded service", function()
   end)
 
   it("comes whole byte by byte, and dies with its connection", function()
-    local relay = process.start { "/usr/bin/python3", "spec/support/relay.py",
-      service.api_url:match ":(%d+)" }
+    local relay = start_relay()
     finally(function() relay:stop "KILL" end)
     local c <close> = service:connect { api_key = service.api_key,
-      api_url = service.api_url:gsub(":%d+", ":" .. relay:line()) }
+      api_url = relay.api_url }
     local other = c.box:get(box.id)
     local p = other:sh("seq 5000; echo end; exec sleep 1777",
       { stream = true })
@@ -200,14 +207,21 @@ describe("a command of the embedded service", function()
     assert.is_true(not ok or code == 137, tostring(code))
   end)
 
-  it("is used on a terminal, which is restored", function()
+  -- Plays a script on a terminal, which must be as it was after it.
+  local function on_terminal(code, env, steps)
     local args = { "sh", "-c", [[b=$(stty -g); "$0" -e "$1"; echo status $?;
-      [ "$(stty -g)" = "$b" ] && echo restored]], program.boxdlua, [[
-      local c <close> = boxd.Compute{}
-      os.exit(boxd.attach(c.box:get("x"):exec("sh", { interactive = true })))]],
+      [ "$(stty -g)" = "$b" ] && echo restored]], program.boxdlua, code,
       env = { BOXD_API_URL = service.api_url, BOXD_API_KEY = service.api_key,
         BOXD_EXCHANGE_URL = service.exchange_url, TERM = "xterm" } }
-    terminal.play(args, {
+    for name, value in pairs(env) do args.env[name] = value end
+    return terminal.play(args, steps)
+  end
+
+  it("is used on a terminal, which is restored", function()
+    on_terminal([[
+      local c <close> = boxd.Compute{}
+      os.exit(boxd.attach(c.box:get("x"):exec("sh", { interactive = true })))]],
+      {}, {
       { "send", "sh -c 'echo sl''eeps; exec sleep 60'\n" },
       { "expect", "sleeps\n" }, { "send", "\3" },
       { "send", "echo af''ter $?\n" }, { "expect", "after 130" },
@@ -216,6 +230,23 @@ describe("a command of the embedded service", function()
         .. "echo fol''lowed\n" },
       { "expect", "followed" },
       { "send", "exit 5\n" }, { "expect", "status 5\nrestored" }, { "end" } })
+  end)
+
+  it("whose connection breaks under a terminal leaves that restored", function()
+    local relay = start_relay()
+    finally(function() relay:stop "KILL" end)
+    local out = on_terminal([[
+      local c <close> = boxd.Compute {}
+      local relayed <close> = boxd.Compute { api_url = os.getenv "RELAYED" }
+      boxd.spawn(function()
+        c.box:get("x"):sh "until [ -e /tmp/cut ]; do sleep 0.05; done"
+        os.execute("kill -USR1 " .. os.getenv "RELAY")
+      end)
+      boxd.attach(relayed.box:get("x"):exec("sh", { interactive = true }))]],
+      { RELAYED = relay.api_url, RELAY = tostring(relay.pid) }, {
+      { "send", "touch /tmp/cut\n" },
+      { "expect", "status 1\nrestored" }, { "end" } })
+    assert.matches("ConnectionError", out)
   end)
 
   -- A script with a temporary box and a command in it, that gets a signal.

@@ -1,5 +1,6 @@
 """A TCP relay for specs: relay.py PORT prints its own port. What comes back
-from the server goes on one byte at a time; SIGUSR1 resets every connection.
+from the server goes on one byte at a time; SIGUSR1 resets every connection,
+SIGUSR2 stalls all: they stay open, and nothing goes on.
 """
 import ctypes
 import signal
@@ -10,6 +11,8 @@ import threading
 
 libc = ctypes.CDLL(None)
 connections = []
+flowing = threading.Event()
+flowing.set()
 
 
 def pass_on(source, to, size):
@@ -18,6 +21,7 @@ def pass_on(source, to, size):
             data = source.recv(65536)
             if not data:
                 break
+            flowing.wait()
             for i in range(0, len(data), size):
                 to.sendall(data[i:i + size])
         to.shutdown(socket.SHUT_WR)
@@ -34,6 +38,7 @@ def reset(_signal, _frame):
 
 listener = socket.create_server(("127.0.0.1", 0))
 signal.signal(signal.SIGUSR1, reset)
+signal.signal(signal.SIGUSR2, lambda _signal, _frame: flowing.clear())
 print(listener.getsockname()[1], flush=True)
 while True:
     client, _ = listener.accept()
