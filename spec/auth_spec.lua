@@ -331,10 +331,23 @@ describe("credentials inside a boxd machine", function()
         server.serve_forever()]=], arg[1] }
       gateway:line()
     end
-    local compute = boxd.Compute { api_url = api_url }
+    local follow = os.getenv "FOLLOW" -- what the gateway says of the service
+    if follow then
+      local token = assert(io.open(arg[1] .. "/v1/auth/token", "w"))
+      token:write((([=[{"token":"machine.jwt","expires_at":%d,"api_url":%s}]=])
+        :format(os.time() + 900, follow):gsub("SERVICE", api_url)))
+      token:close()
+      api_url = os.getenv "NAMED" == "yes" and api_url or nil
+    end
+    local compute = boxd.Compute { api_url = api_url, max_retries = 0,
+      timeout = tonumber(os.getenv "SECONDS") }
     for _ = 1, 2 do
       local ok, err = pcall(compute.whoami, compute)
       print(ok, err.class, err.message)
+    end
+    if os.getenv "ADDRESS" then
+      print(compute.api_url, tostring(compute),
+        boxd.Compute { api_url = api_url }.api_url)
     end
     if gateway then gateway:stop() end
   ]]
@@ -363,6 +376,53 @@ describe("credentials inside a boxd machine", function()
       .. os.time() + 900 .. ',"api_url":"x"}')
     local line = "false\tBoxdError\tBearer machine.jwt\n"
     assert.equal(line:rep(2), run(folder, { BOXD_VM_ID = "vm-1" }))
+  end)
+
+  local function follow(url, env)
+    env = env or {}
+    env.BOXD_VM_ID, env.FOLLOW = "vm-1", url
+    return run(folder_with "", env)
+  end
+  local LINE = "false\tBoxdError\tBearer machine.jwt\n"
+
+  it("say where the service is", function()
+    local out = follow('"SERVICE"', { ADDRESS = "yes" })
+    local url, shown, other =
+      out:match "(http://127%.0%.0%.1:%d+)\t([^\t]+)\t(%S+)\n$"
+    assert.equal(LINE:rep(2), out:sub(1, 2 * #LINE))
+    assert.equal(("boxd.Compute (%s)"):format(url), shown)
+    assert.equal("https://boxd.sh:9443", other) -- as long as it is not known
+  end)
+
+  it("do not say it where the service is named", function()
+    assert.equal(LINE:rep(2), follow('"http://127.0.0.1:1"', { NAMED = "yes" }))
+    for _, name in ipairs { "BOXD_BASE_URL", "BOXD_API_URL" } do
+      local out = follow('"SERVICE"', { [name] = "http://127.0.0.1:1" })
+      assert.truthy(out:find("ConnectionError\t127.0.0.1:1: ", 1, true), out)
+    end
+  end)
+
+  -- Nobody is at the default's here: its calls get little time.
+  it("need not say it", function()
+    for _, url in ipairs { "null", '""' } do
+      local out = follow(url, { ADDRESS = "yes", SECONDS = "0.5" })
+      assert.falsy(out:find("AuthenticationError", 1, true), out)
+      assert.truthy(out:find("\nhttps://boxd.sh:9443\t", 1, true), out)
+    end
+  end)
+
+  it("are refused when they say it wrongly", function()
+    local said = {
+      ['"http://a b"'] = "gateway says where the service is (api_url), but "
+        .. "'http://a b' is not an endpoint: it has a space",
+      ["7"] = 'with an "api_url" that is no text',
+    }
+    for url, words in pairs(said) do
+      local out = follow(url)
+      local _, n = out:gsub("AuthenticationError\t", "")
+      assert.equal(2, n)
+      assert.truthy(out:find(words, 1, true), out)
+    end
   end)
 
   it("come last", function()

@@ -27,9 +27,15 @@ local SERVICES = {
 local methods = {}
 local Compute = { __name = "boxd.Compute" }
 
+local function url_of(target, tls)
+  return (tls and "https://" or "http://") .. target
+end
+
 function Compute:__index(key)
   local method = methods[key]
   if method then return method end
+  -- What a machine's gateway may still change.
+  if key == "api_url" then return url_of(resource.client(self):address()) end
   local row = SERVICES[key]
   if not row then return nil end
   local service = require(row[1])[row[2] or "service"](self)
@@ -169,16 +175,16 @@ end
 
 local module = {}
 
--- Where a Compute with these options leads: { target, tls, api_url,
--- exchange_url }.
+-- Where a Compute with these options leads: { target, tls, named, api_url,
+-- exchange_url }; named: not by default.
 function module.addresses(opts)
   local provided = provided_service(opts)
   local url = text_option(opts, "api_url") or provided and provided.api_url
-    or env "BOXD_BASE_URL" or env "BOXD_API_URL" or DEFAULT_API_URL
-  local endpoint = core.text.endpoint(url)
+    or env "BOXD_BASE_URL" or env "BOXD_API_URL"
+  local endpoint = core.text.endpoint(url or DEFAULT_API_URL)
   return {
-    target = endpoint.target, tls = endpoint.tls,
-    api_url = (endpoint.tls and "https://" or "http://") .. endpoint.target,
+    target = endpoint.target, tls = endpoint.tls, named = url ~= nil,
+    api_url = url_of(endpoint.target, endpoint.tls),
     exchange_url = exchange_url(opts, provided, endpoint),
   }
 end
@@ -195,11 +201,13 @@ function module.Compute(opts)
   local client = module.credentials(opts)
   client.target, client.tls = addresses.target, addresses.tls
   client.exchange_url = addresses.exchange_url
+  client.follow = client.machine and not addresses.named
   client.ca_file = text_option(opts, "ca_file")
   client.keepalive = keepalive(opts)
   client.max_retries = integer_option(opts, "max_retries", 2, 0, 4)
   local compute = {
-    timeout = opts.timeout or 60, api_url = addresses.api_url,
+    timeout = opts.timeout or 60,
+    api_url = not client.follow and addresses.api_url or nil,
   }
   return setmetatable(resource.connect(compute, client), Compute)
 end

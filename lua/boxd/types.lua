@@ -138,7 +138,7 @@ function boxd.sha256(bytes) end
 ---@class boxd.ComputeOptions
 ---@field token? string a JWT; default: BOXD_TOKEN
 ---@field api_key? string exchanged for tokens; default: BOXD_API_KEY
----@field api_url? string https://host:port, http://host:port; default: BOXD_BASE_URL, BOXD_API_URL, https://boxd.sh:9443
+---@field api_url? string https://host:port, http://host:port; default: BOXD_BASE_URL, BOXD_API_URL, what the boxd machine says whose token is used, https://boxd.sh:9443
 ---@field exchange_url? string default: BOXD_EXCHANGE_URL, what api_url says, https://boxd.sh/api/v1/auth/token
 ---@field timeout? number seconds for a unary call without one of its own, default 60
 ---@field max_retries? integer 0 to 4, default 2: of calls that only read
@@ -255,7 +255,7 @@ function Task:cancel() end
 ---@field backup boxd.Backups
 ---@field env boxd.Env
 ---@field secret boxd.Secrets
----@field api_url string "https://boxd.sh:9443"
+---@field api_url string "https://boxd.sh:9443"; in a boxd machine perhaps another once a call has been made
 ---@field timeout number seconds for a unary call without one of its own
 local Compute = {}
 

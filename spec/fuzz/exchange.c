@@ -85,7 +85,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   uint8_t how = fuzz_byte(&in);
   bx_auth_config config = {.api_key = how & 1 ? SECRET : NULL,
                            .exchange_url = "http://127.0.0.1:1/",
-                           .machine = !(how & 1)};
+                           .machine = !(how & 1),
+                           .follow = true};
   bx_loop *loop = bx_loop_new();
   bx_auth *a = bx_auth_new(loop, &config, &e);
   if (!loop || !a) abort();

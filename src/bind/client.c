@@ -43,6 +43,8 @@ static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
   cc.keepalive = lua_tonumber(L, -1);
   lua_getfield(L, o, "max_retries");
   c->retries = (unsigned)lua_tointeger(L, -1);
+  lua_getfield(L, o, "follow");
+  cc.later = lua_toboolean(L, -1);
   lua_settop(L, o);
   c->channel = bx_channel_new(c->loop, &cc, e);
   return c->channel ? BX_OK : e->class_;
@@ -56,6 +58,8 @@ static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
                        .ca_file = option(L, o, "ca_file")};
   lua_getfield(L, o, "machine");
   ac.machine = lua_toboolean(L, -1);
+  lua_getfield(L, o, "follow");
+  ac.follow = lua_toboolean(L, -1);
   lua_settop(L, o);
   c->auth = bx_auth_new(c->loop, &ac, e);
   return c->auth ? BX_OK : e->class_;
@@ -78,9 +82,9 @@ lbx_client *lbx_client_check(lua_State *L, int idx) {
 void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
                            const lbx_rpc *rpc) {
   bx_error named = *e;
-  if (e->class_ == BX_CONNECTION && e->status != BX_NO_STATUS &&
-      lua_getiuservalue(L, client, UV_OPTIONS) == LUA_TTABLE) {
-    bx_error_set(&named, BX_CONNECTION, "%s: %s", option(L, -1, "target"),
+  const lbx_client *c = lua_touserdata(L, client);
+  if (e->class_ == BX_CONNECTION && e->status != BX_NO_STATUS && c->channel) {
+    bx_error_set(&named, BX_CONNECTION, "%s: %s", c->channel->target,
                  e->message);
     named.status = e->status;
   }
@@ -194,6 +198,18 @@ static int m_is_open(lua_State *L) {
   return 1;
 }
 
+/* client:address() -> "host:port", tls: of the service, as far as known */
+static int m_address(lua_State *L) {
+  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+  lua_getiuservalue(L, 1, UV_OPTIONS);
+  lua_getfield(L, -1, "target");
+  lua_getfield(L, -2, "tls");
+  if (!c->channel) return 2;
+  lua_pushstring(L, c->channel->target);
+  lua_pushboolean(L, c->channel->tls);
+  return 2;
+}
+
 static int m__gc(lua_State *L) {
   lbx_client *c = luaL_checkudata(L, 1, TYPE);
   m_close(L);
@@ -205,7 +221,7 @@ static int m__gc(lua_State *L) {
 }
 
 /* client{ target=, tls=, ca_file=, keepalive=, max_retries=, token=, api_key=,
-** exchange_url=, machine= }: checked by its callers in lua/boxd. */
+** exchange_url=, machine=, follow= }: checked by its callers in lua/boxd. */
 static int client(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lbx_client *c = lbx_new(L, sizeof *c, 1, TYPE);
@@ -221,6 +237,7 @@ void lbx_open_client(lua_State *L) {
                                      {"exec", lbx_exec_open},
                                      {"close", m_close},
                                      {"is_open", m_is_open},
+                                     {"address", m_address},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m__gc}, {"__close", m_close}, {NULL, NULL}};

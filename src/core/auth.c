@@ -35,6 +35,8 @@ struct bx_auth {
   double refresh_at, ends_at; /* of token_clock */
   char *request;        /* the exchange's body, with the key; NULL: no key */
   char *url, *ca_file;
+  bool follow;
+  char *service_url; /* NULL: none told, or not to be followed */
   bx_http *http;        /* the exchange under way */
   bx_timer retry;       /* until it is repeated */
   bool retried;
@@ -125,6 +127,20 @@ static bx_class malformed(const bx_auth *a, bx_error *e, const char *why) {
                                  : "");
 }
 
+/* Where the gateway says the service is; NULL: nowhere. */
+static bx_class take_url(bx_auth *a, const cJSON *answer, bx_error *e) {
+  const cJSON *url = cJSON_GetObjectItemCaseSensitive(answer, "api_url");
+  char *copy = NULL;
+  if (!a->follow || !url || cJSON_IsNull(url)) return BX_OK;
+  if (!cJSON_IsString(url))
+    return malformed(a, e, "with an \"api_url\" that is no text");
+  if (url->valuestring[0] && !(copy = strdup(url->valuestring)))
+    return bx_error_set(e, BX_BOXD, "not enough memory");
+  free(a->service_url);
+  a->service_url = copy;
+  return BX_OK;
+}
+
 static double refresh_margin(const bx_auth *a, double life) {
   return fmin(a->request ? REFRESH_SECONDS : REFRESH_MACHINE,
               REFRESH_SHARE * life);
@@ -140,6 +156,7 @@ static bx_class take_token(bx_auth *a, const bx_http *h, const cJSON *answer,
     return malformed(a, e, "without a time in \"expires_at\"");
   if (!plausible(token->valuestring))
     return malformed(a, e, "with characters in the token that none has");
+  if (take_url(a, answer, e)) return e->class_;
   char *bearer = make_bearer(token->valuestring);
   if (!bearer) return bx_error_set(e, BX_BOXD, "not enough memory");
   wipe(a->bearer);
@@ -334,6 +351,7 @@ static bool fill(bx_auth *a, const bx_auth_config *config) {
     a->refresh_at = a->ends_at = BX_FOREVER;
     return a->bearer != NULL;
   }
+  a->follow = !config->api_key && config->follow;
   if (!config->api_key) return true; /* the machine's */
   a->request = make_request(config->api_key);
   a->url = strdup(config->exchange_url);
@@ -375,6 +393,7 @@ void bx_auth_free(bx_auth *a) {
   wipe(a->request);
   free(a->url);
   free(a->ca_file);
+  free(a->service_url);
   free(a);
 }
 
@@ -396,3 +415,5 @@ void bx_auth_drop(bx_auth *a, bx_auth_wait *w) {
   (void)a;
   if (w->waiting) unlink_wait(w);
 }
+
+const char *bx_auth_service_url(const bx_auth *a) { return a->service_url; }

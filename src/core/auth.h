@@ -26,6 +26,7 @@ typedef struct bx_auth_config {
   const char *exchange_url; /* for api_key */
   const char *ca_file;      /* for api_key over https, or NULL */
   bool machine;             /* without the two: ask the machine's gateway */
+  bool follow;              /* ... also where the service is */
 } bx_auth_config;
 
 /* One who waits for the bearer; embedded in the waiting call, zeroed before. */
@@ -51,5 +52,9 @@ void bx_auth_free(bx_auth *a);
 void bx_auth_get(bx_auth *a, bx_auth_wait *w);
 /* Takes w off; the exchange goes on for the others. Idempotent. */
 void bx_auth_drop(bx_auth *a, bx_auth_wait *w);
+
+/* Where the machine's gateway says the service is, unchecked: known with the
+** first bearer, valid until the next. NULL: not to be followed, or none told. */
+const char *bx_auth_service_url(const bx_auth *a);
 
 #endif

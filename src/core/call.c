@@ -230,11 +230,12 @@ static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e) {
   bx_loop *loop = c->channel->loop;
   bx_timer_stop(loop, &c->timer);
   if (!bearer) c->error = *e;
-  if (!bearer || !take_bearer(c, bearer)) {
+  bx_channel *ch = c->channel;
+  if (!bearer || !take_bearer(c, bearer) ||
+      bx_channel_connect(ch, bx_auth_service_url(c->auth), &c->error)) {
     end_early(c);
     return;
   }
-  bx_channel *ch = c->channel;
   c->call = grpc_channel_create_call(
       c->streaming ? ch->streams : ch->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
       bx_loop_queue(loop, &c->error), grpc_slice_from_static_string(c->method),

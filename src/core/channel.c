@@ -11,6 +11,7 @@
 #include "buf.h"
 #include "call.h"
 #include "runtime.h"
+#include "text.h"
 #include "version.h"
 
 #define SYSTEM_ROOTS "/etc/ssl/certs/ca-certificates.crt"
@@ -48,12 +49,12 @@ static bx_class read_roots(const char *ca_file, bx_buf *out, bx_error *e) {
   return BX_OK;
 }
 
-static grpc_channel_credentials *credentials(const bx_channel_config *config,
+static grpc_channel_credentials *credentials(const bx_channel *ch,
                                              bx_error *e) {
-  if (!config->tls) return grpc_insecure_credentials_create();
+  if (!ch->tls) return grpc_insecure_credentials_create();
   bx_buf roots = {0};
   grpc_channel_credentials *creds = NULL;
-  if (read_roots(config->ca_file, &roots, e) == BX_OK) {
+  if (read_roots(ch->ca_file, &roots, e) == BX_OK) {
     creds = grpc_ssl_credentials_create(roots.data, NULL, NULL, NULL);
     if (!creds)
       bx_error_set(e, BX_CONNECTION, "gRPC refused the TLS certificates");
@@ -88,7 +89,7 @@ static int milliseconds(double seconds) {
   return (int)fmin(seconds * 1000, INT_MAX);
 }
 
-static grpc_channel *create(const bx_channel_config *config,
+static grpc_channel *create(const bx_channel *ch,
                             grpc_channel_credentials *creds) {
   grpc_arg args[12];
   size_t n = 0;
@@ -98,20 +99,20 @@ static grpc_channel *create(const bx_channel_config *config,
   /* A connection of its own, that closing the client closes. */
   args[n++] = integer(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args[n++] = string(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "boxd-lua/" BX_VERSION);
-  if (config->keepalive > 0) {
-    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(config->keepalive));
+  if (ch->keepalive > 0) {
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(ch->keepalive));
     args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                        milliseconds(pong_seconds(config->keepalive)));
+                        milliseconds(pong_seconds(ch->keepalive)));
     /* Else pings stop on quiet streams and a dead server goes unnoticed. */
     args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   }
-  if (is_loopback(config->target))
+  if (is_loopback(ch->target))
     args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0); /* see retry.h */
   grpc_channel_args all = {.num_args = n, .args = args};
   sigset_t old;
   bx_block_signals(&old);
-  grpc_channel *channel = grpc_channel_create(config->target, creds, &all);
+  grpc_channel *channel = grpc_channel_create(ch->target, creds, &all);
   bx_restore_signals(&old);
   return channel;
 }
@@ -134,9 +135,40 @@ static void destroy(bx_channel *ch) {
 
 static bool note(bx_channel *ch, const bx_channel_config *config) {
   ch->tls = config->tls;
+  ch->keepalive = config->keepalive;
   ch->target = strdup(config->target);
   if (config->ca_file) ch->ca_file = strdup(config->ca_file);
   return ch->target && (ch->ca_file || !config->ca_file);
+}
+
+static bx_class retarget(bx_channel *ch, const char *url, bx_error *e) {
+  bx_endpoint at;
+  bx_error why;
+  if (bx_text_endpoint(url, strlen(url), &at, &why))
+    return bx_error_set(e, BX_AUTHENTICATION,
+                        "the machine's gateway says where the service is "
+                        "(api_url), but %s; give api_url or set BOXD_BASE_URL "
+                        "to use another", why.message);
+  char *target = strdup(at.target);
+  if (!target) return bx_error_set(e, BX_BOXD, "not enough memory");
+  free(ch->target);
+  ch->target = target;
+  ch->tls = at.tls;
+  return BX_OK;
+}
+
+bx_class bx_channel_connect(bx_channel *ch, const char *url, bx_error *e) {
+  if (ch->channel) return BX_OK;
+  if (url && retarget(ch, url, e)) return e->class_;
+  grpc_channel_credentials *creds = credentials(ch, e);
+  if (!creds) return e->class_;
+  ch->channel = create(ch, creds);
+  ch->streams = create(ch, creds);
+  grpc_channel_credentials_release(creds);
+  if (ch->channel && ch->streams) return BX_OK;
+  disconnect(ch);
+  return bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",
+                      ch->target);
 }
 
 bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
@@ -150,15 +182,7 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
   }
   ch->refs = 1;
   ch->loop = loop;
-  grpc_channel_credentials *creds = credentials(config, e);
-  if (creds) {
-    ch->channel = create(config, creds);
-    ch->streams = create(config, creds);
-    grpc_channel_credentials_release(creds);
-    if (ch->channel && ch->streams) return ch;
-    bx_error_set(e, BX_CONNECTION, "gRPC can't make a channel to %s",
-                 config->target);
-  }
+  if (config->later || bx_channel_connect(ch, NULL, e) == BX_OK) return ch;
   destroy(ch);
   return NULL;
 }

@@ -1,7 +1,7 @@
 /*
 ** channel: the connections to one endpoint, shared by the calls made on it: one
 ** for unary calls, one for streams, so that their bulk keeps no call waiting;
-** each made when first used. Reference-counted: the Compute holds one, every
+** each connected when first used. Reference-counted: the Compute holds one, every
 ** call another.
 */
 #ifndef BX_CHANNEL_H
@@ -20,6 +20,7 @@ typedef struct bx_channel_config {
   const char *ca_file;        /* PEM roots instead of the system's, or NULL */
   double keepalive;           /* seconds between pings, and for an answer to
                                  one (1 to 20); 0: none */
+  bool later;                 /* bx_channel_connect may tell another target */
 } bx_channel_config;
 
 #define BX_MESSAGE_BYTES_MAX (64 << 20) /* a message either way */
@@ -27,9 +28,10 @@ typedef struct bx_channel_config {
 typedef struct bx_channel {
   unsigned refs;
   bx_loop *loop;
-  grpc_channel *channel, *streams; /* NULL once closed */
+  grpc_channel *channel, *streams; /* NULL once closed, and while `later` */
   bool tls;
-  char *target, *ca_file; /* as configured; ca_file may be NULL */
+  char *target, *ca_file; /* ca_file may be NULL */
+  double keepalive;
   bx_call *calls;         /* those under way */
   bool closed;
 } bx_channel;
@@ -39,6 +41,10 @@ typedef struct bx_channel {
 bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
                            bx_error *e);
 void bx_channel_unref(bx_channel *ch);
+
+/* Makes what is not made: for the endpoint that a machine's gateway told (url),
+** or as configured (NULL). Touches no network. */
+bx_class bx_channel_connect(bx_channel *ch, const char *url, bx_error *e);
 
 /* Cancels every call under way (each ends with CANCELLED) and refuses new
 ** ones. Idempotent. */
