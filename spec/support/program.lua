@@ -16,10 +16,8 @@ local function read_away(path)
   return text
 end
 
---- Runs `args` (a list), with `args.env` (a map) set and `args.stdin` (text,
---- else nothing) to read. Returns { out=, err=, status= }: status as the shell
---- has it, 128 + n for a signal.
-function program.run(args)
+-- The shell's line for `args`, and what becomes of its status.
+local function prepare(args)
   local words, out, err, input = {}, os.tmpname(), os.tmpname(), "/dev/null"
   for name, value in pairs(args.env or {}) do
     words[#words + 1] = name .. "=" .. quote(value)
@@ -31,18 +29,38 @@ function program.run(args)
     file:write(args.stdin)
     file:close()
   end
-  local _, _, status = os.execute(("env %s <%s >%s 2>%s"):format(
-    table.concat(words, " "), quote(input), quote(out), quote(err)))
-  if args.stdin then os.remove(input) end
-  return { out = read_away(out), err = read_away(err), status = status }
+  local function result(_, _, status)
+    if args.stdin then os.remove(input) end
+    return { out = read_away(out), err = read_away(err), status = status }
+  end
+  return ("env %s <%s >%s 2>%s"):format(table.concat(words, " "), quote(input),
+    quote(out), quote(err)), result
+end
+
+--- Runs `args` (a list), with `args.env` (a map) set and `args.stdin` (text,
+--- else nothing) to read. Returns { out=, err=, status= }: status as the shell
+--- has it, 128 + n for a signal.
+function program.run(args)
+  local line, result = prepare(args)
+  return result(os.execute(line))
+end
+
+--- Begins that, and returns a function that waits for it and has its result.
+function program.begin(args)
+  local line, result = prepare(args)
+  local pipe = assert(io.popen(line))
+  return function() return result(pipe:close()) end
+end
+
+local function of_lua(args)
+  return table.move(args, 1, #args, 2, { program.boxdlua, env = args.env,
+    stdin = args.stdin })
 end
 
 --- The same for boxdlua itself.
-function program.lua(args)
-  return program.run(table.move(args, 1, #args, 2, {
-    program.boxdlua, env = args.env, stdin = args.stdin,
-  }))
-end
+function program.lua(args) return program.run(of_lua(args)) end
+
+function program.begin_lua(args) return program.begin(of_lua(args)) end
 
 --- Writes a file that lasts as long as the spec wants; returns its name.
 function program.file(text)
