@@ -52,6 +52,44 @@ describe("a config", function()
       config.volumes)
   end)
 
+  it("may name disks, for services that know them by id alone", function()
+    local asked = {}
+    local by_id <close> = scripted.start {
+      CreateVm = function(request, call)
+        local ids = {}
+        for i, v in ipairs(request.config.volumes) do ids[i] = v.disk_id end
+        asked[#asked + 1] = table.concat(ids, " ")
+        for _, id in ipairs(ids) do
+          if not id:find "^d%-%d$" then
+            return call:finish("NOT_FOUND", "no disk " .. id)
+          end
+        end
+        return { vm_id = "vm-1" }
+      end,
+      -- The one called "d-1" is no bar to the one with that id.
+      ListDisks = { disks = { { disk_id = "d-2", name = "d-1" },
+        { disk_id = "d-1", name = "data" }, { disk_id = "d-3", name = "data" },
+      } },
+    }
+    local c = by_id.c
+    local function create(...)
+      local list = {}
+      for i, id in ipairs { ... } do
+        list[i] = { disk_id = id, mount_path = "/" .. i }
+      end
+      return pcall(c.box.create, c.box, { config = { volumes = list } })
+    end
+    assert.is_true(create("d-2", "d-1"))
+    assert.same({ "d-2 d-1" }, asked)
+    assert.is_true(create("d-1", "data"))
+    assert.same({ "d-2 d-1", "d-1 data", "d-1 d-1" }, asked)
+    local ok, e = create "none"
+    assert.is_false(ok)
+    assert.equal("NotFoundError", e.class)
+    assert.equal("CreateVm", e.method)
+    assert.equal(4, #asked)
+  end)
+
   it("leaves unset what it does not name", function()
     local request = created(s, nil)
     assert.is_nil(request.config)

@@ -131,6 +131,10 @@ describe("disks of the embedded service", function()
       volumes = { { disk_id = "disk-no", mount_path = "/vol" } } } })
     assert.equal(n, #compute.box:list())
     other:destroy()
+    local by_name <close> = compute.box:temporary { config = { volumes = {
+      { disk_id = "volume", mount_path = "/vol" } } } }
+    assert.equal("v", by_name:read_file "/vol/f")
+    by_name:destroy()
     assert.equal("available", shown(disk).status)
     disk:destroy()
   end)

@@ -10,6 +10,7 @@ local method = require "boxd.method"
 local progress = require "boxd.progress"
 local resource = require "boxd.resource"
 local settings = require "boxd.box_settings"
+local volumes = require "boxd.volumes"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute
@@ -245,7 +246,7 @@ local service = {}
 
 local function create(self, rpc, request, opts)
   local compute = compute_of(self)
-  local box = new(compute, call(compute, rpc, request, opts))
+  local box = new(compute, volumes.call(compute, rpc, request, opts))
   box.restart_policy = request.restart_policy
   return box
 end
@@ -414,7 +415,7 @@ function service:fork(source, opts)
   opts = resource.within(opts, opts.timeout or compute.timeout)
   local request =
     box_request.fork(resolve(self, 1, "fork", source, opts), opts)
-  return new(compute, call(compute, "ForkVm", request, opts))
+  return new(compute, volumes.call(compute, "ForkVm", request, opts))
 end
 
 return {

@@ -19,7 +19,7 @@ local function policy(what, v)
   return v
 end
 
--- A disk's id, or a Disk, whose file needs this one.
+-- A disk's id or name, or a Disk, whose file needs this one.
 local function a_disk(what, v)
   local is_disk = type(v) == "table"
     and resource.is(v, require "boxd.disk".Disk)

@@ -6,6 +6,7 @@ local box = require "boxd.box"
 local check = require "boxd.check"
 local config = require "boxd.config"
 local resource = require "boxd.resource"
+local volumes = require "boxd.volumes"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute
@@ -52,7 +53,7 @@ function service:create_vm(template, opts)
   local id = resource.id(1, "create_vm", template, Template)
   opts = check.options(2, "create_vm", opts, { "name", "config", "timeout" })
   local compute = compute_of(self)
-  local made = box.new(compute, call(compute, "CreateVmFromTemplate", {
+  local made = box.new(compute, volumes.call(compute, "CreateVmFromTemplate", {
     template_id = id,
     name = check.field("create_vm", opts, "name", "string"),
     config = config.vm_config(opts.config),

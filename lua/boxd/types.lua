@@ -412,7 +412,7 @@ function Boxes:fork(source, options) end
 
 --- A disk to mount.
 ---@class boxd.Volume
----@field disk_id string|boxd.Disk
+---@field disk_id string|boxd.Disk id, name or disk
 ---@field mount_path string
 ---@field read_only? boolean default false
 
