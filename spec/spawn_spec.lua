@@ -395,6 +395,23 @@ describe("a box", function()
     assert(boxes.spawner:remove(boxes:dir "dies"))
   end)
 
+  it("is told of with all that die at once", function()
+    local all, pids = {}, {}
+    for i = 1, 66 do all[i], pids[i] = boxes:start("many" .. i) end
+    -- All of it happens while nobody here listens.
+    os.execute(("kill -9 %s; for p in %s; do while test -e /proc/$p; do "
+      .. "sleep 0.02; done; done"):format(table.concat(pids, " "),
+      table.concat(pids, " ")))
+    local told = boxd.with_timeout(20, function()
+      local handles = {}
+      for i = 1, #all do handles[i] = boxes.spawner:gone() end
+      return handles
+    end)
+    table.sort(told)
+    assert.same(all, told)
+    for i = 1, #all do assert(boxes.spawner:remove(boxes:dir("many" .. i))) end
+  end)
+
   it("holds a fork bomb to its limit", function()
     local b = boxes:start("bomb", { processes = 60 })
     local r = run(b, "for i in $(seq 100); do sleep 5 & done 2>&1; "

@@ -72,13 +72,10 @@ static void on_exit_event(lbx_spawner *s, const bx_spawn_event *ev) {
 }
 
 static void on_gone(lbx_spawner *s, uint64_t box) {
-  unsigned room = sizeof s->gone / sizeof *s->gone;
-  s->gone[(s->gone_at + s->gone_count) % room] = box;
-  if (s->gone_count < room)
-    s->gone_count++;
+  if (bx_buf_add(&s->gone, &box, sizeof box))
+    bx_event_set(s->loop, &s->news);
   else
-    s->gone_at = (s->gone_at + 1) % room;
-  bx_event_set(s->loop, &s->news);
+    lose_all(s); /* who would not hear of it must not go on */
 }
 
 static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
@@ -345,14 +342,16 @@ static int m_ready(lua_State *L) {
 static int news_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_spawner *s = lua_touserdata(L, 1);
-  while (s->gone_count == 0 && !s->lost) {
+  uint64_t box;
+  while (s->gone_at == s->gone.len && !s->lost) {
     bx_event_reset(&s->news);
     lbx_await(L, &(lbx_wait){.event = &s->news}, ctx, news_k);
   }
-  if (s->gone_count == 0) return 0;
-  lua_pushinteger(L, (lua_Integer)s->gone[s->gone_at]);
-  s->gone_at = (s->gone_at + 1) % (sizeof s->gone / sizeof *s->gone);
-  s->gone_count--;
+  if (s->gone_at == s->gone.len) return 0;
+  memcpy(&box, s->gone.data + s->gone_at, sizeof box);
+  s->gone_at += sizeof box;
+  if (s->gone_at == s->gone.len) s->gone_at = s->gone.len = 0;
+  lua_pushinteger(L, (lua_Integer)box);
   return 1;
 }
 
@@ -381,6 +380,8 @@ static int m_stop(lua_State *L) {
   s->limits = NULL;
   free(s->note);
   s->note = NULL;
+  bx_buf_free(&s->gone);
+  s->gone_at = 0;
   lose_all(s);
   return 0;
 }

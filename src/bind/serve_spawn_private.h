@@ -8,6 +8,7 @@
 
 #include <lua.h>
 
+#include "../core/buf.h"
 #include "../core/io.h"
 #include "../serve/spawn.h"
 
@@ -37,8 +38,8 @@ typedef struct lbx_spawner {
   bx_watch watch;
   numbered *requests, *commands;
   bx_event news;          /* of a box that is gone, or of readiness */
-  uint64_t gone[64];      /* handles, as a ring */
-  unsigned gone_at, gone_count;
+  bx_buf gone;            /* handles, of which those before gone_at are told */
+  size_t gone_at;
   bx_event ready;
   bx_error unable; /* class BX_OK: boxes can be made */
   char *limits;    /* lines */
