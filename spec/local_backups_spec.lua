@@ -76,4 +76,19 @@ describe("backups of the embedded service", function()
     assert.equal("cron", schedule.schedule_kind)
     assert.equal(3 * 3600, schedule.next_backup_at // 1000 % 86400)
   end)
+
+  -- Its time ends while one restoration follows the other.
+  it("are there to the end of their restoration, or not at all", function()
+    local box = compute.box:create "r"
+    box:sh "mkdir m; head -c 400000000 /dev/zero | split -b 1000000 -a 4 - m/"
+    call("SetBackupSchedule", { vm = "r", schedule_kind = "interval",
+      schedule_value = "1000", retention_secs = 1 })
+    local id = call("TriggerBackup", { vm = "r" }).backup_id
+    local ok, e
+    repeat
+      ok, e = pcall(call, "RestoreBackup", { vm = "r", backup_id = id })
+      assert.equal("400\n", box:sh("ls m | wc -l").stdout)
+    until not ok
+    assert.equal("NOT_FOUND", e.code, tostring(e))
+  end)
 end)

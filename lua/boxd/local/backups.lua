@@ -64,11 +64,21 @@ local function complain(e)
   io.stderr:write("boxdlua --serve: a backup: ", message, "\n")
 end
 
+-- It may be what a box is being restored from, or gone with it.
+local function remove_old(self, backup)
+  local service = self.service
+  local box = service.boxes.records[backup.vm_id]
+  local _lock <close> = box and service.boxes:lock(box)
+  if service.store:all("backups")[backup.id] == backup then
+    service.captures:remove("backups", backup)
+  end
+end
+
 local function expire(self, now)
   local next = math.huge
   for _, backup in ipairs(self.service.store:list "backups") do
     if backup.expires_at <= now then
-      self.service.captures:remove("backups", backup)
+      remove_old(self, backup)
     else
       next = math.min(next, backup.expires_at)
     end
