@@ -73,6 +73,16 @@ describe("machine specs of the embedded service", function()
     assert.equal("1\n", compute.box:get(box.id):sh("echo $A").stdout)
   end)
 
+  it("keep the end of what packages say, whatever they say", function()
+    local box = create { packages = {
+      "printf '\\377a\\0b\\n'",
+      "printf '#!/bin/sh\\nexec head -c 20000000 /dev/zero' "
+        .. ">/usr/local/bin/tail; chmod +x /usr/local/bin/tail" } }
+    local p = packages_of(box, "done")
+    assert.truthy(p[1].output_tail:find("a.+b\n$"), p[1].output_tail)
+    assert.is_true(#p[2].output_tail <= 3 * 4096)
+  end)
+
   it("run packages once, in order, to the first failure", function()
     local box = create { env = { WORD = "of-env" }, packages = {
       "echo one $WORD $DEBIAN_FRONTEND; echo 1 >>/root/ran",

@@ -3,6 +3,7 @@
 
 local files = require "boxd.local.files"
 local status = require "boxd.local.status"
+local text = require "boxd.local.text"
 
 local fail, within = status.fail, files.within
 
@@ -51,16 +52,6 @@ local function permissions(entry)
   return out
 end
 
--- A name as a message can hold it: bytes that are no UTF-8 are shown as U+FFFD.
-local function readable(name)
-  local good, bad = utf8.len(name)
-  while not good do
-    name = name:sub(1, bad - 1) .. "\u{FFFD}" .. name:sub(bad + 1)
-    good, bad = utf8.len(name, bad)
-  end
-  return name
-end
-
 local function list(service, request)
   return within(service, request, function(handle, path)
     local found = operate(service, handle, "list", path)
@@ -68,7 +59,7 @@ local function list(service, request)
     for i = 1, math.min(#found, LIST_MAX) do
       local entry = found[i]
       local is_dir = entry.kind == "directory"
-      entries[i] = { name = readable(entry.name), is_dir = is_dir,
+      entries[i] = { name = text.readable(entry.name), is_dir = is_dir,
         size_bytes = is_dir and 0 or entry.size,
         permissions = permissions(entry), modified_at = entry.mtime,
         added_at = entry.ctime }

@@ -5,6 +5,7 @@
 
 local boxd = require "boxd"
 local core = require "boxd.core"
+local text = require "boxd.local.text"
 
 local KILL = 9
 local SECONDS = 30 * 60 -- a command
@@ -103,10 +104,13 @@ local function wrap(command)
     core.text.quote { command }, TAIL)
 end
 
-local function read_all(fd)
-  local parts = {}
-  for part in function() return fd:read() end do parts[#parts + 1] = part end
-  return table.concat(parts)
+-- The last bytes of a stream: the box's own `tail` may give more than asked.
+local function read_tail(fd)
+  local last = ""
+  for part in function() return fd:read() end do
+    last = (last .. part):sub(-TAIL)
+  end
+  return last
 end
 
 -- Runs one to its end: exit code and tail of its output; nil and a reason.
@@ -117,8 +121,8 @@ local function run(self, record, handle, command)
     { command = wrap(command), env = env })
   if not started then return nil, message end
   started:end_input()
-  local out = boxd.spawn(read_all, started.stdout)
-  local err = boxd.spawn(read_all, started.stderr)
+  local out = boxd.spawn(read_tail, started.stdout)
+  local err = boxd.spawn(read_tail, started.stderr)
   local ok, code = pcall(boxd.with_timeout, SECONDS, started.wait, started)
   if not ok then
     if not boxd.is_error(code, boxd.TimeoutError) then error(code, 0) end
@@ -165,14 +169,14 @@ local function run_all(self, record, handle)
     local command = entry.command
     change(self, record, command, { state = "running", reason = NONE,
       started_at_ms = now() })
-    local code, text = run(self, record, handle, command)
+    local code, said = run(self, record, handle, command)
     if not all.records[record.id] then return end
     if all.live[record.id] ~= handle then return cut(self, record, entry) end
     change(self, record, command, code
       and { state = code == 0 and "done" or "failed", exit_code = code,
-        output_tail = self.service.vars:hide(record, text),
+        output_tail = text.readable(self.service.vars:hide(record, said)),
         finished_at_ms = now() }
-      or { state = "failed", reason = text, finished_at_ms = now() })
+      or { state = "failed", reason = said, finished_at_ms = now() })
   end
 end
 
@@ -181,7 +185,9 @@ local function run_once(self, record, handle)
   self.running[record.id] = true
   local ok, e = pcall(run_all, self, record, handle)
   self.running[record.id] = nil
-  if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
+  if not ok and not boxd.is_error(e, boxd.CancelledError) then
+    self.service.boxes.say(record, "could not run its packages", e)
+  end
   -- The box may have come up again meanwhile.
   if ok and self.service.boxes.records[record.id] then self:look(record) end
 end
