@@ -177,4 +177,40 @@ describe("disks of the embedded service", function()
     second:destroy()
     other:destroy()
   end)
+
+  local function new_disk(name)
+    return call("CreateDisk", { name = name, size_bytes = 1 }).disk_id
+  end
+
+  it("have one path each, however it is written", function()
+    local one, two = new_disk "one", new_disk "two"
+    box:stop()
+    call("AttachDisk", { vm_id = box.id, disk_id = one, mount_path = "/mnt//d/" })
+    assert.equal("/mnt/d", compute.disk:get(one).attachments[1].mount_path)
+    refused("FAILED_PRECONDITION", call, "AttachDisk",
+      { vm_id = box.id, disk_id = two, mount_path = "/mnt/d" })
+    refused("INVALID_ARGUMENT", call, "AttachDisk",
+      { vm_id = box.id, disk_id = two, mount_path = "//" })
+    box:start()
+    call("DetachDisk", { vm_id = box.id, disk_id = one })
+    refused("INVALID_ARGUMENT", call, "CreateVm", { config = { volumes = {
+      { disk_id = one, mount_path = "/a" }, { disk_id = two, mount_path = "/a/" },
+    } } })
+    for _, id in ipairs { one, two } do call("DestroyDisk", { disk_id = id }) end
+  end)
+
+  it("are no more in a box than it can start with", function()
+    local ids = {}
+    box:stop()
+    for i = 1, 65 do ids[i] = new_disk("d" .. i) end
+    for i = 1, 64 do
+      call("AttachDisk", { vm_id = box.id, disk_id = ids[i],
+        mount_path = "/mnt/" .. i })
+    end
+    refused("RESOURCE_EXHAUSTED", call, "AttachDisk",
+      { vm_id = box.id, disk_id = ids[65], mount_path = "/mnt/65" })
+    box:start()
+    box:destroy()
+    for _, id in ipairs(ids) do call("DestroyDisk", { disk_id = id }) end
+  end)
 end)

@@ -12,6 +12,8 @@ local GIB = 1 << 30
 local LIMITS = { vcpu = 64, memory = 1 << 40, disk = 1 << 44 }
 local PROXIES_MAX = 32
 
+box_request.DISKS_MAX = 64 -- as many as the sandbox of a box starts with
+
 box_request.DEFAULT_IMAGE = DEFAULT_IMAGE
 
 function box_request.check_name(name)
@@ -103,9 +105,9 @@ end
 
 box_request.PROXIES_MAX = PROXIES_MAX
 
--- A mount path as disks have it.
+-- A mount path as disks have it: written in one way only.
 function box_request.check_mount_path(path)
-  path = path or ""
+  path = (path or ""):gsub("/+", "/"):gsub("(.)/$", "%1")
   if not path:find "^/." or ("/" .. path .. "/"):find "/%.%.?/" then
     fail("INVALID_ARGUMENT", "mount_path is an absolute path, not '%s'", path)
   end
@@ -117,11 +119,16 @@ local function check_volumes(volumes)
   for _, v in ipairs(volumes or {}) do
     if not v.disk_id then fail("INVALID_ARGUMENT", "disk_id is missing") end
     local path = box_request.check_mount_path(v.mount_path)
+    v.mount_path = path
     if seen[path] or seen[v.disk_id] then
       fail("INVALID_ARGUMENT", "a disk and a mount path can be in volumes only "
         .. "once: see %s", path)
     end
     seen[path], seen[v.disk_id] = true, true
+  end
+  if #(volumes or {}) > box_request.DISKS_MAX then
+    fail("RESOURCE_EXHAUSTED", "%d disks a box are the limit here",
+      box_request.DISKS_MAX)
   end
   return volumes or {}
 end

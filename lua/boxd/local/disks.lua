@@ -130,11 +130,17 @@ local function find_box(service, request)
 end
 
 local function check_path_is_free(self, box, path)
+  local count = 0
   for _, other in pairs(self.records) do
+    if other.vm_id == box.id then count = count + 1 end
     if other.vm_id == box.id and other.mount_path == path then
       fail("FAILED_PRECONDITION", "disk '%s' is at %s already: choose another "
         .. "path", other.name, path)
     end
+  end
+  if count >= box_request.DISKS_MAX then
+    fail("RESOURCE_EXHAUSTED", "%d disks a box are the limit here: detach one",
+      count)
   end
 end
 
