@@ -195,4 +195,21 @@ print(s.recv(100).decode())']]):format(
     refused("NOT_FOUND", call, "ListProxies", { vm_name = "no" })
     assert.equal(2, #box:proxies())
   end)
+
+  it("that can't be kept leave no port open", function()
+    local box = compute.box:create()
+    local function listening()
+      local pipe <close> = assert(io.popen("ss -Hltnp | grep -c pid="
+        .. service.pid .. ","))
+      return pipe:read "n"
+    end
+    local before = listening()
+    assert.is_true(before > 0)
+    local folder = service.state .. "/boxes/" .. box.id .. ".json.new"
+    assert(os.execute("mkdir " .. folder))
+    refused("INTERNAL", compute.call, compute, "CreateProxy",
+      { vm = box.id, name = "web", port = 80 })
+    assert.equal(before, listening())
+    assert(os.execute("rmdir " .. folder))
+  end)
 end)

@@ -138,7 +138,12 @@ local function create(service, request)
   local proxy = { name = name, port = port }
   proxy.gate = open(service.proxies, record, proxy)
   list[#list + 1] = proxy
-  service.boxes:change(record, { proxies = list })
+  local ok, e = pcall(service.boxes.change, service.boxes, record,
+    { proxies = list })
+  if not ok then
+    close(service.proxies, record, name)
+    error(e, 0)
+  end
   return { name = name, vm_name = record.name, port = port,
     domain = domain_of(proxy) }
 end
