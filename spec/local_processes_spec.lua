@@ -134,3 +134,18 @@ describe("the main process of a box", function()
       assert.equal(0, list:read "n")
     end)
 end)
+
+describe("the log of a box that is gone", function()
+  it("is kept of nothing that comes late", function()
+    local sys = require "boxd.serve".sys
+    local dir = os.tmpname()
+    os.remove(dir)
+    local all = require "boxd.local.logs".new(dir)
+    local log = all:of { id = "vm-1" }
+    log:write "before\n"
+    all:gone { id = "vm-1" }
+    log:write "after\n"
+    assert.same({}, assert(sys.list(dir)))
+    assert(os.execute("rm -r " .. dir))
+  end)
+end)

@@ -50,6 +50,7 @@ end
 -- A disk that is full must not end the box: what can't be kept is dropped, and
 -- that is said once.
 function log:write(data)
+  if self.ended then return end
   local ok, e = pcall(append, self, data)
   if not ok and not self.complained then
     io.stderr:write("boxdlua --serve: a box's log can't be written: ",
