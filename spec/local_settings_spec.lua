@@ -2,6 +2,8 @@
 -- there, and what is told of it.
 
 local boxd = require "boxd"
+local settings = require "boxd.local.settings"
+local status = require "boxd.local.status"
 local support = require "spec.support.service"
 
 local refused = support.refused
@@ -13,6 +15,22 @@ describe("settings of boxes of the embedded service", function()
   local function get(box) return call("GetVm", { vm_id = box.id }) end
 
   describe("the name", function()
+    it("stays what it was when the box can't be given another", function()
+      local record = { id = "vm-1", name = "before" }
+      local all = setmetatable({ records = { ["vm-1"] = record },
+        live = { ["vm-1"] = 1 }, lock = function() end,
+        change = function(_, _, changes) record.name = changes.name end,
+        spawner = { hostname = function() return nil, "no memory" end } },
+        { __index = require "boxd.local.boxes" })
+      local ok, e = pcall(settings.rpcs.RenameVm, { boxes = all },
+        { vm_id = "vm-1", new_name = "after" })
+      assert.is_false(ok)
+      local code, message = status.of(e)
+      assert.equal("INTERNAL", code)
+      assert.equal("can't name the box: no memory", message)
+      assert.equal("before", record.name)
+    end)
+
     it("changes under what runs, in the box too", function()
       local box = compute.box:create "before"
       box:sh "echo '10.1.1.1 before.example my-before' >> /etc/hosts"

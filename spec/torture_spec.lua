@@ -51,6 +51,13 @@ describe("without memory for an allocation", function()
     torture("--only", "http.request", "--kind", "curl")
   end)
 
+  -- It took no more calls; its spawner ended, or a box's first process, and with
+  -- them boxes; an exit status was lost, for which its caller waited for ever.
+  it("the embedded service, its spawner and its boxes go on", function()
+    torture("--part", "service", "--only", "exec", "--every", "2")
+    torture("--part", "service", "--only", "get, list")
+  end)
+
   it("sha256 does not blame the configuration alone", function()
     torture("--only", "sha256, now, BoxConfig", "--kind", "openssl")
   end)

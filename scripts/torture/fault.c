@@ -3,44 +3,50 @@
 #include <curl/curl.h>
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 const char *const fault_names[] = {"lua",  "c",       "cjson",
                                    "curl", "openssl", NULL};
 
+/* The switch is one for this process and all that are forked from it, the
+** embedded service's spawner and its boxes' first processes among them. */
+static struct {
+  atomic_int armed;
+  atomic_long requests, first, last, refused;
+} *shared;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static fault_kind armed;
-static long requests, first, last, refused;
 static long live[FAULT_KINDS];
 
 void fault_arm(fault_kind kind, long at, long times) {
-  pthread_mutex_lock(&lock);
-  armed = kind, requests = refused = 0, first = at;
-  last = times ? at + times - 1 : 0;
-  pthread_mutex_unlock(&lock);
+  shared->armed = (int)kind;
+  shared->requests = shared->refused = 0;
+  shared->first = at;
+  shared->last = times ? at + times - 1 : 0;
 }
 
 long fault_disarm(void) {
-  pthread_mutex_lock(&lock);
-  long n = refused;
-  first = last = 0;
-  pthread_mutex_unlock(&lock);
-  return n;
+  shared->last = 0;
+  return shared->refused;
 }
 
 bool fault_strikes(fault_kind kind) {
-  pthread_mutex_lock(&lock);
-  bool hit = kind == armed && ++requests >= first && requests <= last;
-  refused += hit;
-  pthread_mutex_unlock(&lock);
-  return hit;
+  if (!shared || (int)kind != shared->armed || !shared->last) return false;
+  long n = ++shared->requests;
+  if (n < shared->first || n > shared->last) return false;
+  shared->refused++;
+  errno = ENOMEM;
+  return true;
 }
 
 long fault_live(fault_kind kind) {
@@ -255,6 +261,10 @@ static void ssl_free(void *block, const char *file, int line) {
 }
 
 const char *fault_install(void) {
+  void *at = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return "there is no memory to begin with";
+  shared = at;
   cJSON_Hooks hooks = {json_malloc, json_free};
   if (!CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free))
     return "OpenSSL has been used already";

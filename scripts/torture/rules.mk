@@ -1,5 +1,5 @@
 # Allocations that fail, one after the other: `make torture`. The client's
-# objects are linked anew, with their malloc and its like going by fault.c;
+# objects and the service's are linked anew, with their malloc and its like going by fault.c;
 # boxdlua and boxd.so have nothing of it. gRPC is linked dynamically, so that
 # its own are left alone: it ends the process where it gets no memory.
 
@@ -10,8 +10,11 @@ $(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
-$(BUILD)/torture/torture: $(SO_OBJ) $(BUILD)/torture/torture.o \
-    $(BUILD)/torture/fault.o
+TORTURE_OBJ := $(SO_OBJ) $(BUILD)/proto/boxd_desc.o \
+  $(filter $(BUILD)/src/serve/% $(BUILD)/src/bind/serve%,$(EXE_OBJ)) \
+  $(BUILD)/torture/torture.o $(BUILD)/torture/fault.o
+
+$(BUILD)/torture/torture: $(TORTURE_OBJ)
 	$(CC) $(SANITIZE) $(LDFLAGS) $(TORTURE_WRAP) -o $@ $^ \
 	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic -lgrpc -lgpr $(COMMON_LIBS) \
 	  -pthread

@@ -2,14 +2,18 @@
 -- became of it: `make torture`, QUICK=1 for one in many. Run by the torture
 -- program (torture.c), against server.lua in a process of its own.
 --
--- Two sweeps. "calls": every scenario of subject.lua, with the Nth request
+-- Three sweeps. "calls": every scenario of subject.lua, with the Nth request
 -- failing for N = 1, 2, … until the scenario meets none; after each point the
--- same client must answer a call, and nothing may have leaked. "life": a whole
--- life of a Lua state with the module in it, from lua_newstate to lua_close.
+-- same client must answer a call, and nothing may have leaked. "service": the
+-- same with service.lua, where the embedded service is in the same process: its
+-- malloc, and that of the spawner and the boxes' first processes. "life": a
+-- whole life of a Lua state with the module in it, from lua_newstate to
+-- lua_close.
 
 local torture = require "torture"
 
--- --quick; or a part: --only SCENARIO, --kind KIND, --every N (one point in N)
+-- --quick; or less: --part calls, service or life, --only SCENARIO, --kind KIND,
+-- --every N (one point in N)
 local words, options = { ... }, {}
 do
   local i = 1
@@ -50,18 +54,19 @@ end
 
 -- The errors that say what happened; libcurl's resolver has words of its own.
 local function expected(kind, text)
-  return text:lower():find("memory", 1, true) or kind == "curl"
+  return text:lower():find("memory", 1, true) or text:find "^typed: "
+    or kind == "curl"
     and (text:find("getaddrinfo() thread failed", 1, true)
       or text:find("Could not resolve host", 1, true))
 end
 
 -- ---- Subjects ---------------------------------------------------------------
 
-local address, folder, main = nil, nil, "scripts/torture/subject.lua"
+local address, folder
 
 local function open(kind, at, times)
-  return torture.open(kind or "", at or 0, times or 0, PATHS, main, address,
-    folder)
+  return torture.open(kind or "", at or 0, times or 0, PATHS,
+    "scripts/torture/subject.lua", address, folder)
 end
 
 local function ask(subject, name)
@@ -73,23 +78,31 @@ local function settle(subject)
   for _ = 1, 3 do ask(subject, "settle") end
 end
 
-local function living()
+-- `one`: a kind, of all. Lua's bytes are looked at when the state is closed.
+local function living(one)
   local all = {}
   for i, kind in ipairs(torture.kinds) do
-    -- Lua's bytes are looked at when the state is closed.
-    all[i] = kind == "lua" and 0 or torture.live(kind)
+    local counts = kind ~= "lua" and (not one or kind == one)
+    all[i] = counts and torture.live(kind) or math.maxinteger
   end
   return all
 end
 
 local function grown(before)
-  local now = living()
   for i, kind in ipairs(torture.kinds) do
-    if now[i] > before[i] then return kind, now[i] - before[i] end
+    local now = torture.live(kind)
+    if now > before[i] then return kind, now - before[i] end
   end
 end
 
 -- ---- The calls --------------------------------------------------------------
+
+-- Whatever the scenario has left must be possible to remove.
+local function clean_up(subject, where, state)
+  if not state.clean then return end
+  local ok, why = subject:run("", 0, 0, "clean")
+  if not ok then tell("unusable", where, why) end
+end
 
 local function check(subject, name, where, state)
   if not ask(subject, "canary") then
@@ -97,6 +110,11 @@ local function check(subject, name, where, state)
     tell("unusable", where, ok and "once" or why)
   end
   if not grown(state.live) then return end
+  -- A command that is left has its time to end.
+  for _ = 1, state.clean and 20 or 0 do
+    settle(subject)
+    if not grown(state.live) then return end
+  end
   -- What ends in the background gets its turns, and what is kept for the next
   -- time is taken.
   for _ = 1, 3 do
@@ -107,41 +125,48 @@ local function check(subject, name, where, state)
   if not kind then return end
   tell("leaks", where, blocks .. " blocks of " .. kind)
   if kind == "c" then torture.report(state.mark) end
-  state.live, state.mark = living(), torture.mark()
+  state.live, state.mark = living(state.kind), torture.mark()
 end
 
 local function point(subject, kind, at, times, name, state)
   local ok, text, refused = subject:run(kind, at, times, name)
+  local where = ("%s, %s %d %s"):format(name, kind, at, MODE_NAMES[times])
   if refused == 0 then
     if not ok then error(name .. " fails without a fault: " .. text) end
+    clean_up(subject, where, state)
     return false
   end
   totals.points = totals.points + 1
-  local where = ("%s, %s %d %s"):format(name, kind, at, MODE_NAMES[times])
   if not ok then
     if not expected(kind, text) then tell("odd", where, text) end
   elseif ask(subject, "result") ~= state.result then
     tell("wrong", where, tostring(ask(subject, "result")))
   end
+  clean_up(subject, where, state)
   check(subject, name, where, state)
   return true
 end
 
-local function normal(subject, name)
+local function normal(subject, name, clean)
+  local result
   for _ = 1, 2 do
     local ok, text = subject:run("", 0, 0, name)
     if not ok then error(name .. " fails: " .. text) end
+    result = ask(subject, "result")
+    if clean then assert(subject:run("", 0, 0, "clean")) end
   end
-  local state = { result = ask(subject, "result") }
+  local state = { result = result, clean = clean }
   settle(subject)
-  state.live, state.mark = living(), torture.mark()
+  -- libcurl's connections to boxes' ports come and go.
+  state.kind = clean and "c"
+  state.live, state.mark = living(state.kind), torture.mark()
   return state
 end
 
 -- Every `step`-th point, at most `most` of a scenario.
-local function sweep(subject, kind, name, step)
+local function sweep(subject, kind, name, step, clean)
   local count = 0
-  local state = normal(subject, name)
+  local state = normal(subject, name, clean)
   for _, times in ipairs(modes(kind)) do
     local at = step == 1 and 1 or math.random(step)
     while point(subject, kind, at, times, name, state) do
@@ -151,17 +176,22 @@ local function sweep(subject, kind, name, step)
   return count
 end
 
-local function calls(steps)
-  local subject, why = open()
-  if why then error(why) end
+local function scenarios(subject, prefixes)
   local names = {}
   for name in ask(subject, "list"):gmatch "[^\n]+" do
-    for _, where in ipairs { "", "task: " } do
+    for _, where in ipairs(prefixes) do
       if not only or where .. name == only then
         names[#names + 1] = where .. name
       end
     end
   end
+  return names
+end
+
+local function calls(steps)
+  local subject, why = open()
+  if why then error(why) end
+  local names = scenarios(subject, { "", "task: " })
   local kinds = options.kind and { options.kind } or torture.kinds
   for _, kind in ipairs(kinds) do
     local count, start = 0, os.time()
@@ -171,6 +201,23 @@ local function calls(steps)
     rows[#rows + 1] = ("calls  %-8s %7d points of %d scenarios, %d s"):format(
       kind, count, #names, os.time() - start)
   end
+  local bytes = subject:close("", 0, 0)
+  if bytes ~= 0 then tell("leaks", "lua_close", bytes .. " bytes of lua") end
+end
+
+-- ---- The service -------------------------------------------------------------
+
+local function service(step)
+  local subject, why = torture.open("", 0, 0, PATHS,
+    "scripts/torture/service.lua", folder)
+  if why then error(why) end
+  local names, count, start = scenarios(subject, { "" }), 0, os.time()
+  for _, name in ipairs(names) do
+    count = count + sweep(subject, "c", name, step, true)
+  end
+  rows[#rows + 1] = ("service %-7s %7d points of %d scenarios, %d s"):format(
+    "c", count, #names, os.time() - start)
+  ask(subject, "stop")
   local bytes = subject:close("", 0, 0)
   if bytes ~= 0 then tell("leaks", "lua_close", bytes .. " bytes of lua") end
 end
@@ -237,8 +284,13 @@ local STEPS = quick and { lua = 97, c = 13, cjson = 5, curl = 97, openssl = 1 }
 if options.every then
   for kind in pairs(STEPS) do STEPS[kind] = math.tointeger(options.every) end
 end
-calls(STEPS)
-if not only and not options.kind then
+local part = options.part
+local all = not part and not only and not options.kind
+if not part or part == "calls" then calls(STEPS) end
+if all or part == "service" then
+  service(options.every and STEPS.c or quick and 53 or 1)
+end
+if all or part == "life" then
   life("lua", quick and 499 or 1)
   life("c", quick and 5 or 1)
 end

@@ -1,7 +1,7 @@
 /*
 ** torture: runs scripts/torture/run.lua in a Lua of its own, with the means to
 ** make other states, the subjects, whose allocations fail on request. A
-** subject has the client as `lua5.4` has it with boxd.so.
+** subject has the client as `lua5.4` has it with boxd.so, and "boxd.serve".
 **
 **   torture.kinds            names of what can fail
 **   torture.open(kind, at, times, paths, main, ...)
@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bind/serve.h"
 #include "boxd.h"
 #include "fault.h"
 
@@ -83,6 +84,8 @@ static int prepare(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_boxd);
   lua_setfield(L, -2, "boxd");
+  lua_pushcfunction(L, luaopen_boxd_serve);
+  lua_setfield(L, -2, "boxd.serve");
   lua_settop(L, lua_gettop(L) - 2);
   if (luaL_loadfile(L, lua_tostring(L, 2))) lua_error(L);
   lua_replace(L, 2);

@@ -86,6 +86,7 @@ static void end_worker(bx_agent *a, bx_worker **at) {
     reply = (bx_msg){.type = BX_M_REPLY, .id = w->id, .box = a->box};
     bx_msg_fail(&reply, EIO, "the file call was killed in the box");
   }
+  bx_msg_check(&reply);
   bx_link_send(&a->link, &reply);
   reply.nfd = 0; /* the link has them */
   bx_msg_clear(&reply);
@@ -144,7 +145,9 @@ static void reap(bx_agent *a) {
 static void handle(bx_agent *a, bx_msg *m) {
   bx_msg reply = {.type = BX_M_REPLY, .id = m->id, .box = a->box};
   int err;
+  if (m->lost) m->type = 0;
   switch (m->type) {
+    case 0: bx_msg_fail(&reply, ENOMEM, "cannot read the request"); break;
     case BX_M_EXEC: bx_agent_exec(a, m, &reply); break;
     case BX_M_SIGNAL: bx_agent_signal(a, m, &reply); break;
     case BX_M_CONNECT: bx_agent_connect(m, &reply); break;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,9 @@
 /* Well under the default socket buffer, so that a packet always fits. */
 #define PACKET_MAX (64 * 1024)
 #define BODY_MAX ((uint64_t)256 << 20)
+/* Without memory to queue a message, how often and long room is waited for. */
+#define FULL_TRIES 20
+#define FULL_MS 50
 
 typedef struct header {
   uint32_t type;
@@ -100,98 +104,139 @@ static int body_memfd(const bx_msg *m) {
   return fd;
 }
 
-static bx_queued *pack(const bx_msg *m) {
-  header h = {.type = m->type, .id = m->id, .box = m->box};
-  size_t body = 0;
-  memcpy(h.n, m->n, sizeof h.n);
-  for (int i = 0; i < BX_MSG_STRS; i++) body += h.len[i] = m->s[i].n;
-  int extra = -1;
-  if (sizeof h + body > PACKET_MAX) {
-    if ((extra = body_memfd(m)) < 0) return NULL;
-    h.in_memfd = 1;
-    body = 0;
+/* A message as it goes: its header, its strings or none, its descriptors. */
+typedef struct packet {
+  header h;
+  struct iovec iov[1 + BX_MSG_STRS];
+  size_t niov, len;
+  int fd[BX_MSG_FDS + 1];
+  unsigned nfd;
+} packet;
+
+/* Takes the message's descriptors, also when it fails by an errno. */
+static int make_packet(packet *p, const bx_msg *m) {
+  *p = (packet){.h = {.type = m->type, .id = m->id, .box = m->box},
+                .nfd = m->nfd, .niov = 1, .len = sizeof p->h};
+  memcpy(p->h.n, m->n, sizeof p->h.n);
+  if (m->nfd) memcpy(p->fd, m->fd, m->nfd * sizeof(int));
+  p->iov[0] = (struct iovec){&p->h, sizeof p->h};
+  for (int i = 0; i < BX_MSG_STRS; i++) {
+    p->h.len[i] = m->s[i].n;
+    p->len += m->s[i].n;
+    p->iov[p->niov++] = (struct iovec){(void *)(uintptr_t)m->s[i].p, m->s[i].n};
   }
-  bx_queued *q = malloc(sizeof *q + sizeof h + body);
-  if (!q) {
-    close_fds(&extra, 1);
-    return NULL;
-  }
+  if (p->len <= PACKET_MAX) return 0;
+  int extra = body_memfd(m);
+  if (extra < 0) return errno;
+  p->h.in_memfd = 1;
+  p->fd[p->nfd++] = extra;
+  p->niov = 1;
+  p->len = sizeof p->h;
+  return 0;
+}
+
+/* The packet in memory of its own, whose the descriptors are then. */
+static bx_queued *copy_packet(const packet *p) {
+  bx_queued *q = malloc(sizeof *q + p->len);
+  if (!q) return NULL;
   q->next = NULL;
-  q->len = sizeof h + body;
-  q->nfd = m->nfd;
-  if (m->nfd) memcpy(q->fd, m->fd, m->nfd * sizeof(int));
-  if (extra >= 0) q->fd[q->nfd++] = extra;
-  memcpy(q->data, &h, sizeof h);
-  char *at = q->data + sizeof h;
-  for (int i = 0; i < BX_MSG_STRS && !h.in_memfd; i++) {
-    if (m->s[i].n) memcpy(at, m->s[i].p, m->s[i].n);
-    at += m->s[i].n;
+  q->len = p->len;
+  q->nfd = p->nfd;
+  if (p->nfd) memcpy(q->fd, p->fd, p->nfd * sizeof(int));
+  char *at = q->data;
+  for (size_t i = 0; i < p->niov; i++) {
+    if (p->iov[i].iov_len) memcpy(at, p->iov[i].iov_base, p->iov[i].iov_len);
+    at += p->iov[i].iov_len;
   }
   return q;
 }
 
-static int send_one(int sock, const bx_queued *q) {
+static int send_packet(int sock, struct iovec *iov, size_t niov, const int *fd,
+                       unsigned nfd) {
   union {
     struct cmsghdr align;
     char buf[CMSG_SPACE((BX_MSG_FDS + 1) * sizeof(int))];
   } control;
-  struct iovec iov = {(void *)(uintptr_t)q->data, q->len};
-  struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (q->nfd) {
+  struct msghdr mh = {.msg_iov = iov, .msg_iovlen = niov};
+  if (nfd) {
     memset(&control, 0, sizeof control);
     mh.msg_control = control.buf;
-    mh.msg_controllen = CMSG_SPACE(q->nfd * sizeof(int));
+    mh.msg_controllen = CMSG_SPACE(nfd * sizeof(int));
     struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(q->nfd * sizeof(int));
-    memcpy(CMSG_DATA(c), q->fd, q->nfd * sizeof(int));
+    c->cmsg_len = CMSG_LEN(nfd * sizeof(int));
+    memcpy(CMSG_DATA(c), fd, nfd * sizeof(int));
   }
   while (sendmsg(sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
     if (errno != EINTR) return errno;
   return 0;
 }
 
+/* ETOOMANYREFS: too many descriptors under way; the reader takes some. */
+static bool is_full(int err) {
+  return err == EAGAIN || err == ENOBUFS || err == ETOOMANYREFS;
+}
+
 int bx_link_flush(bx_link *l) {
   while (l->first) {
-    int err = send_one(l->fd, l->first);
-    /* ETOOMANYREFS: too many descriptors under way; the reader takes some */
-    if (err == EAGAIN || err == ENOBUFS || err == ETOOMANYREFS) return 0;
+    bx_queued *q = l->first;
+    int err = send_packet(l->fd, &(struct iovec){q->data, q->len}, 1, q->fd,
+                          q->nfd);
+    if (is_full(err)) return 0;
     if (err) return err;
     drop_first(l);
   }
   return 0;
 }
 
+/* EAGAIN: not all that waits before it has gone yet, or the socket is full. */
+static int send_now(bx_link *l, packet *p) {
+  int err = bx_link_flush(l);
+  if (!err && l->first) err = EAGAIN;
+  if (!err) err = send_packet(l->fd, p->iov, p->niov, p->fd, p->nfd);
+  return is_full(err) ? EAGAIN : err;
+}
+
 int bx_link_send(bx_link *l, const bx_msg *m) {
+  packet p;
   if (l->fd < 0) {
     close_fds(m->fd, m->nfd);
     return EPIPE;
   }
-  bx_queued *q = pack(m);
-  if (!q) {
-    int err = errno ? errno : ENOMEM;
-    close_fds(m->fd, m->nfd);
-    return err;
+  int err = make_packet(&p, m);
+  if (!err) err = send_now(l, &p);
+  for (int try = 0; err == EAGAIN; try++) {
+    bx_queued *q = copy_packet(&p);
+    if (q) {
+      *l->last = q;
+      l->last = &q->next;
+      return 0;
+    }
+    if (try == FULL_TRIES) err = ENOMEM;
+    poll(&(struct pollfd){l->fd, POLLOUT, 0}, 1, FULL_MS);
+    if (err == EAGAIN) err = send_now(l, &p);
   }
-  *l->last = q;
-  l->last = &q->next;
-  return bx_link_flush(l);
+  close_fds(p.fd, p.nfd);
+  return err;
 }
 
-/* Reads the strings of a packet, or of the memfd it came with. */
+/* Reads the strings of a packet, or of the memfd it came with. 0, -1: there is
+** something wrong with it. */
 static int load_body(bx_msg *m, const header *h, const char *p, size_t n) {
   uint64_t total = 0;
   for (int i = 0; i < BX_MSG_STRS; i++) {
+    m->s[i] = (bx_bytes){"", 0};
     if (h->len[i] > BODY_MAX) return -1;
     total += h->len[i];
   }
-  if (total > BODY_MAX || !(m->body = malloc(total + BX_MSG_STRS))) return -1;
   int fd = h->in_memfd && m->nfd ? m->fd[--m->nfd] : -1;
-  bool ok = h->in_memfd ? fd >= 0 : total == n;
+  bool ok = total <= BODY_MAX && (h->in_memfd ? fd >= 0 : total == n);
+  if (ok && total > 0) m->body = malloc(total + BX_MSG_STRS);
+  m->lost = ok && total > 0 && !m->body;
   char *at = m->body;
   off_t offset = 0;
-  for (int i = 0; i < BX_MSG_STRS && ok; i++) {
+  for (int i = 0; i < BX_MSG_STRS && ok && at; i++) {
     size_t len = h->len[i];
     m->s[i] = (bx_bytes){at, len};
     if (fd < 0 && len) memcpy(at, p + offset, len);
@@ -225,12 +270,12 @@ static void take_fds(bx_msg *m, struct msghdr *mh) {
 }
 
 int bx_link_recv(bx_link *l, bx_msg *m) {
-  static char packet[PACKET_MAX]; /* each process has one thread that reads */
+  static char data[PACKET_MAX]; /* each process has one thread that reads */
   union {
     struct cmsghdr align;
     char buf[CMSG_SPACE((BX_MSG_FDS + 1) * sizeof(int))];
   } control;
-  struct iovec iov = {packet, sizeof packet};
+  struct iovec iov = {data, sizeof data};
   struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
   mh.msg_control = control.buf;
   mh.msg_controllen = sizeof control.buf;
@@ -247,12 +292,12 @@ int bx_link_recv(bx_link *l, bx_msg *m) {
     bx_msg_clear(m);
     return -1;
   }
-  memcpy(&h, packet, sizeof h);
+  memcpy(&h, data, sizeof h);
   m->type = h.type;
   m->id = h.id;
   m->box = h.box;
   memcpy(m->n, h.n, sizeof h.n);
-  if (load_body(m, &h, packet + sizeof h, (size_t)n - sizeof h) == 0) return 1;
+  if (load_body(m, &h, data + sizeof h, (size_t)n - sizeof h) == 0) return 1;
   bx_msg_clear(m);
   return -1;
 }

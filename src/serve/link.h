@@ -6,7 +6,9 @@
 **
 ** A link owns its socket and the messages queued on it. A message being sent
 ** is copied and its descriptors are moved into the link, whatever happens; a
-** message received owns its strings and descriptors until bx_msg_clear.
+** message received owns its strings and descriptors until bx_msg_clear. Without
+** memory a message still comes and goes, if need be without its strings: what
+** waits for it would wait for ever.
 */
 #ifndef BX_LINK_H
 #define BX_LINK_H
@@ -33,6 +35,7 @@ typedef struct bx_msg {
   bx_bytes s[BX_MSG_STRS];
   int fd[BX_MSG_FDS];
   char *body; /* received: where the strings are */
+  bool lost;  /* received: there was no memory for the strings, all "" now */
 } bx_msg;
 
 typedef struct bx_queued bx_queued;
@@ -47,7 +50,8 @@ void bx_link_open(bx_link *l, int fd);
 /* Closes it and drops what is queued. Idempotent. */
 void bx_link_close(bx_link *l);
 
-/* Sends now or queues. 0, or ENOMEM, EPIPE and the like: not sent. */
+/* Sends now or queues. 0, or EPIPE and the like: not sent; ENOMEM: nor is the
+** other side about to read. */
 int bx_link_send(bx_link *l, const bx_msg *m);
 /* Sends what is queued, as far as it goes. 0, or the errno of a lost link. */
 int bx_link_flush(bx_link *l);

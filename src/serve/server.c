@@ -13,6 +13,7 @@
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
 #define HANDSHAKE_MS 10000
+#define AGAIN_SECONDS 0.1
 
 static grpc_arg integer(const char *key, int value) {
   return (grpc_arg){
@@ -40,6 +41,7 @@ static grpc_server *create(void) {
 }
 
 static void on_request(bx_tag *tag, bool ok);
+static void ask_again(bx_timer *t);
 
 static void on_down(bx_tag *tag, bool ok) {
   (void)ok;
@@ -50,7 +52,9 @@ bx_server *bx_server_new(bx_loop *loop, bx_error *e) {
   grpc_completion_queue *queue = bx_loop_queue(loop, e);
   if (!queue) return NULL;
   bx_server *s = calloc(1, sizeof *s);
-  if (!s) {
+  if (s) s->again.fire = ask_again;
+  if (!s || !bx_timer_start(loop, &s->again, BX_FOREVER)) {
+    free(s);
     bx_error_set(e, BX_BOXD, "not enough memory");
     return NULL;
   }
@@ -90,18 +94,27 @@ bx_class bx_server_listen(bx_server *s, const char *address, const char *cert,
 }
 
 /* One request is outstanding as long as the server runs. Without memory for
-** it, the next bx_server_take asks again. */
+** it, a timer asks again, which has its place in the loop's heap already. */
 static void request(bx_server *s) {
   bx_error e;
   grpc_completion_queue *queue = bx_loop_queue(s->loop, &e);
   if (s->incoming || s->stopping || !s->started || !queue) return;
   bx_server_call *c = bx_server_call_new(s);
-  if (!c) return;
+  if (!c) {
+    bx_timer_start(s->loop, &s->again, bx_now() + AGAIN_SECONDS);
+    return;
+  }
   if (grpc_server_request_call(s->server, &c->call, &s->details, &c->metadata,
                                queue, queue, &s->request_tag) == GRPC_CALL_OK)
     s->incoming = c;
   else
     bx_server_call_unref(c);
+}
+
+static void ask_again(bx_timer *t) {
+  bx_server *s = OWNER(bx_server, again, t);
+  bx_timer_start(s->loop, t, BX_FOREVER);
+  request(s);
 }
 
 void bx_server_start(bx_server *s) {
@@ -124,9 +137,8 @@ static void push(bx_server *s, bx_server_call *c) {
   bx_event_set(s->loop, &s->accepted);
 }
 
-static void refuse(bx_server_call *c) {
-  static const char why[] = "the server has too many calls waiting";
-  bx_server_call_finish(c, GRPC_STATUS_RESOURCE_EXHAUSTED, why, sizeof why - 1,
+static void refuse(bx_server_call *c, const char *why) {
+  bx_server_call_finish(c, GRPC_STATUS_RESOURCE_EXHAUSTED, why, strlen(why),
                         NULL, 0);
   bx_server_call_release(c);
 }
@@ -144,8 +156,10 @@ static void on_request(bx_tag *tag, bool ok) {
   grpc_slice_unref(s->details.host);
   s->details.method = s->details.host = grpc_empty_slice();
   request(s);
-  if (!good || s->waiting >= BX_SERVER_BACKLOG)
-    refuse(c);
+  if (!good)
+    refuse(c, "the server has not enough memory for the call");
+  else if (s->waiting >= BX_SERVER_BACKLOG)
+    refuse(c, "the server has too many calls waiting");
   else
     push(s, c);
 }
@@ -201,6 +215,7 @@ void bx_server_stop(bx_server *s) {
   if (!s->server) return;
   grpc_completion_queue *queue = bx_loop_queue(s->loop, &e);
   s->stopping = true;
+  bx_timer_stop(s->loop, &s->again);
   if (!queue) { /* a forked child: gRPC's memory stays */
     s->server = NULL;
     return;

@@ -31,6 +31,7 @@ typedef struct bx_server {
   bool started, stopping, down;
   unsigned batches;          /* under way, of all calls */
   bx_tag request_tag, down_tag;
+  bx_timer again;            /* runs as long as the server: to ask again */
   bx_server_call *incoming;  /* what the outstanding request writes to */
   grpc_call_details details;
   char (*peers)[BX_PEER_MAX]; /* of adopted sockets, by descriptor */

@@ -78,6 +78,7 @@ static void fill_event(bx_spawn_event *ev, bx_msg *m) {
   ev->kind = m->type == BX_M_READY  ? BX_SPAWN_READY
              : m->type == BX_M_NOTE ? BX_SPAWN_NOTE
                                     : BX_SPAWN_REPLY;
+  bx_msg_check(m);
   ev->err = (int)m->n[0];
   ev->pid = (pid_t)m->n[2];
   ev->value = (uint64_t)m->n[3];

@@ -14,6 +14,7 @@
 
 #define LINK_FD 3
 #define ENDING_SECONDS 5
+#define UNWATCHED_MS 50
 
 void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e) {
   m->n[0] = err;
@@ -30,6 +31,10 @@ void bx_msg_fail(bx_msg *m, int err, const char *what) {
                                                   : BX_INTERNAL;
   bx_error_errno(&e, c, err, what);
   bx_msg_fail_with(m, err, &e);
+}
+
+void bx_msg_check(bx_msg *m) {
+  if (m->lost) bx_msg_fail(m, ENOMEM, "cannot read the answer");
 }
 
 void bx_hub_say(bx_hub *hub, bx_msg *m) {
@@ -112,6 +117,10 @@ static void handle(bx_hub *hub, bx_msg *m) {
     bx_hub_say(hub, &reply);
     return;
   }
+  if (m->lost) {
+    bx_hub_refuse(hub, m->id, ENOMEM, "cannot read the request");
+    return;
+  }
   switch (m->type) {
     case BX_M_START: bx_hub_start(hub, m); break;
     case BX_M_KILL: bx_hub_kill(hub, m); break;
@@ -164,25 +173,36 @@ static _Noreturn void end(bx_hub *hub) {
 }
 
 /* The descriptors to wait on, in an array that grows with the boxes. */
-static struct pollfd *watch(bx_hub *hub, struct pollfd *p, nfds_t *n) {
-  nfds_t max = 2;
-  for (bx_box *b = hub->boxes; b; b = b->next) max++;
-  for (bx_job *j = hub->jobs; j; j = j->next) max++;
-  struct pollfd *grown = realloc(p, max * sizeof *p);
-  if (!grown) end(hub);
-  p = grown;
-  *n = 2;
-  p[0] = (struct pollfd){hub->service.fd, POLLIN, 0};
-  p[1] = (struct pollfd){hub->signals, POLLIN, 0};
-  if (bx_link_pending(&hub->service)) p[0].events |= POLLOUT;
-  for (bx_box *b = hub->boxes; b; b = b->next) {
-    p[*n] = (struct pollfd){b->link.fd, POLLIN, 0};
-    if (bx_link_pending(&b->link)) p[*n].events |= POLLOUT;
-    ++*n;
+typedef struct watched {
+  struct pollfd *p;
+  nfds_t n, max;
+} watched;
+
+static void add_watched(watched *w, const bx_link *l) {
+  if (w->n == w->max) return;
+  short out = bx_link_pending(l) ? POLLOUT : 0;
+  w->p[w->n++] = (struct pollfd){l->fd, (short)(POLLIN | out), 0};
+}
+
+/* How long to wait, in milliseconds: where there is no memory for all of them,
+   those left out are heard every now and then. */
+static int watch(bx_hub *hub, watched *w) {
+  static struct pollfd first[2]; /* those two always */
+  nfds_t all = 2;
+  for (bx_box *b = hub->boxes; b; b = b->next) all++;
+  for (bx_job *j = hub->jobs; j; j = j->next) all++;
+  if (!w->p) *w = (watched){first, 0, 2};
+  if (all > w->max) {
+    struct pollfd *grown = malloc(2 * all * sizeof *grown);
+    if (grown && w->p != first) free(w->p);
+    if (grown) *w = (watched){grown, 0, 2 * all};
   }
-  for (bx_job *j = hub->jobs; j; j = j->next)
-    p[(*n)++] = (struct pollfd){j->link.fd, POLLIN, 0};
-  return p;
+  w->p[0] = (struct pollfd){hub->signals, POLLIN, 0};
+  w->n = 1;
+  add_watched(w, &hub->service);
+  for (bx_box *b = hub->boxes; b; b = b->next) add_watched(w, &b->link);
+  for (bx_job *j = hub->jobs; j; j = j->next) add_watched(w, &j->link);
+  return w->n < all ? UNWATCHED_MS : -1;
 }
 
 static void take_signals(bx_hub *hub) {
@@ -193,15 +213,14 @@ static void take_signals(bx_hub *hub) {
 }
 
 static void loop(bx_hub *hub) {
-  struct pollfd *p = NULL;
+  watched w = {0};
   for (;;) {
-    nfds_t n;
     bx_msg m;
     int got;
-    p = watch(hub, p, &n);
-    if (poll(p, n, -1) < 0 && errno != EINTR) end(hub);
+    int ms = watch(hub, &w);
+    if (poll(w.p, w.n, ms) < 0 && errno != EINTR) end(hub);
     hear_all(hub);
-    if (p[1].revents) take_signals(hub);
+    if (w.p[0].revents) take_signals(hub);
     while ((got = bx_link_recv(&hub->service, &m)) > 0) {
       handle(hub, &m);
       bx_msg_clear(&m);

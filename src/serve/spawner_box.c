@@ -202,6 +202,7 @@ static void started(bx_hub *hub, bx_box *box, bx_msg *m) {
 /* A box is not trusted: only what answers a request of ours gets through. */
 static void said(bx_hub *hub, bx_box *box, bx_msg *m) {
   bx_entry **at = find_entry(box, m->id), *e = *at;
+  bx_msg_check(m);
   if (m->type == BX_M_READY) {
     started(hub, box, m);
     return;

@@ -130,6 +130,7 @@ void bx_hub_job_hear(bx_hub *hub, bx_job *job) {
   bx_msg m;
   if (job->id == 0 || bx_link_recv(&job->link, &m) != 1) return;
   m.id = job->id;
+  bx_msg_check(&m);
   answered(hub, job, &m);
   bx_msg_clear(&m);
 }

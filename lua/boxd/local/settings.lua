@@ -60,7 +60,11 @@ local function give_name(all, record, name)
   local inside = record.hostname or not handle and old
   all:change(record, { name = name,
     hostname = inside and (inside == name and NONE or inside) or nil })
-  if handle then hostname.set(all.spawner, handle, old, name) end
+  if not handle then return end
+  local named, message = hostname.set(all.spawner, handle, old, name)
+  if named then return end
+  all:change(record, { name = old, hostname = inside or NONE })
+  fail("INTERNAL", "can't name the box: %s", message)
 end
 
 local function rename(service, record, request)
