@@ -3,6 +3,7 @@
 local boxd = require "boxd"
 local program = require "spec.support.program"
 local sandbox = require "spec.support.sandbox"
+local serve = require "boxd.serve"
 
 local TRIES = "spec/support/escape.py"
 local PYTHON = "/usr/bin/python3" -- one that boxes see too
@@ -13,6 +14,14 @@ local function file(path)
 end
 
 local function quote(text) return "'" .. text:gsub("'", [['\'']]) .. "'" end
+
+-- Two folders that change places all the time.
+local swap_py = [[
+import ctypes
+libc = ctypes.CDLL(None)
+while True:
+    libc.renameat2(-100, b"/mnt/a", -100, b"/mnt/b", 2)
+]]
 
 -- What can be reached outside, told where: a file, a listener, a process.
 local outside_py = [[
@@ -135,6 +144,29 @@ describe("a box", function()
       assert.is_nil(ok, target)
     end
   end)
+
+  it("has no mount taken away but a disk's, whatever it does to its path",
+    function()
+      if not boxes then return pending("no boxes here: " .. why) end
+      local disk = boxes.state .. "/disk"
+      assert(serve.sys.mkdir(disk, 448))
+      boxes:output(box, "mkdir -p /mnt/a/d /mnt/b; ln -s /proc/sys /mnt/b/d")
+      local mounts = "cut -d' ' -f5 /proc/self/mountinfo"
+      local before = boxes:output(box, mounts)
+      local swapping = assert(boxes.spawner:exec(box, { command = PYTHON
+        .. " -c " .. quote(swap_py) }))
+      for _ = 1, 50 do
+        if boxes.spawner:attach(box, disk, "/mnt/a/d", false) then
+          boxd.with_timeout(20, function()
+            repeat until boxes.spawner:detach(box, "/mnt/a/d")
+          end)
+        end
+      end
+      swapping:signal(9)
+      swapping:wait()
+      assert.equal(before, boxes:output(box, mounts))
+      assert(boxes.spawner:remove(disk))
+    end)
 
   it("is still there, after all of this", function()
     if not boxes then return pending("no boxes here: " .. why) end

@@ -114,9 +114,13 @@ int bx_disk_place(const bx_host *h, int fds, int tree, const char *target) {
   return err;
 }
 
+/* By what was looked at: its path may lead elsewhere by now. */
 int bx_disk_remove(const bx_host *h, int fds, const char *target) {
+  char number[16];
   int err, fd = look(h, fds, target, &err);
   if (!err && !is_mount(fd)) err = EINVAL;
+  snprintf(number, sizeof number, "%d", fd);
+  if (!err && (fchdir(fds) < 0 || umount2(number, MNT_DETACH) < 0)) err = errno;
   if (fd >= 0) close(fd);
-  return err ? err : umount2(target, MNT_DETACH) < 0 ? errno : 0;
+  return err;
 }
