@@ -88,7 +88,7 @@ describe("files of the embedded service", function()
 
   it("stream in the service's constant memory", function()
     local source, target = os.tmpname(), os.tmpname()
-    assert(os.execute("head -c 300M /dev/urandom > " .. source))
+    assert(os.execute("head -c 128M /dev/urandom > " .. source))
     local function resident(what)
       local f <close> = assert(io.open("/proc/" .. service.pid .. "/status"))
       return math.tointeger(f:read("a"):match("Vm" .. what .. ":%s*(%d+)"))

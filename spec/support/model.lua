@@ -101,24 +101,18 @@ function ops.destroy(self, slot, compute)
   end
 end
 
-function ops.stop(_, slot, compute)
-  if slot.state ~= "running" then return end
-  change(slot, "stopped", compute, "StopVm", { vm_id = slot.id })
-end
-
-function ops.start(_, slot, compute)
-  if slot.state ~= "stopped" then return end
-  change(slot, "running", compute, "StartVm", { vm_id = slot.id })
-end
-
-function ops.hibernate(_, slot, compute)
-  if slot.state ~= "running" then return end
-  change(slot, "hibernated", compute, "HibernateVm", { vm_id = slot.id })
-end
-
-function ops.wake(_, slot, compute)
-  if slot.state ~= "hibernated" then return end
-  change(slot, "running", compute, "WakeVm", { vm_id = slot.id })
+-- Changes of state: of a box in which state, to which, by which RPC.
+for name, row in pairs {
+  stop = { "running", "stopped", "StopVm" },
+  start = { "stopped", "running", "StartVm" },
+  hibernate = { "running", "hibernated", "HibernateVm" },
+  wake = { "hibernated", "running", "WakeVm" },
+} do
+  local from, to, rpc = table.unpack(row)
+  ops[name] = function(_, slot, compute)
+    if slot.state ~= from then return end
+    change(slot, to, compute, rpc, { vm_id = slot.id })
+  end
 end
 
 function ops.rename(_, slot, compute)
