@@ -54,8 +54,8 @@ describe("without memory for an allocation", function()
   -- It took no more calls; its spawner ended, or a box's first process, and with
   -- them boxes; an exit status was lost, for which its caller waited for ever.
   it("the embedded service, its spawner and its boxes go on", function()
-    torture("--part", "service", "--only", "exec", "--every", "2")
-    torture("--part", "service", "--only", "get, list")
+    torture("--part", "service", "--only", "exec", "--every", "3")
+    torture("--part", "service", "--only", "get, list", "--every", "2")
   end)
 
   it("sha256 does not blame the configuration alone", function()

@@ -287,9 +287,8 @@ end
 local part = options.part
 local all = not part and not only and not options.kind
 if not part or part == "calls" then calls(STEPS) end
-if all or part == "service" then
-  service(options.every and STEPS.c or quick and 53 or 1)
-end
+-- Making boxes is not quick.
+if part == "service" or all and not quick then service(STEPS.c) end
 if all or part == "life" then
   life("lua", quick and 499 or 1)
   life("c", quick and 5 or 1)
