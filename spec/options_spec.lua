@@ -74,6 +74,7 @@ local ROWS = {
   { "box", "read_file", { "/f" }, "DownloadFile" },
   { "box", "upload", { LOCAL, "/f" }, "UploadFileStream" },
   { "box", "download", { "/f", LOCAL }, "DownloadFileStream" },
+  { "box", "download_folder", { "/f", "/tmp" }, "ListDir" },
   { "box", "proxies", {}, "ListProxies" },
   { "box", "create_proxy", { "api", 80 }, "CreateProxy" },
   { "box", "set_proxy_port", { 80, "api" }, "SetProxyPort" },

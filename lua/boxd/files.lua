@@ -3,6 +3,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.check"
+local download_folder = require "boxd.download_folder"
 local kinds = require "boxd.kinds"
 local method = require "boxd.method"
 local path = require "boxd.path"
@@ -155,14 +156,8 @@ local function pieces(self, source, f, name, opts)
   end
 end
 
--- box:download(path, local_path, { progress= }) -> bytes. The file appears
--- under its name only when it is whole.
-function files:download(source, dest, opts)
-  dest = path.name(dest) or dest
-  check_paths("download", source, dest)
-  opts = check.options(3, "download", opts, { "timeout", "progress" })
-  opts = resource.within(opts, opts.timeout)
-  local tell, _shown <close> = progress_option("download", opts, source)
+-- Streams one file; bytes. It appears under its name only when it is whole.
+local function download_file(self, source, dest, opts, tell)
   local part, f = open_part(dest)
   local done, total, whole = 0, 0, false
   local _cleanup <close> = setmetatable({}, { __close = function()
@@ -185,6 +180,34 @@ function files:download(source, dest, opts)
   end
   whole = true
   return done
+end
+
+-- box:download(path, local_path, { progress= }) -> bytes.
+function files:download(source, dest, opts)
+  dest = path.name(dest) or dest
+  check_paths("download", source, dest)
+  opts = check.options(3, "download", opts, { "timeout", "progress" })
+  opts = resource.within(opts, opts.timeout)
+  local tell, _shown <close> = progress_option("download", opts, source)
+  return download_file(self, source, dest, opts, tell)
+end
+
+-- box:download_folder(path, local_path, { progress= }) -> bytes: a folder with
+-- all that is in it, into one that is made or there; the progress is each
+-- file's.
+function files:download_folder(source, dest, opts)
+  dest = path.name(dest) or dest
+  check_paths("download_folder", source, dest)
+  if source == "" or dest == "" then
+    check.invalid("download_folder: two folders expected")
+  end
+  opts = check.options(3, "download_folder", opts, { "timeout", "progress" })
+  opts = resource.within(opts, opts.timeout)
+  local tell, _shown <close> =
+    progress_option("download_folder", opts, source)
+  return download_folder.download(self, source, dest, opts, function(from, to)
+    return download_file(self, from, to, opts, tell)
+  end)
 end
 
 method.add(files, {

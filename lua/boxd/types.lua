@@ -591,6 +591,19 @@ function Box:upload(local_path, dest, options) end
 ---@return integer bytes written
 function Box:download(path, local_path, options) end
 
+--- Fetches a folder with all in it: files, which of them are programs, and
+--- empty folders. One with a link or a device in it is refused before anything
+--- is written.
+--- RPC: ListDir, DownloadFileStream.
+--- Raises: NotFoundError, InvalidArgumentError for what can't be downloaded or
+--- written, InternalError for a name that leads elsewhere; the message says how
+--- many files are there already.
+---@param path string in the box
+---@param local_path string|boxd.Path made when it is not there
+---@param options? boxd.TransferOptions the progress is each file's
+---@return integer bytes written
+function Box:download_folder(path, local_path, options) end
+
 ---@class boxd.TransferOptions: boxd.Options
 ---@field progress? fun(done: integer, total: integer) called with bytes as they go
 
@@ -914,6 +927,16 @@ function Files:upload(local_path, dest, options) end
 ---@param options? boxd.TransferOptions
 ---@return integer bytes written
 function Files:download(path, local_path, options) end
+
+--- RPC: ListDir, DownloadFileStream.
+--- Raises: NotFoundError, InvalidArgumentError for what can't be downloaded or
+--- written, InternalError for a name that leads elsewhere; the message says how
+--- many files are there already.
+---@param path string in the box
+---@param local_path string|boxd.Path made when it is not there
+---@param options? boxd.TransferOptions the progress is each file's
+---@return integer bytes written
+function Files:download_folder(path, local_path, options) end
 
 --- What exec and sh return: an ExecResult, with stream or interactive an
 --- ExecProcess. Which of them, the type of the call cannot tell.

@@ -225,6 +225,20 @@ row("Box.upload", "an empty file is one chunk", {
   s.box:upload(name, "/none")
   os.remove(name)
 end)
+row("Box.download_folder", "all of it", {
+  unary("ListDir", { vm_id = "vm-1", path = "/d" }, { entries = {
+    { name = "a", size_bytes = 3, permissions = "-rwxr-xr-x" } } }),
+  stream("DownloadFileStream", { { vm_id = "vm-1", path = "/d/a" } }, 1,
+    { "half_close" }, { "send", { total_size = 3, data = "abc" } }),
+}, function(s)
+  local name = os.tmpname()
+  os.remove(name)
+  local bytes = s.box:download_folder("/d", name)
+  local f <close> = assert(io.open(name .. "/a"))
+  os.remove(name .. "/a")
+  os.remove(name)
+  return { bytes, f:read "a" }
+end, { 3, "abc" })
 row("Box.download", "into a file that appears when it is whole", {
   stream("DownloadFileStream", { { vm_id = "vm-1", path = "/f" } }, 1,
     { "half_close" }, { "send", { total_size = 5, data = "abc" } },

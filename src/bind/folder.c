@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FOLDER "boxd.folder"
 
@@ -74,4 +75,31 @@ int lbx_folder(lua_State *L) {
     push_entry(L, name, &st);
     lua_rawseti(L, -2, ++n);
   }
+}
+
+int lbx_folder_kind(lua_State *L) {
+  struct stat st;
+  if (lstat(luaL_checkstring(L, 1), &st) != 0) return 0;
+  lua_pushstring(L, kind_of(st.st_mode));
+  return 1;
+}
+
+int lbx_folder_make(lua_State *L) {
+  if (mkdir(luaL_checkstring(L, 1), 0777) != 0) return refuse(L, errno);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int lbx_folder_executable(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct stat st;
+  int err = 0, fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return refuse(L, errno);
+  if (fstat(fd, &st) != 0 ||
+      fchmod(fd, (st.st_mode & 07777) | (st.st_mode & 0444) >> 2) != 0)
+    err = errno;
+  close(fd);
+  if (err) return refuse(L, err);
+  lua_pushboolean(L, 1);
+  return 1;
 }

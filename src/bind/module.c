@@ -99,6 +99,8 @@ static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
       {"is_special", is_special}, {"at_exit", at_exit},   {"folder", lbx_folder},
+      {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
+      {"make_executable", lbx_folder_executable},
       {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
