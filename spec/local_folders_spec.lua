@@ -227,6 +227,25 @@ describe("folders of the embedded service", function()
     assert.equal("f\n", f:read "a")
   end)
 
+  it("go to a box whole, with programs, and come back alike", function()
+    local here = service.folder .. "/here"
+    assert(os.execute(([[mkdir -p %s/in/empty && cd %s && printf 1 > a &&
+      printf 22 > in/run && chmod 755 in/run]]):format(here, here)))
+    for i, opts in ipairs { {}, { timeout = 30 } } do
+      local told, back = 0, ("%s-%d"):format(here, i)
+      opts.progress = function() told = told + 1 end
+      assert.equal(3, box:upload(here, "/root/whole", opts))
+      assert.equal(3, box:download_folder("/root/whole", back, opts))
+      assert.equal(4, told)
+      assert.is_true(os.execute(("diff -r %s %s && test -x %s/in/run"):format(
+        here, back, back)))
+    end
+    sh "ln -s a /root/whole/link"
+    assert.matches("whole/link\": it is a symbolic link",
+      refused(nil, box.download_folder, box, "/root/whole", here .. "-3"))
+    assert.is_nil(io.open(here .. "-3"))
+  end)
+
   it("do not show who looks", function()
     for _, path in ipairs { "/proc/self/fd", "/proc/self/cwd",
       "/proc/thread-self/fd" } do

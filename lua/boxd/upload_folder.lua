@@ -55,7 +55,7 @@ end
 
 -- Makes a folder, which may be there.
 local function make(self, dest, opts)
-  local ok, e = pcall(make_folder, self, dest, opts)
+  local ok, e = pcall(make_folder, self, dest, { timeout = opts.timeout })
   if not ok and (type(e) ~= "table" or e.code ~= "ALREADY_EXISTS") then
     error(e, 0)
   end
@@ -64,7 +64,7 @@ end
 -- The contract has no field for modes: a command says which files are programs.
 local function make_executable(self, list, opts)
   local function run(arguments)
-    arguments[#arguments + 1] = opts
+    arguments[#arguments + 1] = { timeout = opts.timeout }
     local result = exec.exec(self, "chmod", "+x", "--",
       table.unpack(arguments))
     if not result.success then
