@@ -278,4 +278,36 @@ describe("boxes of the embedded service", function()
     end)
     call("DestroyDisk", { disk_id = disk })
   end)
+
+  -- Stops what comes into its box before that is a command.
+  local stopper = [[
+import os, signal
+while True:
+  for p in os.listdir("/proc"):
+    try:
+      if p.isdigit() and p != "1" and open("/proc/%s/comm" % p).read() == "init\n":
+        os.kill(int(p), signal.SIGSTOP)
+    except OSError: pass
+]]
+
+  it("holds nobody up for ever, whatever it does to who comes in", function()
+    local box = compute.box:create { name = "held" }
+    box:write_file(stopper, "/root/stop.py")
+    box:sh "/usr/bin/python3 /root/stop.py >/dev/null 2>&1 &"
+    local message
+    for _ = 1, 1000 do
+      local ok, e = pcall(boxd.with_timeout, 20, box.exec, box, "true")
+      message = not ok and tostring(e)
+      if message then break end
+    end
+    assert.truthy(message:find("the command was stopped", 1, true), message)
+    -- Its files are written by one who is stopped, too.
+    local rename = boxd.spawn(pcall, boxd.with_timeout, 20, call, "RenameVm",
+      { vm_id = box.id, new_name = "other" })
+    local upload = boxd.spawn(pcall, boxd.with_timeout, 20, box.write_file, box,
+      "x", "/root/f")
+    assert.is_true((rename:join()))
+    boxd.with_timeout(20, box.destroy, box)
+    upload:join()
+  end)
 end)

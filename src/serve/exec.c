@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 /* A single argument can be 128 KiB long, with its NUL. */
 #define ARGUMENT_MAX (128 * 1024 - 1)
 #define SCRIPT_FD 9
+#define START_MS 3000
 
 typedef struct run {
   const bx_agent *agent;
@@ -145,7 +147,7 @@ static _Noreturn void fail(const run *r, int step) {
   _exit(w < 0 ? 126 : 127);
 }
 
-enum { STEP_FDS = 1, STEP_CWD, STEP_SH };
+enum { STEP_FDS = 1, STEP_CWD, STEP_SH, STEP_START };
 
 /* Moves the descriptors to their places: all are above SCRIPT_FD. */
 static int place(const run *r) {
@@ -190,11 +192,30 @@ static _Noreturn void child(const run *r) {
 static void tell_failure(const run *r, const int said[2], bx_msg *reply) {
   static const char *const what[] = {"", "cannot set up the command",
                                      "cannot enter the folder ",
-                                     "cannot run /bin/sh in the box"};
+                                     "cannot run /bin/sh in the box",
+                                     "the command was stopped in the box"};
   char text[200];
   snprintf(text, sizeof text, "%s%.150s", what[said[0]],
            said[0] == STEP_CWD ? r->cwd : "");
   bx_msg_fail(reply, said[1], text);
+}
+
+/* The child's word, none when it has become sh. What runs in the box can stop
+   it before that: it is not waited for without an end. */
+static ssize_t hear(pid_t pid, int report, int said[2]) {
+  struct pollfd p = {report, POLLIN, 0};
+  ssize_t n;
+  int ready;
+  while ((ready = poll(&p, 1, START_MS)) < 0 && errno == EINTR) continue;
+  if (ready <= 0) {
+    kill(pid, SIGKILL);
+    said[0] = STEP_START;
+    said[1] = ETIMEDOUT;
+    return 2 * sizeof *said;
+  }
+  while ((n = read(report, said, 2 * sizeof *said)) < 0 && errno == EINTR)
+    continue;
+  return n;
 }
 
 /* Waits until the child has become sh, or says why not. */
@@ -208,9 +229,7 @@ static int start(bx_agent *a, run *r, bx_msg *reply) {
   if (pid == 0) child(r);
   int err = pid < 0 ? errno ? errno : ENOMEM : 0;
   if (r->report >= 0) close(r->report);
-  ssize_t n = 0;
-  while (!err && (n = read(report[0], said, sizeof said)) < 0 && errno == EINTR)
-    continue;
+  ssize_t n = err ? 0 : hear(pid, report[0], said);
   close(report[0]);
   if (err || n == (ssize_t)sizeof said) {
     free(c); /* the child's end is reaped like an orphan's */

@@ -331,8 +331,10 @@ function boxes:fill(record, from) copy(self, from, self:folder(record)) end
 
 -- Once its record is gone, so is the box: what is left is swept at the next
 -- start if need be.
--- unless: as for suspend.
+-- unless: as for suspend. Else it is ended at once, and with it whatever it
+-- keeps waiting.
 function boxes:destroy(record, unless)
+  if not unless then halt(self, record) end
   local _lock <close> = take(self, record)
   if unless and unless(record) then return end
   halt(self, record)

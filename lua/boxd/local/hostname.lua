@@ -1,6 +1,10 @@
 -- The name of a box, in the box: its hostname, and the two files that have it.
 
+local boxd = require "boxd"
+
 local hostname = {}
+
+local SECONDS = 3 -- for files of a box that may hold up who writes them
 
 local FILE_MAX = 1 << 16 -- /etc/hosts of a box may be anything
 
@@ -33,11 +37,14 @@ end
 function hostname.set(spawner, handle, old, new)
   local ok, message = spawner:hostname(handle, new)
   if not ok then return nil, message end
-  local hosts = read(spawner, handle, "/etc/hosts")
-  if hosts then
-    write(spawner, handle, "/etc/hosts", replaced(hosts, old, new))
-  end
-  write(spawner, handle, "/etc/hostname", new .. "\n")
+  local done, e = pcall(boxd.with_timeout, SECONDS, function()
+    local hosts = read(spawner, handle, "/etc/hosts")
+    if hosts then
+      write(spawner, handle, "/etc/hosts", replaced(hosts, old, new))
+    end
+    write(spawner, handle, "/etc/hostname", new .. "\n")
+  end)
+  if not done and not boxd.is_error(e, boxd.TimeoutError) then error(e, 0) end
   return true
 end
 
