@@ -35,15 +35,20 @@ local function without_note(text)
   return (text:gsub("boxdlua: no way out of this box: [^\n]*\n", ""))
 end
 
-local function play(env, code, ...)
+local function begin(env, code)
   env.TERM = env.TERM or "xterm"
   local script = program.file(code)
-  local out, status = terminal.play({ program.boxdlua, script, env = env,
-    ... }, { { "end" } })
-  os.remove(script)
-  assert.equal(0, status, out)
-  return without_note(out)
+  local wait = terminal.begin({ program.boxdlua, script, env = env },
+    { { "end" } })
+  return function()
+    local out, status = wait()
+    os.remove(script)
+    assert.equal(0, status, out)
+    return without_note(out)
+  end
 end
+
+local function play(env, code) return begin(env, code)() end
 
 describe("boxd.map on a terminal", function()
   it("shows a line an item with its state and latest output", function()
@@ -55,12 +60,15 @@ describe("boxd.map on a terminal", function()
   end)
 
   it("shows nothing that is not wanted", function()
-    for _, name in ipairs { "NO_COLOR", "CI" } do
-      assert.equal("printed\n2\tfalse\n",
-        play({ BOXD_LOCAL = "1", [name] = "1" }, MAP))
+    local begun = {}
+    for i, unwanted in ipairs { { "NO_COLOR", "1" }, { "CI", "1" },
+      { "TERM", "dumb" } } do
+      local name, value = table.unpack(unwanted)
+      begun[i] = begin({ BOXD_LOCAL = "1", [name] = value }, MAP)
     end
-    assert.equal("printed\n2\tfalse\n",
-      play({ BOXD_LOCAL = "1", TERM = "dumb" }, MAP))
+    for _, wait in ipairs(begun) do
+      assert.equal("printed\n2\tfalse\n", wait())
+    end
   end)
 
   it("shows nothing elsewhere", function()

@@ -6,16 +6,23 @@ local program = require "spec.support.program"
 local terminal = {}
 
 --- Runs `args` (a list, with `args.env`) and plays `steps`, as terminal.py has
---- them. Returns what was seen and the exit status.
-function terminal.play(args, steps)
+--- them. Returns a function that waits for the end, and returns what was seen
+--- and the exit status.
+function terminal.begin(args, steps)
   local words = { "/usr/bin/python3", "spec/support/terminal.py" }
   table.move(args, 1, #args, 3, words)
   words.stdin = json.encode(steps)
   words.env = args.env
-  local result = program.run(words)
-  assert(result.status ~= 99, result.err)
-  return result.out, result.status
+  local wait = program.begin(words)
+  return function()
+    local result = wait()
+    assert(result.status ~= 99, result.err)
+    return result.out, result.status
+  end
 end
+
+--- The same; it has ended then.
+function terminal.play(args, steps) return terminal.begin(args, steps)() end
 
 --- The same for boxdlua's prompt. `lines` are typed, each once the prompt is
 --- there; at the end it is left with Ctrl-D.
