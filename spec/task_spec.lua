@@ -48,11 +48,25 @@ local RAISED_AGAIN = [[
   end)
   local took = boxd.now() - start
   print(caught, e.class, took > 9.5 and took < 11)]]
-local abandoned, raised_again
+local CANCELLED_AGAIN = [[
+  local t = boxd.spawn(function()
+    boxd.sleep(0)
+    table.sort({ 1, 2 }, function()
+      pcall(boxd.sleep, 60)
+      boxd.sleep(60)
+    end)
+  end)
+  local start = boxd.now()
+  boxd.spawn(function() boxd.sleep(0.05) t:cancel() end)
+  local ok, e = pcall(t.join, t)
+  local took = boxd.now() - start
+  print(e.class, t.status, took > 9.5 and took < 11)]]
+local abandoned, raised_again, cancelled_again
 
 setup(function()
   abandoned = program.begin_lua { "-W", "-e", ABANDONED }
   raised_again = program.begin_lua { "-e", RAISED_AGAIN }
+  cancelled_again = program.begin_lua { "-e", CANCELLED_AGAIN }
 end)
 
 describe("boxd.spawn", function()
@@ -325,6 +339,11 @@ describe("cancelling", function()
       assert.equal(0, result.status, result.err)
       assert.matches("abandoned", result.err)
     end)
+
+  it("cancels again after 10 s what waits in a callback", function()
+    local result = cancelled_again()
+    assert.equal("CancelledError\tcancelled\ttrue\n", result.out, result.err)
+  end)
 end)
 
 describe("boxd.with_timeout", function()

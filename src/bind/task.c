@@ -136,8 +136,16 @@ void lbx_task_step(lua_State *L, lbx_context *c) {
   finish(L, t);
 }
 
+/* One that waits in a callback holds up all below it on the C stack and can't
+** be left there: it is cancelled again, until it ends or waits elsewhere. */
 static void on_cleanup_over(bx_timer *timer) {
   lbx_task *t = (lbx_task *)((char *)timer - offsetof(lbx_task, cleanup));
+  if (t->context.running) {
+    t->context.cancelled = false;
+    bx_timer_start(t->context.state->loop, timer,
+                   bx_now() + LBX_CLEANUP_SECONDS);
+    return;
+  }
   t->abandoned = true;
   lbx_interrupt(&t->context);
 }
