@@ -279,6 +279,23 @@ describe("boxes of the embedded service", function()
     call("DestroyDisk", { disk_id = disk })
   end)
 
+  it("is suspended and forked with a process that waits in the kernel", function()
+    local box = compute.box:create()
+    box:write_file([[
+import ctypes
+libc = ctypes.PyDLL(None)
+if libc.vfork() == 0: libc.pause()
+]], "/root/wait.py")
+    box:sh "/usr/bin/python3 /root/wait.py >/dev/null 2>&1 &"
+    support.eventually(function()
+      return box:sh("grep -l '(python3) D' /proc/[0-9]*/stat").success
+    end)
+    compute.box:fork(box):destroy()
+    box:suspend()
+    assert.equal("suspended", compute.box:get(box.id).status)
+    assert.equal("up\n", box:sh("echo up").stdout)
+  end)
+
   -- Stops what comes into its box before that is a command.
   local stopper = [[
 import os, signal

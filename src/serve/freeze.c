@@ -21,6 +21,7 @@
 
 #define ROUNDS 200
 #define ROUNDS_MS 4000
+#define WAITING_MS 500
 
 typedef struct process {
   pid_t pid, parent, session;
@@ -147,20 +148,25 @@ static bool was_stopped(const bx_agent *a, pid_t pid) {
 }
 
 /* Rounds, because what still runs may fork. On a busy machine many of them
-   pass before a child that holds its parent up has run at all. */
+   pass before a child that holds its parent up has run at all. One that goes on
+   waiting in the kernel, as for a child that never execs, stops before it runs
+   again: it counts as stopped in the end. */
 void bx_agent_suspend(bx_agent *a, bx_msg *reply) {
   int err = 0;
-  bool again = true;
+  bool again = true, only_wait = false;
   double start = now_ms();
   for (int round = 0; again && !err; round++) {
     process_list l;
+    if (only_wait && now_ms() - start > WAITING_MS) break;
     again = false;
+    only_wait = true;
     err = list_processes(&l);
     if (!err && round == 0 && !a->frozen) err = keep_stopped(a, &l);
     for (size_t i = 0; i < l.n && !err; i++) {
       if (!runs(l.p[i].state)) continue;
       stop_one(l.p[i].pid);
       again = true;
+      only_wait = only_wait && l.p[i].state == 'D';
     }
     free(l.p);
     if (round >= ROUNDS && now_ms() - start > ROUNDS_MS) err = EAGAIN;

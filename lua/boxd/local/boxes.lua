@@ -5,8 +5,8 @@
 -- follow what becomes of a box as watchers: objects with any of the methods
 -- prepare (before a new record is kept, or one of before is used again), up
 -- (its sandbox runs), woken (because a client wants it), stopping, and gone (it
--- is destroyed); and with show (adds to what a client sees of a record) and
--- add_env (to its environment).
+-- is destroyed); and with show (adds to what a client sees of a record), add_env
+-- (to its environment) and add_mounts (to what is mounted in it).
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
@@ -114,25 +114,14 @@ function boxes:env(record)
   return env
 end
 
--- The disks that are attached to a box, as mounts.
-local function mounts_of(self, record)
-  local mounts = {}
-  for _, disk in ipairs(self.store:list "disks") do
-    if disk.vm_id == record.id then
-      mounts[#mounts + 1] = { source = self.store.dir .. "/disks.d/" .. disk.id,
-        target = disk.mount_path, read_only = disk.read_only }
-    end
-  end
-  return mounts
-end
-
 -- Starts the sandbox of a record. Returns what of the record changes.
 local function boot(self, record)
-  local began = boxd.now()
+  local began, mounts = boxd.now(), {}
+  tell(self, "add_mounts", record, mounts)
   local handle, message = self.spawner:start {
     dir = self:folder(record), hostname = record.hostname or record.name,
     memory = record.memory_bytes, net_host = self.net_host,
-    outgoing = not self.net_host, mounts = mounts_of(self, record),
+    outgoing = not self.net_host, mounts = mounts,
   }
   if not handle then
     fail("INTERNAL", "the box can't be started: %s", message)
@@ -301,11 +290,16 @@ local function copy(self, from, to)
   fail("INTERNAL", "the box's files can't be copied: %s", message)
 end
 
+local function freeze(self, handle)
+  local ok, message = self.spawner:suspend(handle)
+  if not ok then fail("INTERNAL", "the box can't be suspended: %s", message) end
+end
+
 -- Copies a box's files while nothing in it changes them; the caller has taken
 -- it. Returns their bytes.
 function boxes:copy_files(record, to)
   local handle = record.status == "running" and self.live[record.id]
-  if handle then self.spawner:suspend(handle) end
+  if handle then freeze(self, handle) end
   local _resume <close> = setmetatable({}, { __close = function()
     if handle then self.spawner:resume(handle) end
   end })
@@ -406,10 +400,7 @@ function boxes:suspend(record, unless)
   if record.status ~= "running" then refuse(record, "suspended") end
   if not handle then refuse(record, "suspended: it has died") end
   return microseconds(function()
-    local ok, message = self.spawner:suspend(handle)
-    if not ok then
-      fail("INTERNAL", "the box can't be suspended: %s", message)
-    end
+    freeze(self, handle)
     local kept, e = pcall(change, self, record, { status = "suspended" })
     if kept then return end
     self.spawner:resume(handle)

@@ -86,6 +86,16 @@ function disks:attach_all(record, volumes)
   end
 end
 
+-- What is attached to a box, mounted as it starts.
+function disks:add_mounts(record, mounts)
+  for _, disk in ipairs(self.service.store:list "disks") do
+    if disk.vm_id == record.id then
+      mounts[#mounts + 1] = { source = self:folder(disk),
+        target = disk.mount_path, read_only = disk.read_only }
+    end
+  end
+end
+
 -- RPCs.
 
 local function create(service, request)
