@@ -7,5 +7,5 @@ ignore = {
 read_globals = { "boxd" } -- boxdlua has it loaded
 exclude_files = { "build" }
 files["spec"] = { std = "+busted" }
-files["lua/boxd/types.lua"] = { globals = { "boxd" },
+files["lua/boxd/types"] = { globals = { "boxd" },
   ignore = { "211", "212", "241", "631" } } -- annotations only

@@ -51,6 +51,8 @@ EXE_SRC := $(filter-out src/so_%,$(wildcard src/*.c)) \
   $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
 VERSION := $(shell sed -n 's/.*BX_VERSION "\(.*\)"/\1/p' src/core/version.h)
 LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
+# Annotations are for editors: nothing loads them.
+LUA_EMBEDDED := $(filter-out lua/boxd/types/%,$(LUA_SRC))
 
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
@@ -88,9 +90,9 @@ $(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
 	  -lcjson -lssl -lcrypto -ldl -lm -pthread
 
 # The folders too: a file that was removed must go.
-$(BUILD)/embedded.c: scripts/embed.lua $(LUA_SRC) $(sort $(dir $(LUA_SRC))) \
+$(BUILD)/embedded.c: scripts/embed.lua $(LUA_EMBEDDED) $(sort $(dir $(LUA_SRC))) \
     | $(BUILD)
-	$(LUA) scripts/embed.lua $(LUA_SRC) > $@.new && mv $@.new $@
+	$(LUA) scripts/embed.lua $(LUA_EMBEDDED) > $@.new && mv $@.new $@
 
 $(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
 	@mkdir -p $(@D)

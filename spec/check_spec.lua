@@ -25,7 +25,7 @@ describe("a method", function()
       Tokens = c.token, ApiKeys = c.api_key, Box = s:box(),
       Disk = c.disk:create("d", 1) }
     local called, count = s:count(), 0
-    for _, f in ipairs(types.read "lua/boxd/types.lua") do
+    for _, f in ipairs(types.read(types.files)) do
       local object = f.kind == "function" and objects[f.class]
       local method, args = object and object[f.name], {}
       for i, p in ipairs(object and f.params or {}) do

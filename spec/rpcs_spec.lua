@@ -44,7 +44,7 @@ describe("the RPCs that annotations name", function()
 
   it("are those that the methods make", function()
     local count = 0
-    for _, item in ipairs(types.read "lua/boxd/types.lua") do
+    for _, item in ipairs(types.read(types.files)) do
       for _, rpc in ipairs(item.kind == "function" and item.rpc or {}) do
         local name = item.class .. "." .. item.name
         local of = seen[name] or seen[name:gsub("^Files", "Box")]

@@ -1,4 +1,4 @@
--- lua/boxd/types.lua against what is there at run time, both ways, and the
+-- lua/boxd/types/ against what is there at run time, both ways, and the
 -- reference that is made of it.
 
 local boxd = require "boxd"
@@ -8,7 +8,7 @@ local methods_at_run_time = require "spec.support.methods"
 local program = require "spec.support.program"
 local types = require "scripts.doc.types"
 
-local items = types.read "lua/boxd/types.lua"
+local items = types.read(types.files)
 
 local classes, functions = {}, {}
 for _, item in ipairs(items) do
@@ -74,7 +74,15 @@ local function message_fields(...)
   return names
 end
 
-describe("lua/boxd/types.lua", function()
+describe("the annotations", function()
+  it("are in the files that the reference is made of", function()
+    local listed, there = {}, {}
+    for _, path in ipairs(types.files) do listed[path] = true end
+    local list <close> = assert(io.popen "ls lua/boxd/types/*")
+    for path in list:lines() do there[path] = true end
+    assert.same(there, listed)
+  end)
+
   it("has every name of the module and no other", function()
     local there, said = {}, methods_of "boxd"
     for name in pairs(boxd) do there[name] = true end
@@ -163,9 +171,11 @@ describe("lua/boxd/types.lua", function()
         assert.truthy(boxd.errors[name], name)
       end
     end
-    for line in io.lines "lua/boxd/types.lua" do
-      for name in (line:match "^%-%-%-@(.*)" or ""):gmatch "boxd%.(%u%w*)" do
-        assert.truthy(classes[name] or boxd[name], name)
+    for _, path in ipairs(types.files) do
+      for line in io.lines(path) do
+        for name in (line:match "^%-%-%-@(.*)" or ""):gmatch "boxd%.(%u%w*)" do
+          assert.truthy(classes[name] or boxd[name], name)
+        end
       end
     end
   end)
@@ -253,16 +263,15 @@ describe("lua/boxd/types.lua", function()
       tostring(select(2, pcall(boxd.http.request, { other = print }))))
   end)
 
-  it("is loaded by nothing", function()
+  it("are loaded by nothing", function()
     for name in pairs(package.loaded) do
-      assert.not_equal("boxd.types", name)
+      assert.is_nil(name:find "^boxd%.types")
     end
   end)
 end)
 
 describe("the API reference", function()
-  local result = program.run { "lua5.4", "scripts/doc/api.lua",
-    "lua/boxd/types.lua" }
+  local result = program.run { "lua5.4", "scripts/doc/api.lua" }
   local text = result.out
 
   it("is made, and has every public name", function()

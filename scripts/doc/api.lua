@@ -1,12 +1,13 @@
--- Writes the API reference, in Markdown, from the annotations of a file:
---   lua5.4 scripts/doc/api.lua lua/boxd/types.lua > build/doc/api.md
--- Sections are in the file's order. Every type of ours leads to its section.
+-- Writes the API reference, in Markdown, from the annotations of these files, or
+-- of all:
+--   lua5.4 scripts/doc/api.lua [files] > build/doc/api.md
+-- Sections are in the files' order. Every type of ours leads to its section.
 
 package.path = "./?.lua;" .. package.path
 
 local types = require "scripts.doc.types"
 
-local items = types.read(arg[1])
+local items = types.read(#arg > 0 and arg or types.files)
 
 -- How an object of a class is called in examples.
 local OBJECT = { Compute = "c", Boxes = "c.box", Templates = "c.template",
@@ -94,7 +95,7 @@ end
 print [[
 # boxd for Lua: API reference
 
-Made by `make doc` from lua/boxd/types.lua, which editors read too. Times are
+Made by `make doc` from lua/boxd/types/, which editors read too. Times are
 seconds, sizes bytes, timestamps Unix seconds, unless a line says otherwise; `?`
 marks what may be left out or nil. "RPC" is the call a method makes, as
 proto/boxd.proto has it; "today" marks what the service has added since 0.1.

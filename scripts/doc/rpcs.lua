@@ -35,7 +35,7 @@ end
 -- RPC -> list of the methods that make it, "c.box:create"; box.files only where
 -- a box itself has none.
 function rpcs.methods()
-  local items, out = types.read "lua/boxd/types.lua", {}
+  local items, out = types.read(types.files), {}
   local holder = holders(items)
   for _, item in ipairs(items) do
     local first = item.kind == "function" and holder[item.class]

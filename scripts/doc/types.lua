@@ -1,4 +1,4 @@
--- Reads annotations as lua/boxd/types.lua has them into a list of what they
+-- Reads annotations as lua/boxd/types/*.lua have them into a list of what they
 -- describe, in their order:
 --   { kind = "class", name =, parents = { name, ... }, text =, fields = {} }
 --   { kind = "function", class =, mark = "." or ":", name =, text =, rpc = { },
@@ -7,6 +7,13 @@
 -- Raises on what it does not know, so that no annotation goes by unseen.
 
 local types = {}
+
+--- The files of the annotations, in the reference's order.
+types.files = {}
+for i, name in ipairs { "module", "compute", "box", "files", "exec",
+  "captures", "account" } do
+  types.files[i] = "lua/boxd/types/" .. name .. ".lua"
+end
 
 local CLOSING = { ["("] = ")", ["{"] = "}", ["["] = "]", ["<"] = ">" }
 
@@ -99,8 +106,8 @@ local function add_function(self, class, mark, name, arguments)
   self.block = new_block()
 end
 
-function types.read(path)
-  local self = { items = {}, block = new_block() }
+local function read_file(self, path)
+  self.block = new_block()
   for line in io.lines(path) do
     local tag, rest = line:match "^%-%-%-@(%l+) ?(.*)$"
     local text = line:match "^%-%-%- ?(.*)$"
@@ -117,6 +124,12 @@ function types.read(path)
       error("a function on one line expected: " .. line)
     end
   end
+end
+
+--- What these files describe.
+function types.read(paths)
+  local self = { items = {} }
+  for _, path in ipairs(paths) do read_file(self, path) end
   return self.items
 end
 

@@ -1,0 +1,433 @@
+---@meta
+-- A box, but for its files and processes.
+
+--- A box: fields as the service told them last; refresh asks again. create tells
+--- fewer of them than get and refresh do, and 0.1 fewer than today's service:
+--- what neither told is nil. (GetVmResponse of the contract.)
+---@class boxd.Box
+---@field id string
+---@field name? string
+---@field image? string
+---@field public_ip? string
+---@field status? string pending, running, stopped, suspended, hibernated, failed or destroyed
+---@field url? string of its default proxy; from create and fork
+---@field boot_time_ms? integer milliseconds
+---@field paused_automations? integer from create and fork; today
+---@field forked_from? string the id of the box it is a copy of; from fork
+---@field restart_policy? string "always" or "never"
+---@field vcpu? integer today
+---@field memory_bytes? integer today
+---@field disk_bytes? integer
+---@field auto_suspend_timeout_secs? integer seconds without use, 0 never
+---@field auto_hibernate_timeout_secs? integer seconds without use, 0 never; today
+---@field auto_destroy_timeout_secs? integer seconds without use, 0 never; today
+---@field ssh_port? integer today
+---@field created_at? integer today
+---@field created_by? string today
+---@field created_by_name? string today
+---@field last_connected_at? integer nil: never; today
+---@field hibernated_at? integer nil: it is not; today
+---@field delete_at? integer nil: never; today
+---@field delete_after_cron? string a cron expression; today
+---@field labels? table<string, string> today
+---@field networks? string[] today
+---@field isolated? boolean today
+---@field egress_allow? string[] today
+---@field access_domain? string today
+---@field custom_domains? table[] records { domain, vm_id, vm_name, status, last_error }; today
+---@field bot_protection? boolean today
+---@field bot_protection_mode? string today
+---@field idle_ignore_outbound? boolean today
+---@field org? string today
+---@field org_id? string today
+---@field billing_org? string today
+---@field billing_org_id? string today
+---@field source? string today
+---@field source_info? { kind?: string, name?: string, version: integer, id?: string } what it was made from; today
+---@field spec? table MachineSpec of the contract; today
+---@field created_spec? table MachineSpec of the contract; today
+---@field requirements? table[] MachineRequirement of the contract; today
+---@field packages? table[] MachinePackage of the contract, times as started_at and finished_at; today
+---@field files boxd.Files
+local Box = {}
+
+--- Sets status to running.
+--- RPC: StartVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:start(options) end
+
+--- Sets status to stopped.
+--- RPC: StopVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:stop(options) end
+
+--- Sets status to running.
+--- RPC: RebootVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:reboot(options) end
+
+--- Takes the box away with all that is in it; sets status to destroyed.
+--- RPC: DestroyVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:destroy(options) end
+
+--- Sets status to suspended.
+--- RPC: SuspendVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return { suspend_us: integer } microseconds
+function Box:suspend(options) end
+
+--- Sets status to running.
+--- RPC: ResumeVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return { resume_us: integer } microseconds
+function Box:resume(options) end
+
+--- Reads all fields again.
+--- RPC: GetVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return boxd.Box self
+function Box:refresh(options) end
+
+--- Asks, from 10 ms on and then less often, until status is running and a first
+--- command has run.
+--- RPC: GetVm, Exec.
+--- Raises: TimeoutError, BoxdError when it is failed, stopped or destroyed,
+--- NotFoundError.
+---@param options? boxd.WaitOptions
+---@return boxd.Box self
+function Box:wait_until_ready(options) end
+
+---@class boxd.WaitOptions: boxd.Options
+---@field timeout? number seconds for all of it, default 90
+---@field poll_interval? number seconds between two looks at most, default 0.5
+
+--- Runs a program: each argument reaches it as it is. box:exec("ls", "-l", {
+--- cwd = "/" }). With stream or interactive: an ExecProcess.
+--- RPC: Exec.
+--- Raises: NotFoundError; TimeoutError, with stdout and stderr, and the command
+--- cancelled; InvalidArgumentError. An exit code is a result, not an error.
+---@param ... string|number|boxd.ExecOptions arguments, then perhaps options
+---@return boxd.ExecOutcome
+function Box:exec(...) end
+
+--- Runs a command line of the shell as it is: "make && make test | tee log".
+--- RPC: Exec.
+--- Raises: as exec.
+---@param line string
+---@param options? boxd.ExecOptions
+---@return boxd.ExecOutcome
+function Box:sh(line, options) end
+
+---@class boxd.ExecOptions: boxd.Options
+---@field env? table<string, string> reaches every command of a line
+---@field cwd? string folder to run in
+---@field stdin? string bytes to send, then the end of input
+---@field stream? boolean return an ExecProcess at once
+---@field pty? boolean run on a terminal: both outputs in one
+---@field interactive? boolean pty and stream, for boxd.attach
+---@field cols? integer of the terminal, default 80
+---@field rows? integer of the terminal, default 24
+---@field close_stdin? boolean end of input from the start, with stream
+
+--- Writes a whole file, up to what one message takes; upload takes any.
+--- RPC: UploadFile.
+--- Raises: NotFoundError, InvalidArgumentError when the local file is not read.
+---@param source string|boxd.Path bytes, or boxd.path "local/file"
+---@param dest string path in the box
+---@param options? boxd.Options
+function Box:write_file(source, dest, options) end
+
+--- Reads a whole file, up to what one message takes; download takes any.
+--- RPC: DownloadFile.
+--- Raises: NotFoundError.
+---@param path string in the box
+---@param options? boxd.Options
+---@return string bytes
+function Box:read_file(path, options) end
+
+--- Sends a file of any size, in constant memory, or a folder with all in it:
+--- files, which of them are programs, and empty folders (Mkdir). A folder with
+--- a link or a device in it is refused before anything is sent.
+--- RPC: UploadFileStream, for folders Mkdir and Exec too.
+--- Raises: InvalidArgumentError when the local file is not read whole,
+--- NotFoundError.
+---@param local_path string|boxd.Path
+---@param dest string path in the box
+---@param options? boxd.TransferOptions
+---@return integer bytes written
+function Box:upload(local_path, dest, options) end
+
+--- Fetches a file of any size, in constant memory. It appears under its name
+--- only when it is whole.
+--- RPC: DownloadFileStream, or DownloadFile of a service without it.
+--- Raises: NotFoundError, InvalidArgumentError when the local file is not
+--- written.
+---@param path string in the box
+---@param local_path string|boxd.Path
+---@param options? boxd.TransferOptions
+---@return integer bytes written
+function Box:download(path, local_path, options) end
+
+--- Fetches a folder with all in it: files, which of them are programs, and
+--- empty folders. One with a link or a device in it is refused before anything
+--- is written.
+--- RPC: ListDir, DownloadFileStream.
+--- Raises: NotFoundError, InvalidArgumentError for what can't be downloaded or
+--- written, InternalError for a name that leads elsewhere; the message says how
+--- many files are there already.
+---@param path string in the box
+---@param local_path string|boxd.Path made when it is not there
+---@param options? boxd.TransferOptions the progress is each file's
+---@return integer bytes written
+function Box:download_folder(path, local_path, options) end
+
+---@class boxd.TransferOptions: boxd.Options
+---@field progress? fun(done: integer, total: integer) called with bytes as they go
+
+--- RPC: ListProxies.
+---@param options? boxd.Options
+---@return boxd.Proxy[]
+function Box:proxies(options) end
+
+--- RPC: CreateProxy.
+--- Raises: InvalidArgumentError when the name is taken.
+---@param name string
+---@param port? integer default 0: detected
+---@param options? boxd.Options
+---@return boxd.Proxy
+---@overload fun(self: boxd.Box, name: string, options: boxd.Options): boxd.Proxy
+function Box:create_proxy(name, port, options) end
+
+--- RPC: SetProxyPort.
+--- Raises: NotFoundError.
+---@param port integer 0: detected
+---@param name? string default "": the default proxy
+---@param options? boxd.Options
+---@overload fun(self: boxd.Box, port: integer, options: boxd.Options)
+function Box:set_proxy_port(port, name, options) end
+
+--- RPC: DeleteProxy.
+--- Raises: NotFoundError.
+---@param name string
+---@param options? boxd.Options
+function Box:delete_proxy(name, options) end
+
+--- What a port of a box is reached by. (ProxyInfo of the contract.)
+---@class boxd.Proxy
+---@field name? string nil: the default proxy
+---@field vm_name? string the box's name
+---@field vm_id? string today
+---@field domain string its host, with a port where that is needed
+---@field url string http:// or https:// and the domain
+---@field port integer
+---@field is_default boolean
+---@field port_display? string today
+---@field port_mode? string today
+---@field effective_port? integer today
+
+--- for chunk in box:stream_logs() do. Leaving the loop early ends the call.
+--- RPC: StreamLogs.
+--- Raises: NotFoundError, at the first chunk.
+---@param options? boxd.LogOptions
+---@return fun(): string? chunks of bytes
+function Box:stream_logs(options) end
+
+---@class boxd.LogOptions: boxd.Options
+---@field follow? boolean go on with what comes, default false
+
+--- Memory goes to disk; sets status to hibernated.
+--- RPC: HibernateVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:hibernate(options) end
+
+--- Sets status to running.
+--- RPC: WakeVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:wake(options) end
+
+--- Every member of its organisation sees it.
+--- RPC: ShareVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:share(options) end
+
+--- Only its owner sees it.
+--- RPC: UnshareVm.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+function Box:unshare(options) end
+
+--- RPC: RenameVm.
+--- Raises: NotFoundError, InvalidArgumentError when the name is taken.
+---@param new_name string
+---@param options? boxd.Options
+function Box:rename(new_name, options) end
+
+--- Either size names both. A running box is rebooted.
+--- RPC: ResizeVm.
+--- Raises: InvalidArgumentError, QuotaExceededError.
+---@param options boxd.ResizeOptions
+---@return { vcpu: integer, memory_bytes: integer, rebooted: boolean }
+function Box:resize(options) end
+
+---@class boxd.ResizeOptions: boxd.Options
+---@field vcpu? integer
+---@field memory? string|integer "8G" or bytes
+
+--- RPC: SetAutoSuspendTimeout.
+--- Raises: NotFoundError.
+---@param seconds integer without use, 0 never
+---@param options? boxd.Options
+function Box:set_auto_suspend_timeout(seconds, options) end
+
+--- RPC: SetAutoHibernateTimeout.
+--- Raises: NotFoundError.
+---@param seconds integer without use, 0 never
+---@param options? boxd.Options
+function Box:set_auto_hibernate_timeout(seconds, options) end
+
+---@class boxd.Cron
+---@field cron string "0 18 * * *", UTC
+
+--- Whatever state the box is in then.
+--- RPC: SetDeleteAfter.
+--- Raises: NotFoundError.
+---@param when integer|boxd.Cron seconds from now, or the next match; 0: never
+---@param options? boxd.Options
+---@return integer? when it will be deleted
+function Box:set_delete_after(when, options) end
+
+--- RPC: UpdateVmLabels.
+--- Raises: NotFoundError.
+---@param labels table<string, string> to add
+---@param options? boxd.LabelOptions
+---@return table<string, string> labels it has now
+function Box:set_labels(labels, options) end
+
+---@class boxd.LabelOptions: boxd.Options
+---@field remove? string[] names
+---@field replace_all? boolean labels are all that it has then, default false
+
+--- RPC: SetVmNetworks.
+--- Raises: NotFoundError.
+---@param networks string[] all of them
+---@param options? boxd.Options
+---@return string[] what is in force
+function Box:set_networks(networks, options) end
+
+--- What the box may reach.
+--- RPC: SetVmEgressAllow.
+--- Raises: NotFoundError.
+---@param entries string[] hosts and addresses, all of them; {} allows everything
+---@param options? boxd.Options
+---@return string[] what is in force
+function Box:set_egress(entries, options) end
+
+--- RPC: SetBotProtection.
+--- Raises: NotFoundError.
+---@param mode boolean|string "on", "sleep_only" or "off"; true: on
+---@param options? boxd.Options
+function Box:set_bot_protection(mode, options) end
+
+--- RPC: SetIdleIgnoreOutbound.
+--- Raises: NotFoundError.
+---@param enabled boolean what the box does by itself is no use of it
+---@param options? boxd.Options
+function Box:set_idle_ignore_outbound(enabled, options) end
+
+--- What it used and cost. (GetVmUsageResponse of the contract.)
+--- RPC: GetVmUsage.
+--- Raises: NotFoundError.
+---@param options? boxd.UsageOptions
+---@return { period_start: integer, period_end: integer, currency?: string, rates?: table, usage?: table }
+function Box:usage(options) end
+
+---@class boxd.UsageOptions: boxd.Options
+---@field since? integer Unix seconds, default: its beginning
+---@field until_time? integer Unix seconds, default: now
+---@field org? string of a box that is gone
+
+--- RPC: UpdateMachineSpec.
+--- Raises: NotFoundError, InvalidArgumentError, BoxdError (ABORTED) when expected_spec is not what it has.
+---@param patch boxd.Spec maps merge, the rest replaces, boxd.json.null removes
+---@param options? boxd.UpdateSpecOptions
+---@return { changes: table[], reboot_required: boolean, reboot_recommended: boolean, spec?: table, applied: boolean, rebooted: boolean, resize_error?: string }
+function Box:update_spec(patch, options) end
+
+---@class boxd.UpdateSpecOptions: boxd.Options
+---@field dry_run? boolean only say what would change
+---@field reboot? boolean where that is needed
+---@field retry_packages? boolean again from the one that failed
+---@field expected_spec? boxd.Spec what it was read as
+
+--- Opens a port of the box to everybody.
+--- RPC: ExposePort.
+--- Raises: NotFoundError, QuotaExceededError.
+---@param port integer of the box
+---@param options? boxd.ExposeOptions
+---@return boxd.ExposedPort
+function Box:expose(port, options) end
+
+---@class boxd.ExposeOptions: boxd.Options
+---@field protocol? string "tcp" (the default), "udp" or "both"
+
+--- RPC: UnexposePort.
+--- Raises: NotFoundError.
+---@param port integer of the box
+---@param options? boxd.Options
+---@return boxd.ExposedPort what it was
+function Box:unexpose(port, options) end
+
+--- RPC: ListExposedPorts.
+--- Raises: NotFoundError.
+---@param options? boxd.Options
+---@return boxd.ExposedPort[]
+function Box:exposed_ports(options) end
+
+--- (ExposePortResponse of the contract.)
+---@class boxd.ExposedPort
+---@field vm_name? string
+---@field vm_id? string
+---@field dns? string host
+---@field public_port integer
+---@field vm_port integer
+---@field protocol? string
+
+--- RPC: ListDir.
+--- Raises: NotFoundError.
+---@param path string in the box
+---@param options? boxd.Options
+---@return boxd.DirEntry[]
+---@return boolean truncated: the service left some out
+function Box:list_dir(path, options) end
+
+--- RPC: Mkdir.
+--- Raises: NotFoundError, InvalidArgumentError when it is there.
+---@param path string in the box, in a folder that is there
+---@param options? boxd.Options
+function Box:mkdir(path, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: CopyPath.
+--- Raises: NotFoundError.
+---@param from string
+---@param to string
+---@param options? boxd.Options
+function Box:copy(from, to, options) end
+
+--- A file, or a folder with all in it.
+--- RPC: DeletePath.
+--- Raises: NotFoundError.
+---@param path string
+---@param options? boxd.Options
+function Box:remove(path, options) end

@@ -1,0 +1,177 @@
+---@meta
+-- Compute, and making boxes: what a box is made of.
+
+--- A client of one service and account; its `<close>` closes it.
+---@class boxd.Compute
+---@field box boxd.Boxes
+---@field template boxd.Templates
+---@field disk boxd.Disks
+---@field domain boxd.Domains
+---@field network boxd.Networks
+---@field token boxd.Tokens
+---@field api_key boxd.ApiKeys
+---@field snapshot boxd.Snapshots
+---@field checkpoint boxd.Checkpoints
+---@field backup boxd.Backups
+---@field env boxd.Env
+---@field secret boxd.Secrets
+---@field api_url string "https://boxd.sh:9443"; in a boxd machine perhaps another once a call has been made
+---@field timeout number seconds for a unary call without one of its own
+local Compute = {}
+
+--- Whose credentials these are.
+--- RPC: Whoami.
+---@param options? boxd.Options
+---@return { user_id: string, fingerprints: string[], default_network_id?: string, display_name?: string }
+function Compute:whoami(options) end
+
+--- What boxes get that ask for nothing.
+--- RPC: GetConfig.
+---@param options? boxd.Options
+---@return { default_image: string, zone: string }
+function Compute:config(options) end
+
+--- Any unary RPC of the contract, tables in and out by proto field names. An
+--- unset text, message or optional reads as nil, repeated and map fields as {}.
+--- Raises: whatever the service answers; InvalidArgumentError names a field
+--- that does not fit.
+---@param rpc string "UpdateVmLabels"
+---@param request? table
+---@param options? boxd.Options
+---@return table reply
+function Compute:call(rpc, request, options) end
+
+--- Any server-streaming RPC. Leaving the loop early ends the call.
+--- Raises: at the message where it happens, whatever the service answers.
+---@param rpc string "DownloadFileStream"
+---@param request? table
+---@param options? boxd.Options default: no limit
+---@return fun(): table? messages
+function Compute:stream(rpc, request, options) end
+
+--- Ends its calls, whose waiters get CancelledError, and its connection.
+--- Idempotent; using it afterwards is an error.
+function Compute:close() end
+
+--- c.box.
+---@class boxd.Boxes
+local Boxes = {}
+
+--- A new box, perhaps still starting: see wait_until_ready.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name? string default: the service chooses one
+---@param options? boxd.CreateOptions
+---@return boxd.Box
+---@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
+function Boxes:create(name, options) end
+
+--- The same, but its `<close>`, or the end of boxdlua's script, destroys it.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
+--- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+---@param name? string default: the service chooses one
+---@param options? boxd.CreateOptions
+---@return boxd.Box
+---@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
+function Boxes:temporary(name, options) end
+
+--- RPC: ListVms.
+---@param options? boxd.ListOptions
+---@return boxd.Box[]
+function Boxes:list(options) end
+
+--- RPC: SuggestVmName.
+---@param options? boxd.Options
+---@return string name that nobody has
+function Boxes:suggest_name(options) end
+
+--- RPC: GetVm, then ListVms for a service that looks for ids only.
+--- Raises: NotFoundError.
+---@param id_or_name string
+---@param options? boxd.Options
+---@return boxd.Box
+function Boxes:get(id_or_name, options) end
+
+--- A copy of a box with what is on its disk.
+--- RPC: ForkVm.
+--- Raises: NotFoundError, QuotaExceededError.
+---@param source boxd.Box|string a box, an id or a name
+---@param options? boxd.ForkOptions
+---@return boxd.Box
+function Boxes:fork(source, options) end
+
+---@class boxd.CreateOptions: boxd.Options
+---@field name? string unless it is the first argument
+---@field image? string "ubuntu:24.04"; default: the service's
+---@field config? boxd.Config
+---@field org? string today
+---@field shared? boolean every member of the organisation sees it; today
+---@field labels? table<string, string> today
+---@field networks? string[] today
+---@field isolated? boolean today
+---@field team? string today
+---@field spec? boxd.Spec beside it no image, networks, isolated and labels; today
+---@field from_snapshot? string|boxd.Snapshot restores it, which takes no image, shared, networks and team; today
+
+---@class boxd.ListOptions: boxd.Options
+---@field org? string today
+---@field labels? table<string|integer, string> { env = "prod", "gpu" }: equals, has; today
+---@field all_contexts? boolean of every organisation; today
+
+---@class boxd.ForkOptions: boxd.Options
+---@field name? string default: the service chooses one
+---@field config? boxd.Config without env, cmd and restart_policy
+---@field shared? boolean today
+---@field networks? string[] today
+---@field isolated? boolean only ever turns on; today
+---@field labels? table<string, string> over the source's; today
+
+--- What a box is to be, or a piece of that: pieces may stand in its list part.
+--- Maps merge, lists are joined without duplicates, base, size and assign_to may
+--- not be set twice to different values. Today.
+---@class boxd.Spec
+---@field version? integer
+---@field base? { team?: string, snapshot?: string } exactly one of them
+---@field size? string "2x8": vCPUs and GiB
+---@field assign_to? string user id
+---@field labels? table<string, string>
+---@field networks? string[]
+---@field isolated? boolean only ever turns on
+---@field egress? string[] hosts and addresses it may reach
+---@field env? table<string, string>
+---@field secrets? string[] names, none of them in env
+---@field connections? table<string, string> "personal" or "shared:TAG"
+---@field agents? string[]
+---@field packages? string[] commands that run once, as root
+
+--- Sizes are text such as "4G" (K M G T, powers of 1024, with an optional i and
+--- B) or an integer of bytes.
+---@class boxd.Config
+---@field vcpu? integer
+---@field memory? string|integer "4G" or bytes
+---@field disk? string|integer "20G" or bytes
+---@field env? table<string, string> variables of cmd
+---@field cmd? string[] instead of the image's own command
+---@field restart_policy? "always"|"never" default "always"
+---@field lifecycle? boxd.Lifecycle
+---@field network? boxd.NetworkConfig
+---@field idle_ignore_outbound? boolean today
+---@field volumes? boxd.Volume[]
+
+---@class boxd.Lifecycle
+---@field auto_suspend_timeout? integer seconds without use, 0 never
+---@field auto_destroy_timeout? integer seconds without use, 0 never
+
+---@class boxd.NetworkConfig
+---@field ssh? boolean default true
+---@field proxies? boxd.ProxyEntry[]
+
+---@class boxd.ProxyEntry
+---@field name string
+---@field port? integer 0 to 65535, default 0: detected
+
+--- A disk to mount.
+---@class boxd.Volume
+---@field disk_id string|boxd.Disk id, name or disk
+---@field mount_path string
+---@field read_only? boolean default false

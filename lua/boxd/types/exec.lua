@@ -1,0 +1,76 @@
+---@meta
+-- A command in a box: its result, or its process while it runs.
+
+--- What exec and sh return: an ExecResult, with stream or interactive an
+--- ExecProcess. Which of them, the type of the call cannot tell.
+---@class boxd.ExecOutcome: boxd.ExecResult, boxd.ExecProcess
+
+--- What a command came to.
+---@class boxd.ExecResult
+---@field stdout string bytes
+---@field stderr string bytes
+---@field exit_code integer
+---@field success boolean exit_code == 0
+
+--- A command that runs: from exec with stream. Reading slowly holds it back; a
+--- stream nobody reads, while the other one is read or wait waits, keeps its
+--- last 16 MiB. Readers raise what cut the call short, after what had arrived.
+--- Its `<close>`, or being forgotten, cancels it.
+---@class boxd.ExecProcess
+---@field stdin boxd.ExecStdin
+---@field dropped integer bytes let go unread
+local ExecProcess = {}
+
+---@return fun(): string? chunks of bytes
+function ExecProcess:iter_stdout() end
+
+---@return fun(): string? chunks of bytes
+function ExecProcess:iter_stderr() end
+
+--- Both, in the order of arrival: for data, stream in p:chunks() do.
+---@return fun(): (data: string?, stream: "stdout"|"stderr"|nil)
+function ExecProcess:chunks() end
+
+--- Lines of stdout without the newline. Left early, the other readers have the
+--- rest.
+---@return fun(): string? lines
+function ExecProcess:lines() end
+
+---@return string? chunk bytes; nil at the end
+function ExecProcess:read_stdout() end
+
+---@return string? chunk bytes; nil at the end
+function ExecProcess:read_stderr() end
+
+--- Sends to its stdin; waits while the transport is full.
+--- Raises: BoxdError after write_eof or the process's end.
+---@param data string bytes
+function ExecProcess:write(data) end
+
+--- Ends its stdin.
+--- Raises: BoxdError for a second one.
+function ExecProcess:write_eof() end
+
+--- Tells the size of the terminal.
+---@param cols integer
+---@param rows integer
+function ExecProcess:resize(cols, rows) end
+
+--- Waits for its end.
+--- Raises: TimeoutError, which cancels nothing; what ended the call otherwise
+--- than by an exit.
+---@param options? boxd.Options
+---@return integer exit_code
+function ExecProcess:wait(options) end
+
+--- Cancels the call, which kills the command. Idempotent.
+function ExecProcess:close() end
+
+--- p.stdin: the same as p:write and p:write_eof.
+---@class boxd.ExecStdin
+local ExecStdin = {}
+
+---@param data string bytes
+function ExecStdin:write(data) end
+
+function ExecStdin:write_eof() end
