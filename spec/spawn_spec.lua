@@ -163,8 +163,10 @@ describe("a box", function()
 
   describe("is suspended", function()
     it("in the middle of what it does, and goes on", function()
+      -- Appended: a file that is truncated each time is empty for as long
+      -- as a busy disk has it.
       local c = assert(boxes.spawner:exec(box, { command =
-        "i=0; while :; do i=$((i+1)); echo $i > /root/count; done" }))
+        "i=0; while :; do i=$((i+1)); echo $i >> /root/count; done" }))
       eventually(function() return run(box, "cat /root/count").out ~= "" end)
       assert(boxes.spawner:suspend(box))
       assert(boxes.spawner:suspend(box)) -- twice is fine
@@ -177,10 +179,7 @@ describe("a box", function()
       assert.equal(before, count())
       assert(boxes.spawner:resume(box))
       assert(boxes.spawner:resume(box))
-      eventually(function()
-        local now = count()
-        return now ~= before and now ~= ""
-      end)
+      eventually(function() return count() ~= before end)
       c:signal(9)
       assert.equal(137, c:wait())
     end)
