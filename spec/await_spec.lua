@@ -3,12 +3,7 @@
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
-
-local function failure(f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
-  return e
-end
+local failure = require("spec.support.raised").of
 
 -- In the main context, in a task, and in a coroutine in each of them.
 local function everywhere(f)

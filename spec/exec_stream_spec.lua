@@ -3,16 +3,9 @@
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
+local failure = require("spec.support.raised").with_class
 
 local MIB = 1 << 20
-
-local function failure(class, f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(boxd.is_error(e), tostring(e))
-  assert.equal(class, e.class, tostring(e))
-  return e
-end
 
 -- A server whose Exec is `script`, after the first chunk; its `p` is a process.
 local function start(script, opts)

@@ -2,20 +2,13 @@
 -- a real box. exec_stream_spec.lua has the same against scripted servers.
 
 local boxd = require "boxd"
+local failure = require("spec.support.raised").with_class
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local support = require "spec.support.service"
 local terminal = require "spec.support.terminal"
 
 local MIB = 1 << 20
-
-local function failure(class, f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(boxd.is_error(e), tostring(e))
-  assert.equal(class, e.class, tostring(e))
-  return e
-end
 
 local function resident()
   for line in io.lines "/proc/self/status" do

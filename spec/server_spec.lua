@@ -4,6 +4,7 @@
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
 local core = require "boxd.core"
+local raised = require "spec.support.raised"
 local serve = require "boxd.serve"
 
 -- handlers: RPC name -> function(call), run as a task that ends with the call.
@@ -30,8 +31,7 @@ local function cleanup(server, client)
 end
 
 local function failure(f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
+  local e = raised.of(f, ...)
   assert.is_true(boxd.is_error(e), tostring(e))
   return e
 end

@@ -4,16 +4,9 @@
 local boxd = require "boxd"
 local program = require "spec.support.program"
 local calls = require "spec.support.calls"
+local raised = require "spec.support.raised"
 
-local function failure(f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
-  return e
-end
-
-local function is_cancelled(e)
-  assert.is_true(boxd.is_error(e, boxd.CancelledError), tostring(e))
-end
+local failure, is_cancelled = raised.of, raised.is_cancelled
 
 local function is_timeout(e)
   assert.is_true(boxd.is_error(e, boxd.TimeoutError), tostring(e))
@@ -397,12 +390,12 @@ describe("boxd.with_timeout", function()
 
   it("raises once when several are over at once", function()
     both(function()
-      local raised = 0
+      local failed = 0
       local e = failure(boxd.with_timeout, 0.01, function()
         boxd.with_timeout(0.01, function()
           boxd.with_timeout(0.01, function()
             local _ <close> = closing(function()
-              if not pcall(boxd.sleep, 0.005) then raised = raised + 1 end
+              if not pcall(boxd.sleep, 0.005) then failed = failed + 1 end
             end)
             local ends = boxd.now() + 0.02
             while boxd.now() < ends do end
@@ -411,7 +404,7 @@ describe("boxd.with_timeout", function()
         end)
       end)
       is_timeout(e)
-      assert.equal(0, raised)
+      assert.equal(0, failed)
     end)
   end)
 

@@ -2,16 +2,9 @@
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
+local raised = require "spec.support.raised"
 
-local function failure(f, ...)
-  local ok, e = pcall(f, ...)
-  assert.is_false(ok)
-  return e
-end
-
-local function is_cancelled(e)
-  assert.is_true(boxd.is_error(e, boxd.CancelledError), tostring(e))
-end
+local failure, is_cancelled = raised.of, raised.is_cancelled
 
 -- A function that sleeps, counting how many do at once in `state`.
 local function slow(state, seconds)
