@@ -132,6 +132,16 @@ describe("files", function()
   end)
 
   describe("box:upload", function()
+    it("does not take a short write for a whole file", function()
+      local s <close> = scripted.start { UploadFileStream = function(first, call)
+        taker {}(first, call)
+        return { bytes_written = 3 }
+      end }
+      local e = failure(s:box().upload, s:box(), write("five", "12345"), "/d")
+      assert.equal("InternalError", e.class)
+      assert.matches("wrote 3 of the 5 bytes", e.message)
+    end)
+
     it("sends chunks of 1 MiB, the first with where they go", function()
       local seen, data = {}, ("x"):rep(2 * MIB + 5)
       local s <close> = scripted.start { UploadFileStream = taker(seen) }

@@ -17,8 +17,12 @@ end), print == io.write)
 local UPLOAD = [[
 local box = require "spec.support.calls".start({
   UploadFileStream = function(call)
-    for _ in function() return call:recv() end do boxd.sleep(0.01) end
-    call:send { bytes_written = 1 }
+    local written = 0
+    for m in function() return call:recv() end do
+      written = written + #m.data
+      boxd.sleep(0.01)
+    end
+    call:send { bytes_written = written }
     call:finish()
   end,
   GetVm = function(call)

@@ -83,6 +83,11 @@ local function upload_file(self, source, dest, opts, tell)
   local reply = stream:recv() or core.raise("InternalError",
     "the server ended the upload without an answer", "UploadFileStream")
   stream:recv() -- the status, without which nothing is certain
+  if reply.bytes_written ~= size then
+    core.raise("InternalError", string.format("the server wrote %d of the %d "
+      .. "bytes of %s: the file in the box is not whole, upload it again",
+      reply.bytes_written, size, source), "UploadFileStream")
+  end
   return reply.bytes_written
 end
 
