@@ -42,13 +42,13 @@ GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
 COMMON_LIBS := -lprotobuf-c -lcjson -lssl -lcrypto -lm -ldl
 
 # gRPC wipes what it frees: its buffers for TLS have had tokens. (boxd.so:
-# src/so_free.c.)
+# src/bind/so/free.c.)
 WIPE_GRPC := -Wl,--wrap=gpr_free -Wl,--defsym=__wrap_gpr_free=bx_wipe_free
 
 SO_SRC := $(wildcard src/core/*.c) \
-  $(filter-out src/bind/serve%,$(wildcard src/bind/*.c))
-EXE_SRC := $(filter-out src/so_%,$(wildcard src/*.c)) \
-  $(wildcard src/serve/*.c) $(wildcard src/bind/serve*.c)
+  $(wildcard src/bind/*.c)
+EXE_SRC := $(wildcard src/boxdlua/*.c src/server/*.c src/bind/serve/*.c) \
+  $(wildcard src/sandbox/*.c src/sandbox/*/*.c)
 VERSION := $(shell sed -n 's/.*BX_VERSION "\(.*\)"/\1/p' src/core/version.h)
 LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 # Annotations are for editors: nothing loads them.
@@ -56,7 +56,7 @@ LUA_EMBEDDED := $(filter-out lua/boxd/types/%,$(LUA_SRC))
 
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
-  $(BUILD)/src/host_locks.o \
+  $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o
 
 .PHONY: all test soak faults flat check asan gc valgrind install install-lua install-embed clean e2e
@@ -70,7 +70,7 @@ include spec/fuzz/rules.mk
 include scripts/doc/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
-$(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/so_free.o
+$(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/bind/so/free.o
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
 	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
 
@@ -160,7 +160,7 @@ install-lua: $(BUILD)/boxd.so $(BUILD)/boxdlua
 	$(INSTALL) -m 755 $(BUILD)/boxd.so $(DESTDIR)$(LIBDIR)/boxd.so
 	for f in $(LUA_SRC:lua/%=%); do \
 	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(LUADIR)/$$f || exit 1; done
-	$(INSTALL) -D -m 644 src/boxdlua.1 $(DESTDIR)$(MANDIR)/man1/boxdlua.1
+	$(INSTALL) -D -m 644 src/boxdlua/boxdlua.1 $(DESTDIR)$(MANDIR)/man1/boxdlua.1
 
 # What C programs need that embed Lua.
 install-embed: $(BUILD)/libboxd.a

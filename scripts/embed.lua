@@ -47,7 +47,7 @@ end
 table.sort(modules, function(a, b) return a.name < b.name end)
 
 io.write("/* Made by scripts/embed.lua: change the Lua files instead. */\n",
-  '#include "host.h"\n\n')
+  '#include "boxdlua/boxdlua.h"\n\n')
 for i, module in ipairs(modules) do
   io.write(("static const unsigned char code_%d[] = {\n"):format(i))
   write_bytes(module.code)

@@ -8,11 +8,11 @@ local function read(path)
 end
 
 describe("boxdlua(1)", function()
-  local page = read "src/boxdlua.1"
+  local page = read "src/boxdlua/boxdlua.1"
 
   it("lints clean", function()
     local result = program.run { "mandoc", "-Tlint", "-Wwarning",
-      "src/boxdlua.1" }
+      "src/boxdlua/boxdlua.1" }
     assert.equal("", result.out .. result.err)
     assert.equal(0, result.status)
   end)
@@ -30,7 +30,7 @@ describe("boxdlua(1)", function()
 
   -- Every way in which our sources read a variable.
   local function variables()
-    local pipe <close> = assert(io.popen("cat src/*.c src/*/*.c lua/boxd/*.lua "
+    local pipe <close> = assert(io.popen("cat src/*/*.c src/*/*/*.c lua/boxd/*.lua "
       .. "lua/boxd/*/*.lua"))
     local source, seen, count = pipe:read "a", {}, 0
     for _, way in ipairs { "getenv%s*%(?%s*", "is_set%s*%(?%s*",

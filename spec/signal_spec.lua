@@ -1,4 +1,4 @@
--- SIGINT, SIGTERM and SIGHUP in boxdlua: src/host_signal.c. The script under
+-- SIGINT, SIGTERM and SIGHUP in boxdlua: src/boxdlua/signal.c. The script under
 -- test has the signal sent to itself after 0.1 s.
 
 local program = require "spec.support.program"

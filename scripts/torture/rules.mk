@@ -11,7 +11,8 @@ $(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
 TORTURE_OBJ := $(SO_OBJ) $(BUILD)/proto/boxd_desc.o \
-  $(filter $(BUILD)/src/serve/% $(BUILD)/src/bind/serve%,$(EXE_OBJ)) \
+  $(filter $(BUILD)/src/server/% $(BUILD)/src/sandbox/% \
+    $(BUILD)/src/bind/serve/%,$(EXE_OBJ)) \
   $(BUILD)/torture/torture.o $(BUILD)/torture/fault.o
 
 $(BUILD)/torture/torture: $(TORTURE_OBJ)

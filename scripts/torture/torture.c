@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bind/serve.h"
+#include "bind/serve/serve.h"
 #include "boxd.h"
 #include "fault.h"
 

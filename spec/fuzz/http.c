@@ -15,10 +15,10 @@
 #define shutdown fuzz_shutdown
 #define setsockopt fuzz_setsockopt
 #define close fuzz_close
-#include "../../src/serve/port_connection.c"
+#include "../../src/server/port_connection.c"
 
-#include "serve/reflection.h"
-#include "serve/wire.h"
+#include "server/reflection.h"
+#include "server/wire.h"
 #include "state.h"
 
 #define SOCKET 77

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../../src/bind/serve_crypto.c"
-#include "../../src/core/machine.c"
+#include "../../src/bind/serve/crypto.c"
+#include "../../src/core/gateway.c"
 #include "state.h"
 
 static void check_message(const bx_error *e) {

@@ -10,7 +10,7 @@
 
 #include "http.h"
 #include "json.h"
-#include "machine.h"
+#include "gateway.h"
 #include "observe.h"
 
 #define EXCHANGE_SECONDS 10.0

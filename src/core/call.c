@@ -10,7 +10,7 @@
 #include "observe.h"
 #include "retry.h"
 #include "runtime.h"
-#include "why.h"
+#include "tls_diagnosis.h"
 
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))

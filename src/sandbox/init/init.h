@@ -1,0 +1,63 @@
+/*
+** init: the first process of a box. It reaps, runs commands, signals and
+** freezes them, carries out file calls in children, and dies with the spawner
+** or with its link to it. It is root of the box with no more rights than the
+** box has, closed to inspection from inside (not dumpable), and reads nothing
+** but the spawner's messages.
+*/
+#ifndef BX_AGENT_H
+#define BX_AGENT_H
+
+#include <sys/types.h>
+
+#include "../spawner/host.h"
+#include "../link.h"
+
+typedef struct bx_command bx_command;
+struct bx_command {
+  bx_command *next;
+  uint64_t id;
+  pid_t pid;   /* also its process group and session */
+  bool exited; /* kept as long as its group lives, or with a PTY its session */
+  bool pty;
+};
+
+typedef struct bx_worker bx_worker;
+struct bx_worker { /* a child that carries out a file call and answers itself */
+  bx_worker *next;
+  uint64_t id;
+  pid_t pid;
+  int answer; /* read end: what it said */
+};
+
+typedef struct bx_agent {
+  bx_link link;
+  uint64_t box;
+  const bx_host *host;
+  uint32_t processes;
+  bx_command *commands;
+  bx_worker *workers;
+  int signals; /* signalfd of SIGCHLD */
+  pid_t *kept; /* stopped by somebody else before we froze the box */
+  size_t nkept;
+  bool frozen;
+} bx_agent;
+
+/* Runs the agent; returns when the link is gone. */
+void bx_agent_run(bx_agent *a);
+
+/* Each carries out one request and fills the reply. */
+void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply);
+void bx_agent_connect(const bx_msg *m, bx_msg *reply);
+void bx_agent_signal(bx_agent *a, const bx_msg *m, bx_msg *reply);
+void bx_agent_suspend(bx_agent *a, bx_msg *reply);
+void bx_agent_resume(bx_agent *a, bx_msg *reply);
+
+/* Sends a signal to every process of a session; 0 only asks if there is one.
+   0 or an errno, ESRCH for none. */
+int bx_session_signal(pid_t session, int signo);
+
+/* Runs in a child of the agent. */
+void bx_file_call(const bx_msg *m, bx_msg *reply);
+
+#endif

@@ -1,0 +1,249 @@
+#include "box_start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <grp.h>
+#include <unistd.h>
+
+#include "../init/init.h"
+#include "../init/seccomp.h"
+#include "rootfs.h"
+#include "../spawn_private.h"
+
+#define DISKS_MAX 64
+#define LINK_FD 3
+
+/* What the first process of a box and its maker share while it is made. */
+typedef struct making {
+  const bx_host *host;
+  const bx_msg *m;
+  pid_t spawner;
+  int agent;   /* the first process's link */
+  int sync[2]; /* [0] the maker's, [1] the first process's */
+  struct {     /* in shared memory: how the first process fared so far */
+    int err;
+    bx_error error;
+  } *note;
+} making;
+
+/* ---- the first process --------------------------------------------------- */
+
+static int loopback_up(void) {
+  struct ifreq r = {.ifr_name = "lo"};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  r.ifr_flags = IFF_UP | IFF_RUNNING;
+  int err = ioctl(fd, SIOCSIFFLAGS, &r) < 0 ? errno : 0;
+  close(fd);
+  return err;
+}
+
+/* Root of the box, and nothing more. In this order: what is dropped first is
+   not needed after. */
+static int become_root(const making *k) {
+  if (k->host->id_count > 1 && setgroups(0, NULL) < 0) return errno;
+  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return errno;
+  const char *name = k->m->s[1].p;
+  if (sethostname(name, strlen(name)) < 0) return errno;
+  int err = k->m->n[2] ? 0 : loopback_up();
+  if (!err) err = bx_confine_capabilities();
+  if (!err) err = bx_confine_syscalls();
+  if (err) return err;
+  /* changed credentials cleared it; not dumpable: nobody in the box looks into
+     this process, which was forked from the service */
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+    return errno;
+  return chdir("/") < 0 ? errno : 0;
+}
+
+static void agent_main(const making *k) {
+  bx_agent a = {.box = k->m->id, .host = k->host,
+                .processes = (uint32_t)k->m->n[1]};
+  bx_msg ready = {.type = BX_M_READY, .id = k->m->id, .box = k->m->id};
+  /* nothing of the spawner's stays open but the link */
+  if (dup3(k->agent, LINK_FD, O_CLOEXEC) < 0) _exit(1);
+  close_range(LINK_FD + 1, ~0u, 0);
+  bx_link_open(&a.link, LINK_FD);
+  int err = become_root(k);
+  if (err) bx_msg_fail(&ready, err, "cannot set up the box's first process");
+  prctl(PR_SET_NAME, "init");
+  if (bx_link_send(&a.link, &ready) == 0 && !err) bx_agent_run(&a);
+  _exit(1);
+}
+
+/* Slow where groups were idle (10 ms with version 1): done while the maker
+   mounts. */
+static int join_group(const making *k) {
+  int err = bx_cgroup_join(&k->host->cgroups, k->spawner, k->m->id,
+                           (uint32_t)k->m->n[1], (uint64_t)k->m->n[0]);
+  if (err)
+    bx_error_errno(&k->note->error, BX_INTERNAL, err,
+                   "cannot limit the box's processes and memory");
+  return err;
+}
+
+/* Pid 1, still with the spawner's rights. */
+static _Noreturn void first_process(const making *k) {
+  char byte;
+  int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC;
+  close(k->sync[0]);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!k->m->n[2]) flags |= CLONE_NEWNET;
+  k->note->err = join_group(k);
+  if (!k->note->err) k->note->err = bx_rootfs_proc(k->host, &k->note->error);
+  if (k->note->err == 0 && unshare(flags) < 0) {
+    k->note->err = errno;
+    bx_error_errno(&k->note->error, BX_INTERNAL, errno,
+                   "cannot make the box's namespaces");
+  }
+  if (k->note->err) _exit(1);
+  if (write(k->sync[1], "u", 1) != 1 || read(k->sync[1], &byte, 1) != 1)
+    _exit(1);
+  close(k->sync[1]);
+  agent_main(k);
+  _exit(1);
+}
+
+/* ---- its maker ----------------------------------------------------------- */
+
+/* A child of the spawner, not of this process, in a new pid namespace. */
+static pid_t clone_first(const making *k) {
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_PARENT | SIGCHLD,
+                             NULL, NULL, NULL, 0);
+  if (pid == 0) first_process(k);
+  return pid;
+}
+
+static int open_ns(pid_t pid, const char *name) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
+  return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* The network's own view of /sys; the caller ends soon, so it may stay. */
+static void mount_sys(const making *k, pid_t pid) {
+  int net = open_ns(pid, "net");
+  if (net >= 0 && setns(net, CLONE_NEWNET) == 0) bx_rootfs_sys(k->host);
+  if (net >= 0) close(net);
+}
+
+static int open_disks(const making *k, int *tree, const char **target,
+                      unsigned *n, bx_error *e) {
+  const char *p = k->m->s[2].p, *end = p + k->m->s[2].n;
+  for (*n = 0; p < end; ++*n) {
+    const char *source = p, *at = source + strlen(source) + 1;
+    const char *mode = at + strlen(at) + 1;
+    p = mode + strlen(mode) + 1;
+    if (*n == DISKS_MAX) {
+      bx_error_set(e, BX_INVALID_ARGUMENT, "a box can have %d disks at most",
+                   DISKS_MAX);
+      return E2BIG;
+    }
+    target[*n] = at;
+    tree[*n] = bx_disk_open(k->host, source, strcmp(mode, "ro") == 0);
+    if (tree[*n] < 0) {
+      int err = errno;
+      bx_error_set(e, BX_INTERNAL, "cannot mount %s in the box: %s", source,
+                   strerror(err));
+      return err;
+    }
+  }
+  return 0;
+}
+
+static int place_disks(const making *k, int fds, const int *tree,
+                       const char *const *target, unsigned n, bx_error *e) {
+  for (unsigned i = 0; i < n; i++) {
+    int err = bx_disk_place(k->host, fds, tree[i], target[i]);
+    if (!err) continue;
+    bx_error_set(e, BX_INTERNAL, "cannot mount a disk at %s in the box: %s",
+                 target[i], strerror(err));
+    return err;
+  }
+  return 0;
+}
+
+/* Until the first process has its namespaces and ids. */
+static int join_first(const making *k, pid_t pid, bx_error *e) {
+  char byte;
+  if (read(k->sync[0], &byte, 1) != 1) {
+    int err = k->note->err ? k->note->err : EIO;
+    if (k->note->err)
+      *e = k->note->error;
+    else
+      bx_error_set(e, BX_INTERNAL, "the box's first process was killed");
+    return err;
+  }
+  int err = bx_host_map_ids(k->host, pid);
+  if (err) bx_error_errno(e, BX_INTERNAL, err, "cannot map the box's user ids");
+  return err;
+}
+
+static int make(making *k, bx_msg *reply, bx_error *e) {
+  const bx_host *h = k->host;
+  int tree[DISKS_MAX];
+  const char *target[DISKS_MAX];
+  unsigned ndisks;
+  const char *dir = k->m->s[0].p;
+  int err = bx_rootfs_prepare(h, dir, k->m->s[1].p, e);
+  if (!err && unshare(CLONE_NEWNS) < 0) err = errno;
+  if (!err) err = bx_rootfs_base(h, dir, e);
+  if (!err) err = open_disks(k, tree, target, &ndisks, e);
+  if (err) return err;
+  pid_t pid = clone_first(k);
+  close(k->sync[1]);
+  if (pid < 0) return errno;
+  reply->n[2] = pid;
+  err = bx_rootfs_mount(h, dir, e);
+  if (!err) err = join_first(k, pid, e);
+  if (err) return err;
+  mount_sys(k, pid);
+  int ns = open_ns(getpid(), "mnt"), names = open_ns(pid, "uts");
+  int fds = bx_disk_fds();
+  if (ns < 0 || names < 0 || fds < 0) return errno;
+  reply->fd[reply->nfd++] = ns;
+  reply->fd[reply->nfd++] = names;
+  int net = k->m->n[3] ? open_ns(pid, "net") : -1;
+  int user = net < 0 ? -1 : open_ns(pid, "user");
+  if (net >= 0) reply->fd[reply->nfd++] = net;
+  if (user >= 0) reply->fd[reply->nfd++] = user;
+  err = bx_rootfs_pivot(h, e);
+  return err ? err : place_disks(k, fds, tree, target, ndisks, e);
+}
+
+void bx_box_make(const bx_host *h, const bx_msg *m, int agent, bx_msg *reply,
+                 int *go) {
+  bx_error e;
+  making k = {.host = h, .m = m, .spawner = getppid(), .agent = agent};
+  bx_error_clear(&e);
+  *go = -1;
+  k.note = mmap(NULL, sizeof *k.note, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int err = k.note == MAP_FAILED ? errno : 0;
+  if (!err && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, k.sync) < 0)
+    err = errno;
+  if (!err) err = make(&k, reply, &e);
+  if (!err) {
+    *go = k.sync[0];
+    return;
+  }
+  if (!e.class_) bx_error_errno(&e, BX_INTERNAL, err, "cannot make the box");
+  bx_msg_fail_with(reply, err, &e); /* the spawner kills the pid in it */
+}
+
+void bx_box_go(int go) {
+  if (go < 0) return;
+  if (write(go, "g", 1) != 1) _exit(1); /* it is dead, as the spawner sees */
+  close(go);
+}

@@ -1,0 +1,101 @@
+/*
+** host: what the spawner prepares of this machine once, for all boxes: its own
+** mount namespace, as an ordinary user a user namespace in which it is root,
+** the folders of the system that boxes see, and the layer that hides in them
+** what is nobody else's business. One bx_host, in the spawner only; children
+** of the spawner inherit it.
+**
+** Numbers of users: the spawner acts as root, "its" root being this machine's
+** or that of its user namespace. box_id is the spawner's number for the root
+** of a box, and id_count how many ids a box has from there.
+*/
+#ifndef BX_HOST_H
+#define BX_HOST_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "../client/spawn.h"
+
+#define BX_FOLDERS_MAX 16
+#define BX_PATH_MAX PATH_MAX
+
+typedef struct bx_folder {
+  char name[32]; /* "usr": a top-level folder, shown copy-on-write */
+  bool layered;  /* the layer has something for it */
+  bool copied;   /* the base has all of it: the machine's own is left out */
+} bx_folder;
+
+typedef struct bx_symlink {
+  char name[32]; /* "bin" */
+  char target[64];
+} bx_symlink;
+
+typedef struct bx_host {
+  bool privileged; /* this machine's root */
+  bool idmapped;   /* boxes see the machine's files under their own ids */
+  uint32_t box_id, id_count;
+  char state[BX_PATH_MAX]; /* the service's folder */
+  char base[BX_PATH_MAX];  /* STATE/run: our tmpfs: lower/NAME, root */
+  char layer[BX_PATH_MAX]; /* STATE/layer/NAME */
+  char under[BX_PATH_MAX]; /* the base: its NAME; "" where not needed */
+  bx_folder folders[BX_FOLDERS_MAX];
+  unsigned nfolders;
+  bx_symlink links[BX_FOLDERS_MAX];
+  unsigned nlinks;
+  char pasta[256];         /* the program, or "" */
+  bx_cgroups cgroups;
+  struct rlimit nofile; /* as the service had it: what boxes get */
+} bx_host;
+
+/* Prepares all of it; 0, or an errno with `e` saying what is missing. `tell`
+** gets a line for the user when it will take seconds. */
+int bx_host_setup(bx_host *h, const bx_spawner_options *o,
+                  void (*tell)(const char *text), bx_error *e);
+
+/* The spawner's number for a box's user or group `id`; its root's for those
+** that boxes do not have. */
+uint32_t bx_host_id(const bx_host *h, uint32_t id);
+
+/* Removes from the state folder what only the spawner can, at its end. */
+void bx_host_leave(const bx_host *h);
+
+/* Mounts one folder of a box: 0 or an errno. */
+int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
+                    const char *work, const char *at);
+
+/* Builds STATE/layer afresh: what boxes see in place of this machine's own
+** secrets and records. `hidden`: further absolute paths, NULL-terminated. */
+int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
+
+/* Whether what is at this absolute path is not hidden for being a record of
+** this machine (those under /var). */
+bool bx_layer_shows(const char *path);
+
+/* Builds the base if it is not there or not of today: see base.c. */
+int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
+
+/* Writes the id maps of a child that has just made its user namespace: boxes'
+** root is the spawner's box_id. 0 or an errno. */
+int bx_host_map_ids(const bx_host *h, pid_t pid);
+
+/* Finds a program on PATH: its path in buf, or "". */
+void bx_host_find(const char *name, char *buf, size_t size);
+
+/* The part of user namespaces; see userns.c. Whether the caller is in the
+** first one: root elsewhere has the rights of an ordinary user only. */
+bool bx_userns_is_first(void);
+int bx_userns_enter(bx_host *h, bx_error *e);
+int bx_userns_write(pid_t pid, const char *file, const char *text);
+/* A descriptor of a user namespace with boxes' ids, or -1. */
+int bx_userns_for_idmap(const bx_host *h);
+
+/* Joins paths into buf of BX_PATH_MAX: 0 or ENAMETOOLONG. */
+int bx_path(char *buf, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
