@@ -244,4 +244,32 @@ describe("boxd.http.request", function()
     assert.is_true(boxd.is_error(err, boxd.TimeoutError), tostring(err))
     assert.equal(200, get(plain .. "/echo").status)
   end)
+
+  -- Of no machine in /etc/hosts, and whatever asks the network for it waits.
+  local UNKNOWN = [[
+    set -e
+    hostname boxd-nowhere
+    ip link set lo up
+    ip addr add 198.51.100.1/32 dev lo
+    ip route add default dev lo src 198.51.100.1
+    exec "$@"
+  ]]
+
+  it("keeps its time where the machine's own name is not known", function()
+    local result = program.run { "unshare", "-rnu", "sh", "-c", UNKNOWN, "sh",
+      program.boxdlua, "-e", [[
+        local longest, last = 0, boxd.now()
+        boxd.spawn(function()
+          while true do
+            boxd.sleep(0.01)
+            longest, last = math.max(longest, boxd.now() - last), boxd.now()
+          end
+        end)
+        print(pcall(boxd.http.request, { url = "http://127.0.0.1:1/", timeout = 1 }))
+        boxd.sleep(0.02)
+        print(longest < 3 and "in time" or longest)]] }
+    assert.truthy(result.out:find("ConnectionError", 1, true),
+      result.out .. result.err)
+    assert.truthy(result.out:find("\nin time\n$"), result.out .. result.err)
+  end)
 end)

@@ -25,7 +25,8 @@ typedef struct bx_curl bx_curl;
   X(multi_setopt) X(multi_add_handle) X(multi_remove_handle)              \
   X(multi_socket_action) X(multi_info_read) X(multi_assign)               \
   X(multi_strerror) X(slist_append) X(slist_free_all) X(getdate) X(url)   \
-  X(url_cleanup) X(url_set) X(url_get) X(url_strerror) X(free) X(version)
+  X(url_cleanup) X(url_set) X(url_get) X(url_strerror) X(free)        \
+  X(version_info)
 
 /* libcurl's functions, by their names without "curl_". */
 typedef struct bx_curl_library {

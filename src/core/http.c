@@ -277,6 +277,13 @@ static CURLcode wipe_plaintext(CURL *easy, void *context, void *r) {
   return CURLE_OK;
 }
 
+/* Not by curl_version: that initialises OpenLDAP, which asks the network for
+** this machine's own name and lets nothing else run until it has an answer. */
+static bool is_openssl3(const bx_curl_library *lib) {
+  const char *name = lib->version_info(CURLVERSION_NOW)->ssl_version;
+  return name && strncmp(name, "OpenSSL/3", 9) == 0;
+}
+
 static CURLcode set_security(request *r, const bx_http_request *q) {
   const bx_curl_library *lib = r->lib;
   CURL *easy = r->transfer.easy;
@@ -286,8 +293,7 @@ static CURLcode set_security(request *r, const bx_http_request *q) {
   SET(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
-  if (strstr(lib->version(), " OpenSSL/3"))
-    SET(CURLOPT_SSL_CTX_FUNCTION, wipe_plaintext);
+  if (is_openssl3(lib)) SET(CURLOPT_SSL_CTX_FUNCTION, wipe_plaintext);
   if (q->ca_file) {
     SET(CURLOPT_CAINFO, q->ca_file);
     SET(CURLOPT_CAPATH, NULL);
