@@ -131,6 +131,27 @@ describe("exec in the embedded service", function()
     assert.truthy(text:find("winch", 1, true))
   end)
 
+  it("ends the input of a terminal after an unfinished line, too", function()
+    local opts = { pty = true, timeout = 10 }
+    local function run(command, stdin)
+      return box:sh(command, { pty = true, timeout = 10, stdin = stdin }).stdout
+    end
+    assert.equal("got:\r\n", box:sh("read x; echo got:$x", opts).stdout)
+    assert.equal("abcabc", run("cat", "abc"))
+    assert.equal("abc\r\nabc\r\n", run("cat", "abc\n"))
+    -- More than the terminal holds while nothing reads: the end waits, too.
+    assert.matches("%f[%d]5000%s*$", run("sleep 0.2; wc -l",
+      ("line\n"):rep(5000) .. "x"))
+    local p = box:sh("cat", { pty = true, stream = true, timeout = 10 })
+    p:write "ab"
+    p:write "c"
+    p:write_eof()
+    local text = ""
+    for chunk in p:iter_stdout() do text = text .. chunk end
+    assert.equal("abcabc", text)
+    assert.equal(0, p:wait())
+  end)
+
   it("interrupts the foreground job by the terminal's character", function()
     -- dash loses what comes while it starts a program: the job is there first.
     local p = box:exec("sh", "-c", "(echo up; exec sleep 1000); exit 1",

@@ -42,8 +42,7 @@ local function run(box, command, opts, pty, stream)
   local client = resource.client(resource.compute(box))
   local first = { vm_id = box.id, command = command, tty = pty,
     cols = opts.cols, rows = opts.rows }
-  local half_close = opts.close_stdin
-    or not stream and not opts.stdin and not pty
+  local half_close = opts.close_stdin or not stream and not opts.stdin
   local process = client:exec(first, opts.stdin, half_close, not stream,
     opts.timeout)
   progress.watch(process)

@@ -18,14 +18,16 @@ end
 -- The client's chunks to the command, until its half-close. What the command
 -- does not take any more is nobody's.
 local function feed(call, command)
+  local written
   for chunk in function() return call:recv() end do
     if chunk.window_change then
       command:resize(math.min(chunk.cols, 65535), math.min(chunk.rows, 65535))
     elseif #chunk.data > 0 then
       command.stdin:write(chunk.data)
+      written = chunk.data
     end
   end
-  command:end_input()
+  command.stdin:write(command:end_input(written))
 end
 
 -- Ends the command's session when the client is gone before it: those of it

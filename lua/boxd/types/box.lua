@@ -129,7 +129,7 @@ function Box:sh(line, options) end
 ---@class boxd.ExecOptions: boxd.Options
 ---@field env? table<string, string> reaches every command of a line
 ---@field cwd? string folder to run in
----@field stdin? string bytes to send, then the end of input
+---@field stdin? string bytes to send, then the end of input; without it and without stream input ends at once, a terminal's too
 ---@field stream? boolean return an ExecProcess at once
 ---@field pty? boolean run on a terminal: both outputs in one
 ---@field interactive? boolean pty and stream, for boxd.attach

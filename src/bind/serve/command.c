@@ -126,22 +126,37 @@ static int m__index_command(lua_State *L) {
   return 1;
 }
 
-/* command:end_input(): its stdin ends. A terminal has no end but the character
-** for it, which counts only while a program reads lines. */
+/* Whether a line of the terminal, whose input ended with `last`, is unfinished:
+** there its end-of-file character only hands over what the line has, and does
+** not end the input. */
+static bool is_unfinished(const struct termios *t, unsigned char last) {
+  static const int ends[] = {VEOL, VEOL2, VEOF, VKILL, VINTR, VQUIT, VSUSP};
+  if (last == '\n' || (last == '\r' && (t->c_iflag & ICRNL))) return false;
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+    if (last != 0 && last == t->c_cc[ends[i]]) return false;
+  return true;
+}
+
+/* command:end_input([written]) -> what is left to write to stdin so that its
+** input ends, "" for a pipe, which is closed. A terminal's input has no end but
+** the character for it, which counts only while a program reads lines.
+** `written` is the latest text that was written, if any. */
 static int m_end_input(lua_State *L) {
   command *c = check_command(L);
+  size_t n;
+  const char *written = luaL_optlstring(L, 2, "", &n);
   struct termios t;
   lua_getiuservalue(L, 1, 1);
-  if (c->master < 0) {
-    int fd = lbx_check_fd(L, -1) < 0 ? -1 : lbx_take_fd(L, -1);
-    if (fd >= 0) close(fd);
-    return 0;
+  int fd = lbx_check_fd(L, -1);
+  if (c->master < 0 && fd >= 0) close(lbx_take_fd(L, -1));
+  if (c->master < 0 || fd < 0 || tcgetattr(fd, &t) != 0 ||
+      !(t.c_lflag & ICANON) || t.c_cc[VEOF] == 0) {
+    lua_pushliteral(L, "");
+    return 1;
   }
-  int master = lbx_check_fd(L, -1);
-  bool lines = master >= 0 && tcgetattr(master, &t) == 0 &&
-               (t.c_lflag & ICANON);
-  /* A terminal that is full of input takes no more: nobody reads it. */
-  lua_pushboolean(L, lines && write(master, &t.c_cc[VEOF], 1) == 1);
+  const char end[2] = {(char)t.c_cc[VEOF], (char)t.c_cc[VEOF]};
+  bool twice = n > 0 && is_unfinished(&t, (unsigned char)written[n - 1]);
+  lua_pushlstring(L, end, twice ? 2 : 1);
   return 1;
 }
 
