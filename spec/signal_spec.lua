@@ -184,6 +184,48 @@ describe("SIGPIPE", function()
       print((select(1, f:write "x")), (select(2, f:write "x")))]])
   end)
 
+  -- The shell has the status of boxdlua, and what reads its output one line.
+  local function piped(code, reader)
+    return program.run { "bash", "-c", ([[timeout 10 "$1" -e "$2" %s
+      echo "${PIPESTATUS[0]}"]]):format(reader or "| head -n 1"), "bash",
+      program.boxdlua, before .. code }
+  end
+
+  local PRINTING = {
+    ["prints"] = "while true do print 'y' end",
+    ["prints in a task"] =
+      "boxd.run(function() while true do print 'y' end end)",
+    ["writes"] = "while true do io.write 'y\\n' end",
+    ["catches errors"] = "while true do pcall(print, 'y') boxd.sleep(0) end",
+    ["has written all when nothing reads"] =
+      "print 'y' os.execute 'sleep 0.3' io.write 'x'",
+    ["sleeps when it has printed"] =
+      "print 'y' os.execute 'sleep 0.3' print 'x' boxd.sleep(60)",
+  }
+
+  for what, code in pairs(PRINTING) do
+    it("ends a script whose output nothing reads, when it " .. what, function()
+      local result = piped("local a <close> = setmetatable({}, { __close = "
+        .. "function() os.execute 'echo closed >&2' end }) " .. code)
+      assert.equal("y\n141\n", result.out)
+      assert.equal("closed\n", result.err)
+    end)
+  end
+
+  it("ends a script whose errors nothing reads", function()
+    local result = piped("while true do io.stderr:write 'y\\n' end",
+      "2> >(head -n 1 >/dev/null)")
+    assert.equal("141\n", result.out)
+  end)
+
+  it("changes nothing where it was ignored", function()
+    local result = program.run { "bash", "-c", [[trap '' PIPE
+      "$1" -e "$2" | true; echo "${PIPESTATUS[0]}"]], "bash", program.boxdlua,
+      "os.execute 'sleep 0.2' print(1) print(2) os.exit(5)" }
+    assert.equal("5\n", result.out)
+    assert.equal("", result.err)
+  end)
+
   it("is not ignored in the programs that the script starts", function()
     -- yes(1) would go on for ever.
     ends(0, "y\n", [[os.execute "timeout 5 yes | head -n 1"]])

@@ -53,7 +53,8 @@ void host_complain(const char *message);
 
 /*
 ** Calls the function below its n arguments. On an error a string, the message
-** with its traceback, takes their place. Returns the status of lua_pcall.
+** with its traceback, takes their place, or false where nothing is to be said.
+** Returns the status of lua_pcall.
 */
 int host_call(lua_State *L, int n, int results);
 
@@ -76,8 +77,12 @@ void host_exit_install(lua_State *L);
 
 /* ---- signal.c ---- */
 
-/* Takes SIGINT, SIGTERM, SIGHUP and SIGPIPE. The module must be open. */
-void host_signal_install(lua_State *L);
+/*
+** Takes SIGINT, SIGTERM, SIGHUP and SIGPIPE. The module must be open.
+** `ends_with_output`: that nothing reads our output any more ends us too, unless
+** SIGPIPE was ignored.
+*/
+void host_signal_install(lua_State *L, bool ends_with_output);
 
 /* From here on a first signal raises nothing: what ends already is let end. */
 void host_signal_closing(void);

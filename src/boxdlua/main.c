@@ -64,7 +64,7 @@ static void open_libraries(lua_State *L, const host_options *o) {
   lbx_state_get(L)->host = false;
   replace_coroutines(L);
   host_exit_install(L);
-  host_signal_install(L);
+  host_signal_install(L, !o->serve);
 }
 
 /* arg: the script at 0, its arguments above, what comes before it below. */
@@ -274,6 +274,7 @@ static int run_state(host_options *o) {
   host_report(L, status);
   host_close(L);
   host_local_stop();
+  fflush(stdout); /* that fails by a signal, too */
   if (host_signal_status()) return host_signal_status();
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

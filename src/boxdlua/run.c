@@ -1,6 +1,7 @@
 /* Running Lua for boxdlua: calls with a traceback, files, strings, libraries. */
 #include "boxdlua.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,10 @@ static int describe(lua_State *L) {
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
   bool stopped = host_signal_status() && lbx_error_test(L, 1) == BX_CANCELLED;
+  if (stopped && host_signal_status() == 128 + SIGPIPE) {
+    lua_pushboolean(L, 0); /* it ends without a word, as lua(1) does */
+    return 1;
+  }
   if (!stopped) luaL_traceback(L, L, lua_tostring(L, -1), 1);
   return 1;
 }
@@ -78,7 +83,8 @@ int host_call(lua_State *L, int n, int results) {
 int host_report(lua_State *L, int status) {
   if (status == LUA_OK) return status;
   const char *message = lua_tostring(L, -1);
-  host_complain(message != NULL ? message : "(error without a message)");
+  if (!lua_isboolean(L, -1))
+    host_complain(message != NULL ? message : "(error without a message)");
   lua_pop(L, 1);
   return status;
 }

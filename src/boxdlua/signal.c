@@ -1,12 +1,14 @@
 /*
 ** Signals of boxdlua: SIGINT, SIGTERM and SIGHUP raise in the script, whether
 ** it waits (an eventfd wakes the loop) or computes (a debug hook, as in lua(1)).
-** A second one ends the process. Handlers, not a mask or SIG_IGN: children that
+** A second one ends the process. SIGPIPE does the same where lua(1) would die of
+** it: when nothing reads what we print any more. Handlers, not a mask or SIG_IGN: children that
 ** exec get the defaults back.
 */
 #include "boxdlua.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -29,10 +31,17 @@ static struct {
   bx_watch watch;
   volatile sig_atomic_t signo; /* the first one caught, or 0 */
   struct timespec at;
+  bool ends_with_output;
 } signals = {.watch.fd = -1};
 
 static const char *name_of(int signo) {
-  return signo == SIGINT ? "SIGINT" : signo == SIGTERM ? "SIGTERM" : "SIGHUP";
+  static const struct {
+    int signo;
+    const char *name;
+  } names[] = {{SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGPIPE, "SIGPIPE"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (names[i].signo == signo) return names[i].name;
+  return "SIGHUP";
 }
 
 /* What a coroutine that computes runs before its next instruction. */
@@ -48,7 +57,7 @@ static bool is_second(int signo) {
   struct timespec now, at = signals.at;
   clock_gettime(CLOCK_MONOTONIC, &now);
   signals.at = now;
-  if (signals.signo == 0) return false;
+  if (signals.signo == 0 || signals.signo == SIGPIPE) return false;
   int64_t ns = (now.tv_sec - at.tv_sec) * INT64_C(1000000000) +
                now.tv_nsec - at.tv_nsec;
   return signals.signo != signo || ns > SAME_SIGNAL_NS;
@@ -74,12 +83,28 @@ static void on_signal(int signo) {
   } else if (signals.signo == 0) {
     signals.signo = signo;
     if (signals.S) raise_in(signals.S, signo);
+  } else if (signals.signo == SIGPIPE) {
+    signals.signo = signo; /* what it would raise is on its way already */
   }
   errno = err;
 }
 
-/* Writing to what nobody reads is an error for who writes, and no more. */
-static void on_pipe(int signo) { (void)signo; }
+static bool is_output_broken(void) {
+  struct pollfd p[] = {{.fd = STDOUT_FILENO}, {.fd = STDERR_FILENO}};
+  return poll(p, 2, 0) > 0 && ((p[0].revents | p[1].revents) & POLLERR);
+}
+
+/* Writing to any other pipe that nothing reads fails, and does no more. */
+static void on_pipe(int signo) {
+  int err = errno;
+  bool own = getpid() == signals.owner && gettid() == signals.owner;
+  if (own && signals.signo == 0 && signals.ends_with_output &&
+      is_output_broken()) {
+    signals.signo = signo;
+    if (signals.S) raise_in(signals.S, signo);
+  }
+  errno = err;
+}
 
 /* ---- on the loop ---- */
 
@@ -103,11 +128,12 @@ static void on_readable(bx_watch *w, uint32_t events) {
 
 /* ---- for the others ---- */
 
-void host_signal_install(lua_State *L) {
+void host_signal_install(lua_State *L, bool ends_with_output) {
   static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
   struct sigaction old, action = {.sa_handler = on_signal};
   lbx_state *S = lbx_state_get(L);
   signals.owner = getpid();
+  signals.ends_with_output = ends_with_output;
   signals.watch.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (signals.watch.fd < 0)
     luaL_error(L, "cannot watch for signals: %s", strerror(errno));
@@ -122,7 +148,8 @@ void host_signal_install(lua_State *L) {
   }
   action.sa_handler = on_pipe;
   action.sa_flags = SA_RESTART;
-  sigaction(SIGPIPE, &action, NULL);
+  sigaction(SIGPIPE, &action, &old);
+  if (old.sa_handler == SIG_IGN) signals.ends_with_output = false;
 }
 
 static void forget(lbx_state *S) {
