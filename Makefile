@@ -118,17 +118,18 @@ test: all
 # service killed 100 times under load, which must lose nothing.
 soak: all
 	BOXD_ROUNDS=1000 BOXD_SOAK=100 BOXD_TEST_LIMIT=3600 sh scripts/test \
-	  spec/spawn_spec.lua spec/local_model_spec.lua
+	  spec/sandbox/spawn_spec.lua spec/local/model_spec.lua
 
 # What the README's table of reliability has from here, with its figures.
 faults: all
-	BOXD_FIGURES=1 sh scripts/test $(sort $(wildcard spec/fault_*_spec.lua)) \
-	  spec/auth_spec.lua spec/conformance_tls_spec.lua spec/fork_spec.lua \
-	  spec/secrets_spec.lua spec/secrets_memory_spec.lua spec/module/host_spec.lua
+	BOXD_FIGURES=1 sh scripts/test $(sort $(filter-out %/flat_spec.lua \
+	  %/garbage_spec.lua %/torture_spec.lua,$(wildcard spec/faults/*_spec.lua))) \
+	  spec/core/auth_spec.lua spec/contract/conformance_tls_spec.lua \
+	  spec/module/host_spec.lua
 
 # Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.
 flat: all
-	BOXD_FLAT=1 sh scripts/test spec/flat_spec.lua
+	BOXD_FLAT=1 sh scripts/test spec/faults/flat_spec.lua
 
 check:
 	luacheck -q lua spec scripts

@@ -36,7 +36,7 @@ describe("a method", function()
           local result = method(table.unpack(args, 1, n))
           return result
         end)
-        assert.matches("^spec/check_spec.lua:%d+: calling a method on a bad "
+        assert.matches("^spec/api/check_spec.lua:%d+: calling a method on a bad "
           .. "self %(is there a '%.' in place of its ':'%?%)$", e)
         count = count + 1
       end
@@ -68,14 +68,14 @@ describe("temporary", function()
         call:finish("ALREADY_EXISTS", "the name is taken")
       end }
       local boxes = s.c.box
-      assert.matches("^spec/check_spec.lua:%d+: InvalidArgumentError: config: "
+      assert.matches("^spec/api/check_spec.lua:%d+: InvalidArgumentError: config: "
         .. "unknown option 'memroy' %(did you mean 'memory'%?%)$",
         raised(function() boxes:temporary { config = { memroy = "4G" } } end))
       assert.equal(0, s:count "CreateVm")
-      assert.matches("^spec/check_spec.lua:%d+: InvalidArgumentError: the name is "
+      assert.matches("^spec/api/check_spec.lua:%d+: InvalidArgumentError: the name is "
         .. "taken", raised(function() boxes:temporary "x" end))
       boxd.run(function()
-        assert.matches("^spec/check_spec.lua:%d+: InvalidArgumentError: the name",
+        assert.matches("^spec/api/check_spec.lua:%d+: InvalidArgumentError: the name",
           raised(function() boxes:temporary "x" end))
       end)
     end)

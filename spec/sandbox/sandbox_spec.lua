@@ -132,7 +132,7 @@ describe("boxes of an ordinary user", function()
     local busted = sandbox.words("command -v busted")[1]
     local as = ("setpriv --reuid %s --regid %s --clear-groups")
       :format(USER, GROUP)
-    if not os.execute(("%s test -x '%s' -a -r spec/escape_spec.lua"):format(as,
+    if not os.execute(("%s test -x '%s' -a -r spec/sandbox/escape_spec.lua"):format(as,
       program.boxdlua)) then
       return pending(USER .. " can't read this folder")
     end
@@ -140,7 +140,7 @@ describe("boxes of an ordinary user", function()
       BOXD_ROUNDS = ROUNDS } }
     for word in as:gmatch "%S+" do args[#args + 1] = word end
     table.move({ program.boxdlua, busted, "--ignore-lua", "-o",
-      "plainTerminal", "spec/escape_spec.lua", "spec/spawn_spec.lua" }, 1, 7,
+      "plainTerminal", "spec/sandbox/escape_spec.lua", "spec/sandbox/spawn_spec.lua" }, 1, 7,
       #args + 1, args)
     local r = program.run(args)
     assert.truthy(r.out:find " 0 failures / 0 errors / 0 pending", r.out .. r.err)

@@ -203,7 +203,7 @@ describe("the example", function()
   end)
 
   it("is here, for each file", function()
-    local source = sh "cat spec/examples_spec.lua"
+    local source = sh "cat spec/docs/examples_spec.lua"
     for name in sh("ls " .. FOLDER):gmatch "([%w_]+)%.lua" do
       assert.truthy(source:find('"' .. name .. '"', 1, true), name)
     end
