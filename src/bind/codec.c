@@ -310,9 +310,11 @@ int lbx_codec_encode(lua_State *L) {
   lbx_arena *a = lbx_arena_new(L);
   const ProtobufCMessage *m = lbx_encode(L, 2, d, a);
   size_t len = protobuf_c_message_get_packed_size(m);
-  luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, len);
-  luaL_pushresultsize(&b, protobuf_c_message_pack(m, (uint8_t *)to));
+  uint8_t *bytes = lbx_arena_alloc(a, len); /* not Lua's: that may collect what
+                                               m points at */
+  if (!bytes) return luaL_error(L, "too large: memory for it ran out");
+  protobuf_c_message_pack(m, bytes);
+  lua_pushlstring(L, (const char *)bytes, len);
   return 1;
 }
 

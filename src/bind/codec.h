@@ -25,8 +25,9 @@
 #include "arena.h"
 
 /* Builds the message from the table at idx inside the arena. Strings and
-   bytes point into the Lua strings: the table stays on the stack, unchanged,
-   until the message is packed. */
+   bytes point into the Lua strings: the table stays on the stack, and nothing
+   that could change it runs until the message is packed: no Lua code, and no
+   allocation of Lua's, which may run a finalizer. */
 ProtobufCMessage *lbx_encode(lua_State *L, int idx,
                              const ProtobufCMessageDescriptor *d,
                              lbx_arena *a);

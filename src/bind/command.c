@@ -30,7 +30,8 @@ static void check(lua_State *L, bx_class c, const bx_error *e) {
   if (c) lbx_throw(L, e, NULL);
 }
 
-/* Reads the map on the top, whose strings it keeps alive; pops nothing. */
+/* Reads the map on the top, whose strings it keeps alive as long as no Lua code
+** runs; pops nothing. */
 static bx_env *read_env(lua_State *L, lbx_arena *a, size_t *n) {
   size_t i = 0;
   *n = 0;
@@ -62,7 +63,7 @@ static void add_prelude(lua_State *L, bx_buf *out, lbx_arena *a, int opts) {
     env = read_env(L, a, &n);
   }
   check(L, bx_text_prelude(out, cwd, env, n, &e), &e);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 /* Replaces what is above `top` by the built string. */

@@ -38,13 +38,10 @@ static const char *check_text(lua_State *L, int idx, const char *what) {
   return s;
 }
 
-static const char *option(lua_State *L, const char *name) {
+/* Pushes the option, which keeps the text, or nil. */
+static const char *push_option(lua_State *L, const char *name) {
   const char *s = lbx_opt_string(L, OPTIONS, name, NULL, NULL);
-  if (!s) return NULL;
-  lua_getfield(L, OPTIONS, name);
-  check_text(L, -1, name);
-  lua_pop(L, 1);
-  return s;
+  return s ? check_text(L, -1, name) : NULL;
 }
 
 /* Appends "name: value" to the lines; name is at -2, value on top, popped. */
@@ -103,7 +100,7 @@ static const char *const *push_pointers(lua_State *L) {
 
 /* Pushes the method in capitals, as they are told apart. */
 static const char *push_method(lua_State *L, bool body) {
-  const char *s = option(L, "method");
+  const char *s = push_option(L, "method");
   luaL_Buffer b;
   if (!s) s = body ? "POST" : "GET";
   luaL_buffinit(L, &b);
@@ -194,11 +191,11 @@ static int request(lua_State *L) {
   lua_newtable(L);
   add_lines(L);
   q.headers = push_pointers(L);
-  q.url = option(L, "url");
+  q.url = push_option(L, "url");
   if (!q.url) return lbx_error_invalid(L, WHAT ": url is missing");
   q.body = lbx_opt_string(L, OPTIONS, "body", &q.body_len, NULL);
   q.method = push_method(L, q.body != NULL);
-  q.ca_file = option(L, "ca_file");
+  q.ca_file = push_option(L, "ca_file");
   q.timeout = lbx_opt_seconds(L, OPTIONS, "timeout", TIMEOUT_SECONDS);
   lua_Integer n = lbx_opt_integer(L, OPTIONS, "max_redirects", REDIRECTS);
   if (n < 0 || n > REDIRECTS_MAX)

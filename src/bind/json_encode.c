@@ -1,3 +1,8 @@
+/*
+** The tree points at strings and keys that only Lua's tables hold. So until it
+** is printed nothing here may start the garbage collector, whose finalizers
+** could empty those tables: no pushing of new strings, no metamethods.
+*/
 #include <lauxlib.h>
 #include <locale.h>
 #include <math.h>
@@ -15,7 +20,7 @@
 typedef struct encoder {
   lua_State *L;
   lbx_json *out;
-  lbx_arena *a; /* for lists of keys */
+  lbx_arena *a; /* for lists of members */
 } encoder;
 
 /* Where a new item goes: the root (parent NULL), an array (key NULL) or an
@@ -103,39 +108,38 @@ static void encode_array(encoder *c, place to, const lbx_path *at) {
   }
 }
 
-static int by_text(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
+static int by_key(const void *a, const void *b) {
+  return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
 }
 
-/* The keys of the table on the top, all strings, in order. */
-static const char **sorted_keys(encoder *c, size_t *n, const lbx_path *at) {
-  lua_State *L = c->L;
-  size_t count = 0, i = 0;
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), count++) {
-    if (lua_type(L, -2) == LUA_TSTRING) continue;
-    lbx_path_error(L, at, "a table must be a list or have string keys only, "
-                   "but it has the key [%s]", luaL_tolstring(L, -2, NULL));
+/* Puts the n members of the object in the order of their keys. */
+static void sort_members(encoder *c, cJSON *object, size_t n,
+                         const lbx_path *at) {
+  size_t i = 0;
+  cJSON **list = lbx_arena_alloc(c->a, n * sizeof *list);
+  if (!list) lbx_path_error(c->L, at, "too large: memory for it ran out");
+  for (cJSON *m = object->child; m; m = m->next) list[i++] = m;
+  qsort(list, n, sizeof *list, by_key);
+  for (i = 0; i < n; i++) {
+    list[i]->prev = list[i > 0 ? i - 1 : n - 1]; /* the first has the last */
+    list[i]->next = i + 1 < n ? list[i + 1] : NULL;
   }
-  const char **keys = lbx_arena_alloc(c->a, count * sizeof *keys);
-  if (!keys) lbx_path_error(L, at, "too large: memory for it ran out");
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-    keys[i++] = get_text(c, -2, at);
-  qsort(keys, count, sizeof *keys, by_text);
-  *n = count;
-  return keys;
+  object->child = list[0];
 }
 
 static void encode_object(encoder *c, place to, const lbx_path *at) {
-  size_t n;
-  const char **keys = sorted_keys(c, &n, at);
+  lua_State *L = c->L;
+  size_t n = 0;
   cJSON *object = attach(c, to, cJSON_CreateObject(), at);
-  for (size_t i = 0; i < n; i++) {
-    lbx_path step = LBX_PATH_NAME(at, keys[i]);
-    lua_pushstring(c->L, keys[i]);
-    lua_rawget(c->L, -2);
-    encode_value(c, (place){object, keys[i]}, &step);
-    lua_pop(c->L, 1);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), n++) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      lbx_path_error(L, at, "a table must be a list or have string keys only, "
+                     "but it has the key [%s]", luaL_tolstring(L, -2, NULL));
+    const char *key = get_text(c, -2, at);
+    lbx_path step = LBX_PATH_NAME(at, key);
+    encode_value(c, (place){object, key}, &step);
   }
+  if (n > 1) sort_members(c, object, n, at);
 }
 
 static bool is_array(lua_State *L) {

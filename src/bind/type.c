@@ -90,13 +90,11 @@ static bool field(lua_State *L, int idx, const char *name, int type,
 
 const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
                            const char *def) {
-  if (!field(L, idx, name, LUA_TSTRING, "string")) {
-    if (len) *len = def ? strlen(def) : 0;
-    return def;
-  }
-  const char *s = lua_tolstring(L, -1, len);
-  lua_pop(L, 1);
-  return s;
+  if (field(L, idx, name, LUA_TSTRING, "string"))
+    return lua_tolstring(L, -1, len);
+  lua_pushnil(L);
+  if (len) *len = def ? strlen(def) : 0;
+  return def;
 }
 
 lua_Integer lbx_opt_integer(lua_State *L, int idx, const char *name,

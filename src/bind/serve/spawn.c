@@ -214,11 +214,13 @@ uint64_t lbx_check_box(lua_State *L) {
 
 /* Methods: boxes. */
 
+/* Pushes the field, which keeps the text. */
 static const char *field_string(lua_State *L, int idx, const char *name) {
   return lbx_opt_string(L, idx, name, NULL, NULL);
 }
 
-/* The list `mounts` of the table at idx, in a userdata that is pushed. */
+/* The list `mounts` of the table at idx, in a userdata; that and their texts
+** are pushed. */
 static bx_mount *read_mounts(lua_State *L, int idx, size_t *n) {
   *n = 0;
   if (lua_getfield(L, idx, "mounts") != LUA_TTABLE) return NULL;
@@ -226,11 +228,12 @@ static bx_mount *read_mounts(lua_State *L, int idx, size_t *n) {
   size_t count = (size_t)lua_rawlen(L, list);
   bx_mount *mounts = lua_newuserdatauv(L, (count + 1) * sizeof *mounts, 0);
   for (*n = 0; *n < count; ++*n) {
+    lbx_room(L, 4);
     lua_rawgeti(L, list, (lua_Integer)*n + 1);
-    mounts[*n] = (bx_mount){field_string(L, -1, "source"),
-                            field_string(L, -1, "target"),
-                            lbx_opt_boolean(L, -1, "read_only", false)};
-    lua_pop(L, 1);
+    int mount = lua_gettop(L);
+    mounts[*n] = (bx_mount){field_string(L, mount, "source"),
+                            field_string(L, mount, "target"),
+                            lbx_opt_boolean(L, mount, "read_only", false)};
   }
   return mounts;
 }
