@@ -60,10 +60,10 @@ describe("exec in the embedded service", function()
 
   it("does not wait for what a command leaves in the background", function()
     local began = boxd.now()
-    local r = box:sh "(sleep 100; echo late) & (yes &) ; echo now"
+    local r = box:sh "(sleep 100; echo late) & echo now"
     assert.is_true(boxd.now() - began < 5)
-    assert.truthy(r.stdout:find("now\n", 1, true))
-    box:sh "pkill -9 yes; pkill -9 sleep; true"
+    assert.equal("now\n", r.stdout)
+    box:sh "pkill -9 sleep; true"
   end)
 
   it("lets a background process go on after its call", function()

@@ -26,6 +26,7 @@ typedef enum bx_message {
   BX_M_CONNECT,
   BX_M_EXEC,
   BX_M_SIGNAL,
+  BX_M_DROP, /* n0 command; not answered */
   BX_M_FILE,
   /* answers */
   BX_M_READY, /* n0 errno, n1 class; s0 message, s1 limits */

@@ -5,13 +5,17 @@ local status = require "boxd.local.status"
 
 local TERM, KILL = 15, 9
 local TERM_SECONDS = 1.5 -- between TERM and KILL, when the client is gone
-local TAIL_SECONDS = 0.1 -- for output after the command's end
+local QUIET_SECONDS = 0.1 -- no output after the command's end: that was all
+local TAIL_SECONDS = 10 -- for output after the command's end
 
 -- Output to the client, until its end. Both streams may send at once: the call
--- puts them in line.
-local function send_output(call, fd, is_stderr)
+-- puts them in line. sent: how far that is, for drain.
+local function send_output(call, fd, is_stderr, sent)
   for data in function() return fd:read() end do
+    sent.waiting = sent.waiting + 1
     call:send { data = data, is_stderr = is_stderr }
+    sent.waiting = sent.waiting - 1
+    sent.n, sent.at = sent.n + 1, boxd.now()
   end
 end
 
@@ -36,7 +40,7 @@ local function kill_when_cancelled(call, command)
   if not call:wait_cancelled() then return end
   command:signal(TERM)
   pcall(boxd.with_timeout, TERM_SECONDS, command.wait, command)
-  boxd.sleep(TAIL_SECONDS)
+  boxd.sleep(QUIET_SECONDS)
   command:signal(KILL)
 end
 
@@ -46,14 +50,23 @@ local function quietly(fn, ...)
   if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
 end
 
--- Waits until all output is sent. What the command wrote is in the pipes when
--- it has ended (a terminal's may take a moment); what it left in the background
--- may hold them open for ever.
-local function drain(readers, command)
+-- Waits until all output is sent. What the command left in the background may
+-- go on writing for ever, or hold the pipes and be quiet. Time in which the
+-- client takes nothing does not count.
+local function drain(readers, command, sent)
   local function join_all()
     for _, reader in ipairs(readers) do reader:join() end
   end
-  if pcall(boxd.with_timeout, TAIL_SECONDS, join_all) then return end
+  local left, pause = TAIL_SECONDS, QUIET_SECONDS
+  while left > 0 and pause > 0 do
+    local n = sent.n
+    local ok, e = pcall(boxd.with_timeout, pause, join_all)
+    if ok then return end
+    if not boxd.is_error(e, boxd.TimeoutError) then error(e, 0) end
+    if sent.n > n or sent.waiting == 0 then left = left - pause end
+    pause = sent.waiting > 0 and QUIET_SECONDS
+      or sent.at + QUIET_SECONDS - boxd.now()
+  end
   command.stdout:finish()
   if command.stderr then command.stderr:finish() end
   join_all()
@@ -62,18 +75,19 @@ end
 local function run(call, command)
   boxd.spawn(kill_when_cancelled, call, command)
   local feeder = boxd.spawn(quietly, feed, call, command)
+  local sent = { n = 0, waiting = 0, at = boxd.now() }
   local readers = {
-    boxd.spawn(quietly, send_output, call, command.stdout, false),
+    boxd.spawn(quietly, send_output, call, command.stdout, false, sent),
   }
   if command.stderr then
-    readers[2] = boxd.spawn(quietly, send_output, call, command.stderr, true)
+    readers[2] = boxd.spawn(quietly, send_output, call, command.stderr, true,
+      sent)
   end
   local code = command:wait()
-  drain(readers, command)
+  sent.at = math.max(sent.at, boxd.now())
+  drain(readers, command, sent)
   feeder:cancel()
-  for _, name in ipairs { "stdin", "stdout", "stderr" } do
-    if command[name] then command[name]:close() end
-  end
+  command:close()
   if not call:cancelled() then call:send { exit_code = code } end
 end
 
@@ -99,5 +113,6 @@ return function(service, call)
   if not command then
     status.fail("INTERNAL", "the command can't be run: %s", message)
   end
+  local _command <close> = command
   run(call, command)
 end

@@ -133,9 +133,7 @@ local function run(self, record, handle, command)
   started.stderr:finish()
   local tail = out:join()
   err:join()
-  for _, name in ipairs { "stdin", "stdout", "stderr" } do
-    started[name]:close()
-  end
+  started:close()
   if not ok then
     return nil, ("it ran for more than %d minutes"):format(SECONDS // 60)
   end

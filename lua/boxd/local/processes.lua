@@ -16,9 +16,9 @@ function processes.new(service)
   return setmetatable({ service = service, running = {} }, processes)
 end
 
-local function keep_output(fd, log)
+local function keep_output(command, name, log)
   local n = 0
-  for data in function() return fd:read() end do
+  for data in function() return command[name]:read() end do
     log:write(data)
     n = n + #data
     if n > 1 << 20 then -- others get a turn, however much there is
@@ -26,10 +26,10 @@ local function keep_output(fd, log)
       boxd.sleep(0)
     end
   end
-  fd:close()
 end
 
--- Runs it once, to its end.
+-- Runs it once, to its end. Returns what ends the keeping of its output, which
+-- goes on as long as what it left in the background writes.
 local function run(self, record, handle, log)
   local command, message = self.service.spawner:exec(handle, {
     command = "exec " .. core.text.quote(record.cmd),
@@ -37,18 +37,21 @@ local function run(self, record, handle, log)
   })
   if not command then
     log:write("can't be started: " .. message .. "\n")
-    return
+    return function() end
   end
   command:end_input()
   self.running[record.id] = command
-  local out = boxd.spawn(keep_output, command.stdout, log)
-  local err = boxd.spawn(keep_output, command.stderr, log)
+  local out = boxd.spawn(keep_output, command, "stdout", log)
+  local err = boxd.spawn(keep_output, command, "stderr", log)
   command:wait()
   if self.running[record.id] == command then self.running[record.id] = nil end
-  command.stdout:finish()
-  command.stderr:finish()
-  out:join()
-  err:join()
+  return function()
+    command.stdout:finish()
+    command.stderr:finish()
+    out:join()
+    err:join()
+    command:close()
+  end
 end
 
 local function supervise(self, record, handle)
@@ -56,12 +59,13 @@ local function supervise(self, record, handle)
   local log = self.service.logs:of(record)
   repeat
     local began = boxd.now()
-    run(self, record, handle, log)
+    local finish = run(self, record, handle, log)
     if record.restart_policy ~= "always" then return end
     if boxd.now() - began > LONG then delay = FIRST end
     boxd.sleep(delay)
     delay = math.min(delay * 2, LAST)
     while record.status == "suspended" do all.changed:wait() end
+    finish()
   until all.live[record.id] ~= handle
 end
 

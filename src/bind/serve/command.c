@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -17,6 +18,7 @@ int lbx_push_exec_command(lua_State *L, request *r) {
   lbx_spawner *s = r->owner;
   command *c = lbx_new(L, sizeof *c, UV_SPAWNER, COMMAND_TYPE);
   c->n.id = r->n.id;
+  c->box = lbx_check_box(L);
   c->master = -1;
   c->exited.set = r->exited;
   c->status = r->status;
@@ -160,8 +162,34 @@ static int m_end_input(lua_State *L) {
   return 1;
 }
 
+/* Closes end i of a command; whether what holds the other end may go on
+** writing. */
+static bool close_end(lua_State *L, int i) {
+  lua_getiuservalue(L, 1, i);
+  int fd = lua_isnil(L, -1) || lbx_check_fd(L, -1) < 0 ? -1 : lbx_take_fd(L, -1);
+  lua_pop(L, 1);
+  if (fd < 0) return false;
+  struct pollfd p = {fd, 0, 0};
+  bool held = i > 1 && poll(&p, 1, 0) == 0;
+  close(fd);
+  return held;
+}
+
+/* command:close(): its ends are closed. What of it still runs can go on writing
+** to a pipe, which the box drops; a terminal hangs up. Idempotent. */
+static int m_close(lua_State *L) {
+  bx_error e;
+  command *c = check_command(L);
+  bool held = false;
+  for (int i = 1; i <= 3; i++) held = close_end(L, i) || held;
+  if (held && c->master < 0 && c->owner && c->owner->sp)
+    bx_exec_drop(c->owner->sp, c->box, c->n.id, &e);
+  return 0;
+}
+
 static int m__gc_command(lua_State *L) {
   command *c = lua_touserdata(L, 1);
+  m_close(L);
   if (c->owner) lbx_unlink_number(&c->owner->commands, &c->n);
   c->owner = NULL;
   return 0;
@@ -171,8 +199,9 @@ void lbx_open_command(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"wait", m_wait},     {"signal", m_signal},
       {"resize", m_resize}, {"end_input", m_end_input},
-      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__gc", m__gc_command}, {NULL, NULL}};
+      {"close", m_close},   {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", m__gc_command}, {"__close", m_close}, {NULL, NULL}};
   lbx_newtype(L, COMMAND_TYPE, NULL, meta);
   luaL_getmetatable(L, COMMAND_TYPE);
   luaL_newlib(L, methods);

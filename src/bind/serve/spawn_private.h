@@ -60,6 +60,7 @@ typedef struct request {
 typedef struct command {
   numbered n;
   lbx_spawner *owner;
+  uint64_t box;
   bx_event exited;
   int status, master;
 } command;

@@ -6,7 +6,7 @@
 ** All functions are for one thread, never block on the spawner and never run
 ** anybody's code. A request is copied, queued if need be, and answered later
 ** by ONE event of kind BX_SPAWN_REPLY that carries the number the request
-** function returned; other events tell what happened by itself. Watch
+** function returned (but for bx_exec_drop); other events tell what happened by itself. Watch
 ** bx_spawner_fd for input and call bx_spawner_next until it returns 0: that
 ** also sends what was queued.
 **
@@ -207,6 +207,12 @@ typedef enum bx_scope {
 ** lives. ESRCH: nobody left. */
 uint64_t bx_exec_signal(bx_spawner *sp, uint64_t exec, int signo,
                         bx_scope scope, bx_error *e);
+
+/* From now on the box itself reads what a command of it, one without a PTY,
+** and all that it left in the background write, and drops it: for a caller that
+** closes fds[1] and fds[2] before their ends. Never answered. */
+uint64_t bx_exec_drop(bx_spawner *sp, uint64_t box, uint64_t exec,
+                      bx_error *e);
 
 /* Sets the size of a PTY by its master; the foreground job gets SIGWINCH. 0 or
 ** an errno. */

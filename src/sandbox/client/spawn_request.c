@@ -168,6 +168,13 @@ uint64_t bx_exec_signal(bx_spawner *sp, uint64_t exec, int signo,
   return bx_spawner_request(sp, &m, e);
 }
 
+/* DROP: n0 exec. */
+uint64_t bx_exec_drop(bx_spawner *sp, uint64_t box, uint64_t exec,
+                      bx_error *e) {
+  bx_msg m = {.type = BX_M_DROP, .box = box, .n = {(int64_t)exec}};
+  return bx_spawner_request(sp, &m, e);
+}
+
 /* FILE: n0 operation, n1 flags, n2 mode; s0 path, s1 path2. */
 uint64_t bx_box_file(bx_spawner *sp, uint64_t box, const bx_file_spec *spec,
                      bx_error *e) {

@@ -275,7 +275,9 @@ void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply) {
     r.in = theirs[0];
     r.out = theirs[1];
     r.err = theirs[2];
-    err = start(a, &r, reply);
+    if (!r.pty) err = bx_output_keep(a, m->id, ours[1], ours[2]);
+    if (!err) err = start(a, &r, reply);
+    if (err || reply->n[0]) bx_output_forget(a, m->id);
   }
   if (err) bx_msg_fail(reply, err, "cannot run a command in the box");
   free(r.envp);

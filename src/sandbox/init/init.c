@@ -145,6 +145,10 @@ static void reap(bx_agent *a) {
 static void handle(bx_agent *a, bx_msg *m) {
   bx_msg reply = {.type = BX_M_REPLY, .id = m->id, .box = a->box};
   int err;
+  if (m->type == BX_M_DROP) { /* not answered */
+    bx_output_drop(a, (uint64_t)m->n[0]);
+    return;
+  }
   if (m->lost) m->type = 0;
   switch (m->type) {
     case 0: bx_msg_fail(&reply, ENOMEM, "cannot read the request"); break;
@@ -176,11 +180,16 @@ void bx_agent_run(bx_agent *a) {
   a->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
   if (a->signals < 0) return;
   for (;;) {
-    struct pollfd p[2] = {{a->link.fd, POLLIN, 0}, {a->signals, POLLIN, 0}};
+    struct pollfd first[2], *p = a->watched ? a->watched : first;
     bx_msg m;
     int got;
-    if (bx_link_pending(&a->link)) p[0].events |= POLLOUT;
-    if (poll(p, 2, -1) < 0 && errno != EINTR) return;
+    short out = bx_link_pending(&a->link) ? POLLOUT : 0;
+    p[0] = (struct pollfd){a->link.fd, (short)(POLLIN | out), 0};
+    p[1] = (struct pollfd){a->signals, POLLIN, 0};
+    int n = poll(p, 2 + bx_output_watch(a, p + 2), -1);
+    if (n < 0 && errno != EINTR) return;
+    if (n < 0) continue;
+    bx_output_turn(a, p + 2);
     if (p[1].revents) take_signals(a);
     if (bx_link_flush(&a->link) != 0) return;
     while ((got = bx_link_recv(&a->link, &m)) > 0) {

@@ -8,6 +8,7 @@
 #ifndef BX_AGENT_H
 #define BX_AGENT_H
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include "../spawner/host.h"
@@ -30,6 +31,8 @@ struct bx_worker { /* a child that carries out a file call and answers itself */
   int answer; /* read end: what it said */
 };
 
+typedef struct bx_output bx_output; /* output.c */
+
 typedef struct bx_agent {
   bx_link link;
   uint64_t box;
@@ -37,6 +40,9 @@ typedef struct bx_agent {
   uint32_t processes;
   bx_command *commands;
   bx_worker *workers;
+  bx_output *outputs;
+  struct pollfd *watched; /* with room for all of them */
+  nfds_t room;
   int signals; /* signalfd of SIGCHLD */
   pid_t *kept; /* stopped by somebody else before we froze the box */
   size_t nkept;
@@ -52,6 +58,16 @@ void bx_agent_connect(const bx_msg *m, bx_msg *reply);
 void bx_agent_signal(bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_suspend(bx_agent *a, bx_msg *reply);
 void bx_agent_resume(bx_agent *a, bx_msg *reply);
+
+/* Holds the read ends of a command's stdout and stderr, without reading: 0 or
+** an errno. Forgets them; or drops, from now on, what comes there. */
+int bx_output_keep(bx_agent *a, uint64_t id, int out, int err);
+void bx_output_forget(bx_agent *a, uint64_t id);
+void bx_output_drop(bx_agent *a, uint64_t id);
+
+/* Fills in what to wait for, in a->watched: how many. Then does what is due. */
+nfds_t bx_output_watch(const bx_agent *a, struct pollfd *p);
+void bx_output_turn(bx_agent *a, const struct pollfd *p);
 
 /* Sends a signal to every process of a session; 0 only asks if there is one.
    0 or an errno, ESRCH for none. */

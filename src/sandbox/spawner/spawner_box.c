@@ -158,6 +158,10 @@ static void limit(bx_hub *hub, const bx_box *box, const bx_msg *m) {
 
 void bx_hub_forward(bx_hub *hub, bx_msg *m) {
   bx_box *box = box_of(hub, m);
+  if (m->type == BX_M_DROP) { /* not answered */
+    if (box) bx_link_send(&box->link, m);
+    return;
+  }
   if (!box || box->kill_id || box->failed) {
     if (m->type == BX_M_SIGNAL)
       bx_hub_refuse(hub, m->id, ESRCH, "cannot signal the command");

@@ -1,0 +1,117 @@
+-- What a command leaves in the background: its output after the shell's end,
+-- and that it goes on when nobody reads that any more.
+
+local boxd = require "boxd"
+local support = require "spec.support.service"
+
+describe("a command's background processes", function()
+  local _, compute = support.of_block()
+  local box
+
+  setup(function() box = compute.box:create { name = "x" } end)
+
+  it("have all of their output sent that comes without a pause", function()
+    local r = box:sh("seq 1 3000000 & echo x")
+    assert.equal(22888896 + 2, #r.stdout)
+    assert.equal(0, r.exit_code)
+    r = box:exec("bash", "-c", [[exec > >(while IFS= read -r l
+      do printf "%s %s\n" "$(date +%T)" "$l"; done) 2>&1
+      for i in $(seq 100); do echo $i; done; echo END]])
+    assert.matches(" END\n$", r.stdout)
+    assert.equal(101, select(2, r.stdout:gsub("\n", "")))
+  end)
+
+  it("have their output on stderr sent too", function()
+    local r = box:sh("seq 1 300000 >&2 & seq 1 300000 & echo x")
+    assert.equal(1988895 + 2, #r.stdout)
+    assert.equal(1988895, #r.stderr)
+  end)
+
+  it("delay the result by 0.1 s when they hold the pipe and are quiet",
+    function()
+      local times = {}
+      for i = 1, 5 do
+        local began = boxd.now()
+        assert.equal("x\n", box:sh("sleep 20 & echo x").stdout)
+        times[i] = boxd.now() - began
+      end
+      table.sort(times)
+      assert.is_true(times[1] < 0.2, tostring(times[1]))
+      box:exec("pkill", "sleep")
+    end)
+
+  it("delay the result by 10 s when they go on writing, and no longer",
+    function()
+      local began = boxd.now()
+      local r = box:sh([[echo x; python3 -uc 'import time
+while True: print("y"); time.sleep(0.01)' &]])
+      local took = boxd.now() - began
+      assert.matches("^x\ny\n", r.stdout)
+      assert.is_true(took > 9.5 and took < 13, tostring(took))
+      assert.is_true(box:exec("pkill", "python3").success)
+    end)
+
+  it("have output of more than 10 s sent to a client that waits with reading",
+    function()
+      local p = box:exec("sh", "-c", "head -c 40000000 /dev/zero & echo x",
+        { stream = true })
+      boxd.sleep(11)
+      local n = 0
+      for data in p:iter_stdout() do n = n + #data end
+      assert.equal(40000002, n)
+      assert.equal(0, p:wait())
+    end)
+
+  it("go on at the next line that they write, in every way out", function()
+    for i, how in ipairs {
+      "(sleep 0.4; echo late; echo late >&2; echo > /root/went-on%d) &",
+      "setsid sh -c 'sleep 0.4; seq 100000; echo > /root/went-on%d' &",
+      "(sleep 0.4; seq 100000 >&2; echo > /root/went-on%d) 2>&1 &",
+    } do
+      box:sh(how:format(i) .. " echo now")
+    end
+    for i = 1, 3 do
+      support.eventually(function()
+        return box:exec("test", "-f", "/root/went-on" .. i).success
+      end)
+    end
+  end)
+
+  it("serve on when they log to the output of a command that is over",
+    function()
+      box:sh("cd /srv && python3 -m http.server 3000 & sleep 0.5")
+      for _ = 1, 3 do
+        local r
+        support.eventually(function()
+          r = box:exec("curl", "-sS", "http://127.0.0.1:3000/")
+          return r.success or not r.stderr:find "onnect"
+        end)
+        assert.matches("Directory listing", r.stdout)
+      end
+      box:exec("pkill", "python3")
+    end)
+
+  it("go on when the client of their command has left", function()
+    local p = box:exec("sh", "-c", "setsid sh -c 'echo up; sleep 0.3; "
+      .. "seq 100000; echo > /root/alone' & sleep 100", { stream = true })
+    assert.equal("up\n", p:read_stdout())
+    p:close()
+    support.eventually(function()
+      return box:exec("test", "-f", "/root/alone").success
+    end)
+  end)
+
+  it("go on when the box's main process has left them behind", function()
+    local other = compute.box:create { config = { restart_policy = "never",
+      cmd = { "sh", "-c", "(sleep 0.5; seq 3; echo > /root/on) & echo first" } } }
+    support.eventually(function()
+      return other:exec("test", "-f", "/root/on").success
+    end)
+    support.eventually(function()
+      local text = {}
+      for part in other:stream_logs() do text[#text + 1] = part end
+      return table.concat(text) == "first\n1\n2\n3\n"
+    end)
+    other:destroy()
+  end)
+end)
