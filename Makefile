@@ -54,7 +54,11 @@ LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 # Annotations are for editors: nothing loads them.
 LUA_EMBEDDED := $(filter-out lua/boxd/types/%,$(LUA_SRC))
 
-SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o
+# What boxd.so carries: what boxdlua alone runs stays out.
+LUA_CLIENT := $(filter-out lua/boxd/local/% lua/boxd/doctor% lua/boxd/repl.lua \
+  lua/boxd/show.lua lua/boxd/hint.lua,$(LUA_EMBEDDED))
+SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o \
+  $(BUILD)/embedded_so.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o
@@ -93,6 +97,9 @@ $(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
 $(BUILD)/embedded.c: scripts/embed.lua $(LUA_EMBEDDED) $(sort $(dir $(LUA_SRC))) \
     | $(BUILD)
 	$(LUA) scripts/embed.lua $(LUA_EMBEDDED) > $@.new && mv $@.new $@
+
+$(BUILD)/embedded_so.c: scripts/embed_so.lua $(LUA_CLIENT) | $(BUILD)
+	$(LUA) scripts/embed_so.lua $(LUA_CLIENT) > $@.new && mv $@.new $@
 
 $(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
 	@mkdir -p $(@D)

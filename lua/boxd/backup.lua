@@ -2,43 +2,32 @@
 -- overwrites the disk.
 
 local core = require "boxd.core"
-local box = require "boxd.box"
 local check = require "boxd.check"
 local kinds = require "boxd.kinds"
 local method = require "boxd.method"
 local resource = require "boxd.resource"
 core.internal()
 
-local TIMES = { created_at = "created_at", expires_at = "expires_at" }
-local NEXT = { next_backup_at = "next_backup_at",
-  last_backup_at = "last_backup_at" }
+local service = {}
 
-local function new(_, message)
-  method.seconds(message, TIMES)
-  return resource.rename(message, { backup_id = "id" })
+-- c.backup:schedule_get(box) -> { schedule_kind, schedule_value,
+-- retention_secs, next_backup_at, last_backup_at }; nil when none is set
+function service:schedule_get(target, opts)
+  local vm = method.id(1, "schedule_get", target, "Box")
+  opts = check.options(2, "schedule_get", opts, { "timeout" })
+  local reply = resource.call(self, "GetBackupSchedule", { vm = vm }, opts)
+  if not reply.enabled then return nil end
+  for _, name in ipairs { "next_backup_at", "last_backup_at" } do
+    reply[name] = reply[name] ~= 0 and reply[name] // 1000 or nil
+  end
+  return reply
 end
-
-local service = method.add({}, {
-  -- { schedule_kind, schedule_value, retention_secs, next_backup_at,
-  -- last_backup_at }; nil when none is set
-  schedule_get = { "GetBackupSchedule", { "vm", box.Box },
-    reply = function(_, reply)
-      return reply.enabled and method.seconds(reply, NEXT) or nil
-    end },
-  schedule_clear = { "ClearBackupSchedule", { "vm", box.Box } },
-  list = { "ListBackups", { "vm", box.Box },
-    reply = method.records("backups", new) },
-  -- the id of the backup that will be made
-  trigger = { "TriggerBackup", { "vm", box.Box }, reply = "backup_id" },
-  restore = { "RestoreBackup", { "vm", box.Box }, { "backup_id", kinds.text } },
-  delete = { "DeleteBackup", { "vm", box.Box }, { "backup_id", kinds.text } },
-})
 
 -- c.backup:schedule_set(box, { interval= | cron=, retention= }): seconds after
 -- the last one, or a cron expression; and how many seconds one is kept.
 function service:schedule_set(target, opts)
   local name = "schedule_set"
-  local request = { vm = method.id(1, name, target, box.Box) }
+  local request = { vm = method.id(1, name, target, "Box") }
   opts = check.options(2, name, opts,
     { "interval", "cron", "retention", "timeout" })
   local interval = method.option(name, opts, "interval", kinds.count)
@@ -54,4 +43,4 @@ function service:schedule_set(target, opts)
   resource.call(resource.compute(self), "SetBackupSchedule", request, opts)
 end
 
-return { service = resource.service("Backups", service) }
+core.methods("boxd.Backups", service)

@@ -6,7 +6,6 @@ local box_request = require "boxd.box_request"
 local check = require "boxd.check"
 local exec = require "boxd.exec"
 local files = require "boxd.files"
-local method = require "boxd.method"
 local progress = require "boxd.progress"
 local resource = require "boxd.resource"
 local settings = require "boxd.box_settings"
@@ -18,82 +17,6 @@ local call, compute_of = resource.call, resource.compute
 local living = {} -- temporary boxes that are to be destroyed
 
 local methods = {}
-
--- `files` is made when it is asked for.
-local function field(box, name)
-  local found = methods[name]
-  if found == nil and name == "files" then return files.of(box) end
-  return found
-end
-
-local Box = { __name = "boxd.Box", __index = field }
-
-function Box:__tostring()
-  return ("Box(id=%q, name=%q, image=%q, public_ip=%q, status=%q)"):format(
-    self.id, self.name or "", self.image or "", self.public_ip or "",
-    self.status or "")
-end
-
--- A box of temporary: the same, but its <close> destroys it.
-local Temporary = { __name = Box.__name, __index = field, kind = Box,
-  __tostring = Box.__tostring }
-
-local NAMES = { vm_id = "id", image_ref = "image" }
-local TIMEOUT = { "timeout" }
-
--- Times that the contract has in milliseconds; ours are seconds.
-local TIMES = { hibernated_at_ms = "hibernated_at", delete_at_ms = "delete_at",
-  last_connected_ms = "last_connected_at" }
-local PACKAGE_TIMES = { started_at_ms = "started_at",
-  finished_at_ms = "finished_at" }
-
-local function in_seconds(message)
-  local packages = message.packages
-  for i = 1, packages and #packages or 0 do
-    method.seconds(packages[i], PACKAGE_TIMES)
-  end
-  return method.seconds(message, TIMES)
-end
-
-local function new(compute, message)
-  local box = resource.rename(in_seconds(message), NAMES)
-  return setmetatable(resource.own(box, compute), Box)
-end
-
--- Rows of Box methods: the RPC, then the status that follows, or the field of
--- the reply that is returned.
-for name, row in pairs {
-  start = { "StartVm", status = "running" },
-  stop = { "StopVm", status = "stopped" },
-  reboot = { "RebootVm", status = "running" },
-  destroy = { "DestroyVm", status = "destroyed" },
-  suspend = { "SuspendVm", status = "suspended", reply = true },
-  resume = { "ResumeVm", status = "running", reply = true },
-} do
-  methods[name] = function(self, opts)
-    opts = check.options(1, name, opts, { "timeout" })
-    local reply = call(compute_of(self), row[1], { vm_id = self.id }, opts)
-    self.status = row.status
-    if name == "destroy" then living[self] = nil end
-    if row.reply then return reply end
-  end
-end
-
--- Fields that GetVm leaves out when they are unset: an old value goes, then.
-local VANISHING = { "image", "public_ip", "restart_policy", "org",
-  "billing_org", "access_domain", "source", "source_info", "delete_after_cron",
-  "spec", "created_spec", "created_by", "created_by_name", "hibernated_at",
-  "delete_at", "last_connected_at", "bot_protection_mode" }
-
-function methods:refresh(opts)
-  opts = check.options(1, "refresh", opts, TIMEOUT)
-  local message = call(compute_of(self), "GetVm", { vm_id = self.id }, opts)
-  -- 0.1 tells the time to boot only when it answers create.
-  if message.boot_time_ms == 0 then message.boot_time_ms = self.boot_time_ms end
-  for _, name in ipairs(VANISHING) do self[name] = nil end
-  resource.fields(in_seconds(message), NAMES, self)
-  return self
-end
 
 -- Raises unless the state can still become a running one.
 local function check_state(box)
@@ -116,7 +39,7 @@ local function passes(e, classes) return classes[e.class] and e.method end
 
 -- One look: true, or false and why not yet. Raises what is for good.
 local function is_ready(box, left)
-  local ok, e = pcall(methods.refresh, box, { timeout = left })
+  local ok, e = pcall(box.refresh, box, { timeout = left })
   if ok then
     check_state(box)
     if box.status ~= "running" then
@@ -173,8 +96,7 @@ end
 function methods:stream_logs(opts)
   opts = check.options(1, "stream_logs", opts, { "follow", "timeout" })
   check.field("stream_logs", opts, "follow", "boolean")
-  local client = resource.client(compute_of(self))
-  local stream = client:stream("StreamLogs",
+  local stream = core.stream(self, "StreamLogs",
     { vm_id = self.id, follow = opts.follow }, opts.timeout)
   local function next_chunk()
     local chunk
@@ -245,9 +167,8 @@ end
 local service = {}
 
 local function create(self, rpc, request, opts)
-  local compute = compute_of(self)
-  local box = new(compute, volumes.call(compute, rpc, request, opts))
-  box.restart_policy = request.restart_policy
+  local box = volumes.call(compute_of(self), rpc, request, opts, "Box")
+  core.set(box, "restart_policy", request.restart_policy)
   return box
 end
 
@@ -272,12 +193,12 @@ local function destroy(box)
   local ok, e = pcall(resource.call_anyway, compute_of(box), "DestroyVm",
     { vm_id = box.id }, { timeout = DESTROY_SECONDS })
   if not ok and e.class ~= "NotFoundError" then return false, e end
-  box.status = "destroyed"
+  core.set(box, "status", "destroyed")
   living[box] = nil
   return true
 end
 
-function Temporary.__close(box, reason)
+local function close(box, reason)
   local ok, e = destroy(box)
   if ok then return end
   if reason == nil then error(e, 0) end
@@ -293,7 +214,7 @@ local function make_temporary(self, rpc, request, opts)
     local _done <close> = setmetatable({}, { __close = function()
       if maker then coming[maker] = nil end
     end })
-    local box = setmetatable(create(self, rpc, request, opts), Temporary)
+    local box = core.closing(create(self, rpc, request, opts), close)
     living[box] = true
     if taken then return box end
     destroy(box)
@@ -340,53 +261,9 @@ core.at_exit(function(last)
   end
 end)
 
--- c.box:list{ org=, all_contexts=, labels= }: labels is a map, a list of
--- "key=value" and "key", or both in one table.
-function service:list(opts)
-  opts = check.options(1, "list", opts,
-    { "org", "labels", "all_contexts", "timeout" })
-  local compute, request, out = compute_of(self), box_request.list(opts), {}
-  local terms = request.label_selector
-  for _, message in ipairs(call(compute, "ListVms", request, opts).vms) do
-    if not terms or box_request.matches(terms, message.labels) then
-      out[#out + 1] = new(compute, message)
-    end
-  end
-  return out
-end
-
--- c.box:suggest_name() -> a name that nobody has
-service.suggest_name = method.make("suggest_name",
-  { "SuggestVmName", reply = "name" })
-
-local function get_by_name(self, name, opts)
-  for _, box in ipairs(service.list(self, { timeout = opts.timeout })) do
-    if box.name == name then return box end
-  end
-end
-
--- c.box:get(id_or_name)
-function service:get(id, opts)
-  check.string(1, "get", id)
-  if id == "" then check.invalid("get: an id or a name expected") end
-  opts = check.options(2, "get", opts, TIMEOUT)
-  local compute = compute_of(self)
-  opts = resource.within(opts, opts.timeout or compute.timeout)
-  local ok, reply = pcall(call, compute, "GetVm", { vm_id = id }, opts)
-  if ok then return new(compute, reply) end
-  if reply.class ~= "NotFoundError" then error(reply, 0) end
-  local box = get_by_name(self, id, opts)
-  if box then return box end
-  if not reply.message:find(id, 1, true) then
-    reply.message = ("no box has the id or the name %s: %s"):format(
-      check.show(id), reply.message)
-  end
-  error(reply, 0)
-end
-
 -- The id of a Box, an id or a name; `boxes` is the service.
 local function resolve(boxes, at, what, v, opts)
-  if type(v) ~= "string" then return resource.id(at, what, v, Box) end
+  if type(v) ~= "string" then return resource.id(at, what, v, "Box") end
   return boxes:get(v, { timeout = opts.timeout }).id
 end
 
@@ -409,19 +286,23 @@ end
 -- c.box:fork(source, { name=, config=, shared=, networks=, isolated=,
 -- labels= }): source is a Box, an id or a name.
 function service:fork(source, opts)
-  if not resource.is(source, Box) then check.string(1, "fork", source) end
+  if not resource.is(source, "Box") then check.string(1, "fork", source) end
   opts = check.options(2, "fork", opts, box_request.FORK)
   local compute = compute_of(self)
   opts = resource.within(opts, opts.timeout or compute.timeout)
   local request =
     box_request.fork(resolve(self, 1, "fork", source, opts), opts)
-  return new(compute, volumes.call(compute, "ForkVm", request, opts))
+  return volumes.call(compute, "ForkVm", request, opts, "Box")
 end
 
+core.methods("boxd.Box", methods)
+core.methods("boxd.Files", files.methods)
+core.methods("boxd.Boxes", service)
+
 return {
-  service = resource.service("Boxes", service),
-  new = new,
   call_on = call_on,
   resolve = resolve,
-  Box = Box,
+  new = function(compute, message)
+    return core.record(compute, "Box", message)
+  end,
 }

@@ -62,8 +62,7 @@ local function from_snapshot(opts, request)
     { "image", "shared", "networks", "team" },
     "a snapshot is restored as it was taken")
   local v = opts.from_snapshot
-  -- Not at the top: snapshots are of boxes, and need them.
-  if resource.is(v, require "boxd.captures".Snapshot) then
+  if resource.is(v, "Snapshot") then
     v = v.id
   else
     check.field("create", opts, "from_snapshot", "string")
@@ -102,47 +101,6 @@ function box_request.fork(source_id, opts)
     request[option] = method.option("fork", opts, option, PLAIN[option])
   end
   return request
-end
-
--- The label selector of `labels`, a map ("equals"), a list of "key=value" and
--- "key", or both in one table; nil for none.
-local function selector(labels)
-  local out, map = {}, {}
-  for i, term in ipairs(labels) do
-    out[i] = kinds.text("list: labels", term)
-  end
-  local n = #out
-  for key, value in pairs(labels) do
-    if not (math.type(key) == "integer" and key >= 1 and key <= n) then
-      map[key] = value
-    end
-  end
-  for key, value in pairs(kinds.map("list: labels", map)) do
-    out[#out + 1] = key .. "=" .. value
-  end
-  table.sort(out)
-  return #out > 0 and out or nil
-end
-
-function box_request.list(opts)
-  check.field("list", opts, "labels", "table")
-  return {
-    org = method.option("list", opts, "org", kinds.text),
-    all_contexts = method.option("list", opts, "all_contexts", kinds.switch),
-    label_selector = opts.labels and selector(opts.labels),
-  }
-end
-
--- Does a box have what the selector asks for? A service from before labels
--- gives every box.
-function box_request.matches(terms, labels)
-  for _, term in ipairs(terms) do
-    local key, value = term:match "^(.-)=(.*)$"
-    if value and labels[key] ~= value or not value and labels[term] == nil then
-      return false
-    end
-  end
-  return true
 end
 
 return box_request

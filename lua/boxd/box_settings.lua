@@ -9,55 +9,7 @@ local resource = require "boxd.resource"
 local spec = require "boxd.spec"
 core.internal()
 
--- Sets a field of the box to what the request, or else the reply, says.
-local function sets(field, from)
-  return function(box, reply, request)
-    local v = request[from]
-    if reply[from] ~= nil then v = reply[from] end
-    box[field] = v
-  end
-end
-
-local function status(name)
-  return function(box) box.status = name end
-end
-
-local settings = method.add({}, {
-  hibernate = { "HibernateVm", vm = "vm_id", after = status "hibernated" },
-  wake = { "WakeVm", vm = "vm_id", after = status "running" },
-  share = { "ShareVm", vm = "vm_id" },
-  unshare = { "UnshareVm", vm = "vm_id" },
-  rename = { "RenameVm", { "new_name", kinds.text }, vm = "vm_id",
-    after = function(box, reply, request)
-      box.name = reply.name or request.new_name
-    end },
-  -- Seconds without anybody there; 0 turns it off.
-  set_auto_suspend_timeout = { "SetAutoSuspendTimeout",
-    { "timeout_secs", kinds.count }, vm = "vm_id",
-    after = sets("auto_suspend_timeout_secs", "timeout_secs") },
-  set_auto_hibernate_timeout = { "SetAutoHibernateTimeout",
-    { "timeout_secs", kinds.count }, vm = "vm_id",
-    after = sets("auto_hibernate_timeout_secs", "timeout_secs") },
-  -- Whole lists, in the place of what was set; what is in force now.
-  set_networks = { "SetVmNetworks", { "networks", kinds.texts }, vm = "vm_id",
-    reply = "networks", after = sets("networks", "networks") },
-  set_egress = { "SetVmEgressAllow", { "entries", kinds.texts }, vm = "vm",
-    reply = "entries", after = sets("egress_allow", "entries") },
-  set_idle_ignore_outbound = { "SetIdleIgnoreOutbound",
-    { "enabled", kinds.switch }, vm = "vm_id",
-    after = sets("idle_ignore_outbound", "enabled") },
-  -- box:usage{ since=, until_time=, org= }: Unix seconds; default: its life.
-  usage = { "GetVmUsage", vm = "vm_id", reply = true, options = {
-    since = { "since", kinds.long }, until_time = { "until", kinds.long },
-    org = { "org", kinds.text } } },
-  -- box:expose(port, { protocol="tcp" }): "tcp", "udp" or "both" ->
-  -- { vm_name, vm_id, dns, public_port, vm_port, protocol }
-  expose = { "ExposePort", { "vm_port", kinds.port }, vm = "vm", reply = true,
-    options = { protocol = { "protocol", kinds.text } } },
-  unexpose = { "UnexposePort", { "vm_port", kinds.port }, vm = "vm",
-    reply = "forward" },
-  exposed_ports = { "ListExposedPorts", vm = "vm", reply = "forwards" },
-})
+local settings = {}
 
 local MODES = { [true] = "on", [false] = "off", on = "on", off = "off",
   sleep_only = "sleep_only" }
@@ -71,7 +23,8 @@ function settings:set_bot_protection(mode, opts)
     .. "\"sleep_only\" or \"off\" expected, not %s", check.show(mode))
   resource.call(compute, "SetBotProtection", {
     vm_id = self.id, enabled = wanted ~= "off", mode = wanted }, opts)
-  self.bot_protection, self.bot_protection_mode = wanted ~= "off", wanted
+  core.set(self, "bot_protection", wanted ~= "off")
+  core.set(self, "bot_protection_mode", wanted)
 end
 
 -- box:resize{ vcpu=, memory="8G" } -> { vcpu, memory_bytes, rebooted }: either
@@ -86,7 +39,8 @@ function settings:resize(opts)
     check.invalid("resize: vcpu or memory expected; either names a size")
   end
   local reply = resource.call(compute, "ResizeVm", request, opts)
-  self.vcpu, self.memory_bytes = reply.vcpu, reply.memory_bytes
+  core.set(self, "vcpu", reply.vcpu)
+  core.set(self, "memory_bytes", reply.memory_bytes)
   return reply
 end
 
@@ -109,8 +63,9 @@ function settings:set_delete_after(when, opts)
   opts = check.options(2, "set_delete_after", opts, { "timeout" })
   request.vm_id = self.id
   local reply = resource.call(compute, "SetDeleteAfter", request, opts)
-  self.delete_at = method.seconds(reply, { delete_at_ms = "at" }).at
-  self.delete_after_cron = request.delete_after_cron
+  local ms = reply.delete_at_ms or 0
+  core.set(self, "delete_at", ms ~= 0 and ms // 1000 or nil)
+  core.set(self, "delete_after_cron", request.delete_after_cron)
   return self.delete_at
 end
 
@@ -130,8 +85,8 @@ function settings:set_labels(labels, opts)
     check.invalid("set_labels: replace_all removes every other label, so that "
       .. "it takes no remove")
   end
-  self.labels = resource.call(compute, "UpdateVmLabels", request,
-    opts).labels
+  core.set(self, "labels",
+    resource.call(compute, "UpdateVmLabels", request, opts).labels)
   return self.labels
 end
 
@@ -150,7 +105,7 @@ function settings:update_spec(patch, opts)
     request.expected_spec = boxd.json.encode(spec.document(opts.expected_spec))
   end
   local reply = resource.call(compute, "UpdateMachineSpec", request, opts)
-  if reply.applied then self.spec = reply.spec end
+  if reply.applied then core.set(self, "spec", reply.spec) end
   return reply
 end
 

@@ -20,22 +20,8 @@ function check.script_level()
   end
 end
 
-local BAD_SELF =
-  "calling a method on a bad self (is there a '.' in place of its ':'?)"
-
--- Raises the message at the script's line. Where the script has called a method
--- with '.', its arguments are off by one: that is the mistake to tell of then,
--- and the only one without a message.
-local function complain(message)
-  local level = check.script_level()
-  if level then
-    local name, v = debug.getlocal(level - 1, 1)
-    if (name == "self" or name == "box") and not check.is_object(v) then
-      message = BAD_SELF
-    end
-  end
-  if message then error(message, level or 0) end
-end
+-- Raises the message at the script's line.
+local function complain(message) error(message, check.script_level() or 0) end
 
 -- "script.lua:3:" of the script's line; "" without one.
 function check.where()
@@ -45,6 +31,8 @@ function check.where()
 end
 
 local function typename(v)
+  local ours = core.type(v)
+  if ours then return "boxd." .. ours end
   local meta = getmetatable(v)
   local name = type(meta) == "table" and rawget(meta, "__name")
   return name or (v == nil and "nil") or type(v)
@@ -96,11 +84,7 @@ function check.trailing(v, opts)
   return v, opts
 end
 
--- A method called with '.' instead of ':' has something else for its self.
-function check.self() complain(BAD_SELF) end
-
 function check.invalid(fmt, ...)
-  complain()
   core.raise("InvalidArgumentError", fmt:format(...))
 end
 

@@ -12,44 +12,11 @@ local DEFAULT_EXCHANGE_URL = "https://boxd.sh" .. EXCHANGE_PATH
 local OPTIONS = { "api_key", "token", "api_url", "exchange_url", "timeout",
   "max_retries", "keepalive", "ca_file" }
 
--- c.NAME is made by the file's `service`, or by what it has under the second
--- name, when first used.
-local SERVICES = {
-  box = { "boxd.box" }, template = { "boxd.template" }, disk = { "boxd.disk" },
-  domain = { "boxd.domain" }, network = { "boxd.network" },
-  token = { "boxd.token" }, api_key = { "boxd.api_key" },
-  snapshot = { "boxd.captures", "snapshots" },
-  checkpoint = { "boxd.captures", "checkpoints" },
-  backup = { "boxd.backup" },
-  env = { "boxd.variables", "env" }, secret = { "boxd.variables", "secret" },
-}
-
 local methods = {}
-local Compute = { __name = "boxd.Compute" }
 
 local function url_of(target, tls)
   return (tls and "https://" or "http://") .. target
 end
-
-function Compute:__index(key)
-  local method = methods[key]
-  if method then return method end
-  -- What a machine's gateway may still change.
-  if key == "api_url" then return url_of(resource.client(self):address()) end
-  local row = SERVICES[key]
-  if not row then return nil end
-  local service = require(row[1])[row[2] or "service"](self)
-  rawset(self, key, service)
-  return service
-end
-
-function Compute:__tostring()
-  return ("boxd.Compute (%s)"):format(self.api_url)
-end
-
-function methods:close() resource.client(self):close() end
-
-Compute.__close = methods.close
 
 -- c:call(rpc, request [, { timeout= }]): any unary RPC by its name.
 function methods:call(rpc, request, opts)
@@ -68,22 +35,11 @@ function methods:stream(rpc, request, opts)
     check.fail(2, "stream", "table", request)
   end
   opts = check.options(3, "stream", opts, { "timeout" })
-  local stream = resource.client(self):stream(rpc, request, opts.timeout)
+  local stream = core.stream(self, rpc, request, opts.timeout)
   return stream, nil, nil, stream
 end
 
-function methods:whoami(opts)
-  opts = check.options(1, "whoami", opts, { "timeout" })
-  local me = resource.call(self, "Whoami", {}, opts)
-  me.fingerprints = me.pubkey_fingerprints
-  me.pubkey_fingerprints = nil
-  return me
-end
-
-function methods:config(opts)
-  opts = check.options(1, "config", opts, { "timeout" })
-  return resource.call(self, "GetConfig", {}, opts)
-end
+core.methods("boxd.Compute", methods)
 
 -- Empty strings count as absent.
 local function present(s) return s ~= "" and s or nil end
@@ -205,11 +161,7 @@ function module.Compute(opts)
   client.ca_file = text_option(opts, "ca_file")
   client.keepalive = keepalive(opts)
   client.max_retries = integer_option(opts, "max_retries", 2, 0, 4)
-  local compute = {
-    timeout = opts.timeout or 60,
-    api_url = not client.follow and addresses.api_url or nil,
-  }
-  return setmetatable(resource.connect(compute, client), Compute)
+  return core.compute_new(client, opts.timeout or 60)
 end
 
 return module

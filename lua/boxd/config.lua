@@ -19,11 +19,9 @@ local function policy(what, v)
   return v
 end
 
--- A disk's id or name, or a Disk, whose file needs this one.
+-- A disk's id or name, or a Disk.
 local function a_disk(what, v)
-  local is_disk = type(v) == "table"
-    and resource.is(v, require "boxd.disk".Disk)
-  return text(what, is_disk and v.id or v)
+  return text(what, resource.is(v, "Disk") and v.id or v)
 end
 
 local read = record {

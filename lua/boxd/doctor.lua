@@ -6,7 +6,6 @@ local compute = require "boxd.compute"
 local contract = require "boxd.doctor.contract"
 local core = require "boxd.core"
 local probe = require "boxd.doctor.probe"
-local resource = require "boxd.resource"
 
 local SECONDS = 5        -- for one answer of the network
 local DAYS_ENOUGH = 14   -- that a certificate should have left
@@ -249,7 +248,7 @@ end
 
 local function check_contract(c)
   local found, why, unknown =
-    contract.compare(resource.client(c), SECONDS)
+    contract.compare(c, SECONDS)
   if not found then
     return say(unknown and "skip" or "fail", "contract", unknown
       and "the server offers no reflection" or "reflection: " .. why)

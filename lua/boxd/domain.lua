@@ -57,4 +57,4 @@ function service:unbind(domain, opts)
   either(self, "unbind", { domain = domain }, opts)
 end
 
-return { service = resource.service("Domains", service) }
+core.methods("boxd.Domains", service)

@@ -5,14 +5,9 @@
 
 local core = require "boxd.core"
 local check = require "boxd.check"
-local method = require "boxd.method"
 core.internal()
 
 local download_folder = {}
-
-local list_folder = method.make("download_folder", { "ListDir",
-  { "path", require "boxd.kinds".text }, vm = "vm_id",
-  reply = function(_, reply) return reply.entries, reply.truncated end })
 
 local NAMES_MAX = 64 << 20 -- bytes of names to keep, and what keeping one takes
 local NAME_BYTES = 64
@@ -48,7 +43,7 @@ end
 -- Notes what is in one folder, by names below the top.
 local function look(self, found, top, below, opts)
   local folder, seen = top .. below, {}
-  local entries, truncated = list_folder(self,
+  local entries, truncated = self:list_dir(
     folder == "" and "/" or folder, { timeout = opts.timeout })
   if truncated then
     refuse(folder, "the service lists only a part of it" .. ARCHIVE)

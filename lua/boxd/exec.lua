@@ -3,7 +3,6 @@
 local core = require "boxd.core"
 local check = require "boxd.check"
 local progress = require "boxd.progress"
-local resource = require "boxd.resource"
 core.internal()
 
 local exec = {}
@@ -39,11 +38,10 @@ local function read_options(index, method, opts)
 end
 
 local function run(box, command, opts, pty, stream)
-  local client = resource.client(resource.compute(box))
   local first = { vm_id = box.id, command = command, tty = pty,
     cols = opts.cols, rows = opts.rows }
   local half_close = opts.close_stdin or not stream and not opts.stdin
-  local process = client:exec(first, opts.stdin, half_close, not stream,
+  local process = core.exec(box, first, opts.stdin, half_close, not stream,
     opts.timeout)
   progress.watch(process)
   if stream then return process end

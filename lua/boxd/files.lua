@@ -4,8 +4,6 @@
 local core = require "boxd.core"
 local check = require "boxd.check"
 local download_folder = require "boxd.download_folder"
-local kinds = require "boxd.kinds"
-local method = require "boxd.method"
 local path = require "boxd.path"
 local progress = require "boxd.progress"
 local resource = require "boxd.resource"
@@ -30,14 +28,6 @@ function files:write_file(source, dest, opts)
   resource.call(resource.compute(self), "UploadFile", {
     vm_id = self.id, path = dest, data = name and path.read(name) or source,
   }, opts)
-end
-
--- box:read_file(path) -> bytes
-function files:read_file(source, opts)
-  check.string(1, "read_file", source)
-  opts = check.options(2, "read_file", opts, { "timeout" })
-  return resource.call(resource.compute(self), "DownloadFile",
-    { vm_id = self.id, path = source }, opts).data
 end
 
 -- What is told of a transfer: opts.progress, or the terminal.
@@ -75,8 +65,8 @@ local function upload_file(self, source, dest, opts, tell)
     check.invalid("can't upload %s: it is no regular file", source)
   end
   f:seek "set"
-  local client = resource.client(resource.compute(self))
-  local stream <close> = client:stream("UploadFileStream", nil, opts.timeout)
+  local stream <close> =
+    core.stream(self, "UploadFileStream", nil, opts.timeout)
   send_chunks(stream, f, source,
     { vm_id = self.id, path = dest, total_size = size }, tell)
   stream:half_close()
@@ -136,8 +126,7 @@ end
 -- end. Today's stream, or 0.1's single message.
 local function pieces(self, source, f, name, opts)
   local request = { vm_id = self.id, path = source }
-  local client = resource.client(resource.compute(self))
-  local stream = client:stream("DownloadFileStream", request, opts.timeout)
+  local stream = core.stream(self, "DownloadFileStream", request, opts.timeout)
   local ok, chunk, n = pcall(stream.recv_file, stream, f)
   if ok then
     local ahead = true
@@ -150,7 +139,7 @@ local function pieces(self, source, f, name, opts)
   end
   stream:close()
   if chunk.code ~= "UNIMPLEMENTED" then error(chunk, 0) end
-  local data = files.read_file(self, source, { timeout = opts.timeout })
+  local data = self:read_file(source, { timeout = opts.timeout })
   return function()
     local whole = data
     data = nil
@@ -215,29 +204,4 @@ function files:download_folder(source, dest, opts)
   end)
 end
 
-method.add(files, {
-  -- Its entries, { name, is_dir, size_bytes, permissions, modified_at,
-  -- added_at }; then true where the service left some out.
-  list_dir = { "ListDir", { "path", kinds.text }, vm = "vm_id",
-    reply = function(_, reply) return reply.entries, reply.truncated end },
-  mkdir = { "Mkdir", { "path", kinds.text }, vm = "vm_id" },
-  remove = { "DeletePath", { "path", kinds.text }, vm = "vm_id" },
-  copy = { "CopyPath", { "old_path", kinds.text }, { "new_path", kinds.text },
-    vm = "vm_id" },
-})
-
--- box.files: of one box, whose id it has.
-local Files = { __name = "boxd.Files", __index = method.add({}, {
-  rename = { "RenamePath", { "old_path", kinds.text },
-    { "new_path", kinds.text }, vm = "vm_id" },
-}) }
-for name, f in pairs(files) do Files.__index[name] = f end
-
-function Files:__tostring() return ("Files(box=%q)"):format(self.id) end
-
-local function of(box)
-  return setmetatable(resource.own({ id = box.id, name = box.name },
-    resource.compute(box)), Files)
-end
-
-return { methods = files, of = of, Files = Files }
+return { methods = files }

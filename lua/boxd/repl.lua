@@ -35,6 +35,7 @@ end
 
 function collect(value, add, depth)
   if depth > 8 then return end
+  for _, name in ipairs(core.names(value) or {}) do add(name) end
   if type(value) == "table" then
     for name in next, value do
       if type(name) == "string" then add(name) end

@@ -111,6 +111,7 @@ local FIRST = { "id", "name", "status", "image", "public_ip", "url", "port",
   "vcpu", "memory_bytes", "disk_bytes", "size_bytes", "ssh_port" }
 
 local function is_record(v)
+  if core.table(v) then return true end
   if type(v) ~= "table" or next(v) == nil or rawlen(v) > 0 then return false end
   for key, value in next, v do
     if type(key) ~= "string" and type(key) ~= "table" then return false end
@@ -165,7 +166,15 @@ end
 
 local function width_of(text) return utf8.len(text) or #text end
 
+-- The records as tables.
+local function plain(list)
+  local out = {}
+  for i, record in ipairs(list) do out[i] = core.table(record) or record end
+  return out
+end
+
 local function table_of(list)
+  list = plain(list)
   local names = columns_of(list)
   local rows = { names }
   for i = 1, math.min(#list, ROWS) do

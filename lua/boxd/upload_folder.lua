@@ -5,13 +5,9 @@
 local core = require "boxd.core"
 local check = require "boxd.check"
 local exec = require "boxd.exec"
-local method = require "boxd.method"
 core.internal()
 
 local upload_folder = {}
-
-local make_folder = method.make("mkdir", { "Mkdir",
-  { "path", require "boxd.kinds".text }, vm = "vm_id" })
 
 local ARGUMENT_BYTES = 64 << 10 -- of paths in one command
 
@@ -55,7 +51,7 @@ end
 
 -- Makes a folder, which may be there.
 local function make(self, dest, opts)
-  local ok, e = pcall(make_folder, self, dest, { timeout = opts.timeout })
+  local ok, e = pcall(self.mkdir, self, dest, { timeout = opts.timeout })
   if not ok and (type(e) ~= "table" or e.code ~= "ALREADY_EXISTS") then
     error(e, 0)
   end

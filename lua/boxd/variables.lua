@@ -4,27 +4,19 @@
 -- "private-unattached" (boxes whose spec names them).
 
 local core = require "boxd.core"
-local kinds = require "boxd.kinds"
-local method = require "boxd.method"
+local check = require "boxd.check"
 local resource = require "boxd.resource"
 core.internal()
 
-local ORG, SCOPE = { "org", kinds.text }, { "scope", kinds.text }
-
--- A service's methods; every answer that confirms is returned as text.
-local function methods(kind, more)
-  local set = { scope = SCOPE, org = ORG, domains = more.domains }
-  return method.add({}, {
-    set = { "SetVar", { "name", kinds.text }, { "value", kinds.text },
-      options = set, reply = "message", fixed = { kind = kind } },
-    list = { "ListVars", options = { org = ORG }, fixed = { kind = kind },
-      reply = method.records("vars", more.new) },
-    delete = { "RemoveVar", { "name", kinds.text }, fixed = { kind = kind },
-      options = { scope = SCOPE, org = ORG }, reply = "message" },
-    -- move(name, from_scope, to_scope, { org= })
-    move = { "SetSecretScope", { "name", kinds.text }, { "from", kinds.text },
-      { "to", kinds.text }, options = { org = ORG }, reply = "message" },
-  })
+local function lister(kind, new)
+  return function(self, opts)
+    opts = check.options(1, "list", opts, { "org", "timeout" })
+    local list = resource.call(self, "ListVars",
+      { kind = kind, org = check.field("list", opts, "org", "string") },
+      opts).vars
+    for i, message in ipairs(list) do list[i] = new(nil, message) end
+    return list
+  end
 end
 
 local function plain(_, message)
@@ -37,9 +29,5 @@ local function hidden(_, message)
     domains = message.domains, bound_machines = message.bound_machines }
 end
 
-return {
-  env = resource.service("Env", methods("env", { new = plain })),
-  -- `domains`: the hosts that a secret may be sent to, all of them.
-  secret = resource.service("Secrets", methods("secret", { new = hidden,
-    domains = { "domains", kinds.texts } })),
-}
+core.methods("boxd.Env", { list = lister("env", plain) })
+core.methods("boxd.Secrets", { list = lister("secret", hidden) })

@@ -26,17 +26,17 @@ end
 
 -- As resource.call, for a request with a config: one that is refused is sent
 -- again with the ids of the disks it names.
-function volumes.call(compute, rpc, request, opts)
+function volumes.call(compute, rpc, request, opts, into)
   local list = request.config and request.config.volumes
-  if not list then return call(compute, rpc, request, opts) end
+  if not list then return call(compute, rpc, request, opts, into) end
   opts = resource.within(opts, opts.timeout or compute.timeout)
-  local ok, reply = pcall(call, compute, rpc, request, opts)
+  local ok, reply = pcall(call, compute, rpc, request, opts, into)
   if ok then return reply end
   if not UNKNOWN[reply.code]
     or not put_ids(list, call(compute, "ListDisks", {}, opts).disks) then
     error(reply, 0)
   end
-  return call(compute, rpc, request, opts)
+  return call(compute, rpc, request, opts, into)
 end
 
 return volumes

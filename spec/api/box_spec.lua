@@ -52,7 +52,8 @@ describe("c.box:create", function()
       restart_policy = "always" } do
       assert.equal(value, box[field], field)
     end
-    assert.is_nil(box.vm_id)
+    assert.matches("Box has no field 'vm_id': it is called 'id' here",
+      refused(function() return box.vm_id end))
     assert.is_nil(box.forked_from)
     assert.is_nil(s.c.box:create().restart_policy)
   end)
@@ -113,7 +114,8 @@ describe("c.box:get", function()
     }
     local box = s.c.box:get "vm1"
     assert.equal("alpine", box.image)
-    assert.is_nil(box.image_ref)
+    assert.matches("Box has no field 'image_ref': it is called 'image' here",
+      refused(function() return box.image_ref end))
     assert.equal(0, s:count "ListVms")
     assert.equal("vm2", s.c.box:get("db").id)
     assert.equal("vm1", s.c.box:get("web").id)

@@ -36,8 +36,9 @@ describe("a method", function()
           local result = method(table.unpack(args, 1, n))
           return result
         end)
-        assert.matches("^spec/api/check_spec.lua:%d+: calling a method on a bad "
-          .. "self %(is there a '%.' in place of its ':'%?%)$", e)
+        assert.matches("^spec/api/check_spec.lua:%d+: bad argument #1 to '"
+          .. f.name .. "' %(boxd%.%a+ expected, got .-: is there a '%.' in "
+          .. "place of its ':'%?%)$", e)
         count = count + 1
       end
     end

@@ -147,13 +147,13 @@ describe("boxd.Compute", function()
 
   it("has the defaults that API.md names", function()
     local core = require "boxd.core"
-    local client, given = core.client, nil
+    local new, given = core.compute_new, nil
     local _restore <close> = setmetatable({}, { __close = function()
-      core.client = client
+      core.compute_new = new
     end })
-    function core.client(options)
+    function core.compute_new(options, ...)
       given = options
-      return client(options)
+      return new(options, ...)
     end
     local c <close> = boxd.Compute { api_key = "k" }
     assert.same({ api_key = "k", target = "boxd.sh:9443", tls = true,
@@ -566,11 +566,12 @@ describe("a Compute", function()
     local c <close> = boxd.Compute { token = "t" }
     for _, name in ipairs { "box", "template", "disk", "domain", "network",
       "token", "api_key" } do
-      assert.equal("table", type(c[name]))
+      assert.equal("userdata", type(c[name]))
       assert.equal(c[name], c[name])
       assert.matches("^boxd%.", tostring(c[name]))
     end
-    assert.is_nil(c.boxes)
+    assert.matches("Compute has no field or method 'boxes' %(did you mean "
+      .. "'box'%?%)", select(2, pcall(function() return c.boxes end)))
   end)
 
   it("shows no secret", function()

@@ -16,18 +16,33 @@ end
 describe("an error about a name that is not there", function()
   it("names the nearest one of the objects at hand", function()
     for code, name in pairs {
-      ["box:destory()"] = "destroy",
-      ["box:wait_until_redy()"] = "wait_until_ready",
-      ["c.boxes:list()"] = "box",
-      ["print(c.box) c.box:crate 'x'"] = "create",
       ["boxd.compute {}"] = "Compute",
       ["boxd.jsn.encode {}"] = "json",
       ["bodx.Compute {}"] = "boxd",
-      ["local function f() box.strat(box) end f()"] = "start",
       ["local t = boxd.spawn(print) t:jion()"] = "join",
     } do
       assert.matches("a nil value .*: did you mean '" .. name .. "'%?$",
         message(code), code)
+    end
+  end)
+
+  it("is the object's own error where the object is ours", function()
+    for code, wanted in pairs {
+      ["box:destory()"] = "Box has no field or method 'destory' (did you mean "
+        .. "'destroy'?)",
+      ["box:wait_until_redy()"] = "Box has no field or method "
+        .. "'wait_until_redy' (did you mean 'wait_until_ready'?)",
+      ["local id = box.vm_id"] = "Box has no field 'vm_id': it is called 'id' "
+        .. "here",
+      ["c.boxes:list()"] = "Compute has no field or method 'boxes' (did you "
+        .. "mean 'box'?)",
+      ["c.box:crate 'x'"] = "Boxes has no field or method 'crate' (did you "
+        .. "mean 'create'?)",
+      ["local function f() box.strat(box) end f()"] = "Box has no field or "
+        .. "method 'strat' (did you mean 'start'?)",
+      ["box:frobnicate()"] = "Box has no field or method 'frobnicate'",
+    } do
+      assert.equal(wanted, message(code))
     end
   end)
 
@@ -37,21 +52,26 @@ describe("an error about a name that is not there", function()
   end)
 
   it("says nothing where nothing is near, or for what is no name", function()
-    assert.matches("%(method 'frobnicate'%)$", message "box:frobnicate()")
+    assert.matches("%(method 'frobnicate'%)$",
+      message "local t = {} t:frobnicate()")
     assert.matches("%(local 'bx'%)$", message "local bx bx:start()")
     assert.matches("a nil value %(field '[^']*'%)$", message "local t = {} t[1]()")
   end)
 
   it("runs no code of the script's", function()
-    assert.matches("%(method 'destory'%): did you mean 'destroy'%?$", message [[
+    assert.matches("%(method 'jion'%): did you mean 'join'%?$", message [[
       local trap = setmetatable({}, { __index = function() os.exit(9) end,
         __pairs = function() os.exit(9) end, __name = "trap" })
-      box:destory(trap)]])
+      local task = boxd.spawn(print)
+      task:jion(trap)]])
   end)
 
   it("is helped at the prompt, too", function()
     local result = program.lua { "-i", stdin = "c = boxd.Compute { token = 't' }\n"
       .. "c:whoam()\n" }
-    assert.matches("method 'whoam'%): did you mean 'whoami'%?", result.err)
+    assert.matches("stdin:1: Compute has no field or method 'whoam' %(did you "
+      .. "mean 'whoami'%?%)", result.err)
+    result = program.lua { "-i", stdin = "boxd.spwan(print)\n" }
+    assert.matches("field 'spwan'%): did you mean 'spawn'%?", result.err)
   end)
 end)

@@ -12,6 +12,12 @@ require "spec.support.surface_today"
 local ROWS, VM = rows.list, rows.VM
 local TOKEN = "test.jwt"
 
+local function fields_of(record)
+  local out = {}
+  for k, v in pairs(record) do out[k] = v end
+  return out
+end
+
 -- Holds `got` against the fields that are wanted; more may be there.
 local function holds(wanted, got, where)
   if type(wanted) ~= "table" then
@@ -19,6 +25,7 @@ local function holds(wanted, got, where)
       tostring(wanted), tostring(got)))
     return
   end
+  if type(got) == "userdata" then got = fields_of(got) end
   assert(type(got) == "table", where .. ": no table")
   for k, v in pairs(wanted) do holds(v, got[k], where .. "." .. k) end
   assert(#wanted == #got, ("%s: %d entries, not %d"):format(where, #got,

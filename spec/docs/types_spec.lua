@@ -197,7 +197,7 @@ describe("the annotations", function()
     return type_:find "^fun" and function() end
       or (type_:find "^table" or type_:find "%[%]$") and {}
       or type_ == "boolean" and true
-      or type_:find "string" and "x" or type_:find "integer" and 1
+      or type_:find "integer" and 1 or type_:find "string" and "x"
       or type_:find "boxd%.Box" and s.box or {}
   end
 
@@ -205,13 +205,6 @@ describe("the annotations", function()
     local s <close> = start()
     local all = objects(s)
     all.boxd = boxd
-    local known = core.text.options
-    local seen, over = nil, {}
-    finally(function() core.text.options = known end)
-    core.text.options = function(_, _, names)
-      seen = names
-      error(over)
-    end
     local count = 0
     for _, f in ipairs(functions) do
       local last = f.params[#f.params]
@@ -224,13 +217,14 @@ describe("the annotations", function()
             args[i] = value_of(f.params[i].type, s)
           end
         end
-        args[#args + 1] = {}
+        args[#args + 1] = { zzzzzzzzzzzzzz = 1 }
         if f.mark == ":" then table.insert(args, 1, all[f.class]) end
         local what = f.class .. f.mark .. f.name
         local _, e = pcall(all[f.class][f.name], table.unpack(args))
-        assert.equal(over, e, what)
+        local known = tostring(e):match "unknown option 'z+' %(known: (.-)%)"
+        assert.truthy(known, what .. ": " .. tostring(e))
         local taken = {}
-        for _, name in ipairs(seen) do taken[name] = true end
+        for name in known:gmatch "[%w_]+" do taken[name] = true end
         assert.same(taken, fields_of(class), what)
         count = count + 1
       end

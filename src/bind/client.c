@@ -12,9 +12,10 @@
 #include "message.h"
 #include "stream.h"
 #include "type.h"
+#include "types.h"
 
 #define TYPE "boxd.Client"
-#define CALL_TYPE "boxd.Call"
+#define CALL_TYPE "boxd.ClientCall"
 
 /* User values of a client. */
 #define UV_OPTIONS 1
@@ -65,8 +66,14 @@ static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
   return c->auth ? BX_OK : e->class_;
 }
 
+/* A client, or a Compute, which is one. */
+static lbx_client *check_client(lua_State *L, int idx) {
+  if (lbx_type_of(L, idx) == &lbx_compute_type) return lua_touserdata(L, idx);
+  return luaL_checkudata(L, idx, TYPE);
+}
+
 lbx_client *lbx_client_check(lua_State *L, int idx) {
-  lbx_client *c = luaL_checkudata(L, idx, TYPE);
+  lbx_client *c = check_client(L, idx);
   bx_error e;
   if (c->closed)
     lbx_error_class(L, BX_CANCELLED, "this client is closed: make a new one");
@@ -184,8 +191,8 @@ static int m__gc_call(lua_State *L) {
   return 0;
 }
 
-static int m_close(lua_State *L) {
-  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+int lbx_client_close(lua_State *L) {
+  lbx_client *c = check_client(L, 1);
   c->closed = true;
   if (c->channel) bx_channel_close(c->channel);
   return 0;
@@ -193,14 +200,14 @@ static int m_close(lua_State *L) {
 
 /* client:is_open() -> boolean */
 static int m_is_open(lua_State *L) {
-  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+  lbx_client *c = check_client(L, 1);
   lua_pushboolean(L, !c->closed);
   return 1;
 }
 
 /* client:address() -> "host:port", tls: of the service, as far as known */
-static int m_address(lua_State *L) {
-  lbx_client *c = luaL_checkudata(L, 1, TYPE);
+int lbx_client_address(lua_State *L) {
+  lbx_client *c = check_client(L, 1);
   lua_getiuservalue(L, 1, UV_OPTIONS);
   lua_getfield(L, -1, "target");
   lua_getfield(L, -2, "tls");
@@ -210,9 +217,9 @@ static int m_address(lua_State *L) {
   return 2;
 }
 
-static int m__gc(lua_State *L) {
-  lbx_client *c = luaL_checkudata(L, 1, TYPE);
-  m_close(L);
+int lbx_client_gc(lua_State *L) {
+  lbx_client *c = check_client(L, 1);
+  lbx_client_close(L);
   if (c->channel) bx_channel_unref(c->channel);
   if (c->auth) bx_auth_free(c->auth);
   c->channel = NULL;
@@ -223,27 +230,59 @@ static int m__gc(lua_State *L) {
 /* client{ target=, tls=, ca_file=, keepalive=, max_retries=, token=, api_key=,
 ** exchange_url=, machine=, follow= }: checked by its callers in lua/boxd. */
 static int client(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lbx_client *c = lbx_new(L, sizeof *c, 1, TYPE);
-  c->loop = lbx_state_get(L)->loop;
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, UV_OPTIONS);
+  lbx_client_new(L, 1, 1, TYPE);
   return 1;
+}
+
+lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
+                           const char *type) {
+  luaL_checktype(L, options, LUA_TTABLE);
+  lbx_client *c = lbx_new(L, sizeof *c, uservalues, type);
+  c->loop = lbx_state_get(L)->loop;
+  lua_pushvalue(L, options);
+  lua_setiuservalue(L, -2, UV_OPTIONS);
+  return c;
+}
+
+/* core.reopen(compute) -> a client with the same options */
+static int reopen(lua_State *L) {
+  check_client(L, 1);
+  lua_getiuservalue(L, 1, UV_OPTIONS);
+  lbx_client_new(L, 2, 1, TYPE);
+  return 1;
+}
+
+/* core.stream(object, ...), core.exec(object, ...): of its Compute */
+static int stream(lua_State *L) {
+  lbx_push_compute(L, 1);
+  lua_replace(L, 1);
+  return lbx_stream_open(L);
+}
+
+static int exec(lua_State *L) {
+  lbx_push_compute(L, 1);
+  lua_replace(L, 1);
+  return lbx_exec_open(L);
 }
 
 void lbx_open_client(lua_State *L) {
   static const luaL_Reg methods[] = {{"call", m_call},
                                      {"stream", lbx_stream_open},
                                      {"exec", lbx_exec_open},
-                                     {"close", m_close},
+                                     {"close", lbx_client_close},
                                      {"is_open", m_is_open},
-                                     {"address", m_address},
+                                     {"address", lbx_client_address},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__gc", m__gc}, {"__close", m_close}, {NULL, NULL}};
+      {"__gc", lbx_client_gc}, {"__close", lbx_client_close}, {NULL, NULL}};
   static const luaL_Reg call_meta[] = {{"__gc", m__gc_call}, {NULL, NULL}};
   lbx_newtype(L, TYPE, methods, meta);
   lbx_newtype(L, CALL_TYPE, NULL, call_meta);
-  lua_pushcfunction(L, client);
-  lua_setfield(L, -2, "client");
+  static const luaL_Reg functions[] = {{"client", client},
+                                       {"reopen", reopen},
+                                       {"stream", stream},
+                                       {"exec", exec},
+                                       {"is_open", m_is_open},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

@@ -17,6 +17,7 @@ typedef struct lbx_client {
   bx_auth *auth;
   unsigned retries; /* of what only reads */
   bool closed;
+  double timeout;   /* seconds, of a call that says no other: a Compute's */
 } lbx_client;
 
 /* The client at idx, open and connected to its channel; raises otherwise. */
@@ -43,6 +44,15 @@ grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc);
 ** userdata: it may be replaced (see lbx_decode_buffer). */
 void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
                        const lbx_rpc *rpc);
+
+/* Pushes one, of the type `type`; the options table is at `options`. */
+lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
+                           const char *type);
+
+/* Methods: close, address, __gc. */
+int lbx_client_close(lua_State *L);
+int lbx_client_address(lua_State *L);
+int lbx_client_gc(lua_State *L);
 
 /* Adds client(options) to the table on top: the constructor. */
 void lbx_open_client(lua_State *L);

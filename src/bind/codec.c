@@ -241,6 +241,19 @@ static const Field *find_field(encoder *c, const Message *d,
   return f;
 }
 
+static void encode_field(encoder *c, ProtobufCMessage *m, const Field *f,
+                         const lbx_path *at) {
+  lbx_path step = LBX_PATH_NAME(at, f->name);
+  if (lbx_is_map(m->descriptor, f)) {
+    encode_map(c, f, m, &step);
+  } else if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+    encode_repeated(c, f, m, &step);
+  } else {
+    if (is_oneof(f)) choose_member(c, f, m, &step);
+    encode_value(c, f, (char *)m + f->offset, &step);
+  }
+}
+
 static ProtobufCMessage *encode_message(encoder *c, const Message *d,
                                         const lbx_path *at) {
   if (!lua_istable(c->L, -1)) wrong_type(c, at, "a table");
@@ -248,18 +261,8 @@ static ProtobufCMessage *encode_message(encoder *c, const Message *d,
   lbx_room(c->L, 6);
   ProtobufCMessage *m = allocate(c, d->sizeof_message, at);
   m->descriptor = d; /* all zero is what protobuf-c takes for unset */
-  for (lua_pushnil(c->L); lua_next(c->L, -2); lua_pop(c->L, 1)) {
-    const Field *f = find_field(c, d, at);
-    lbx_path step = LBX_PATH_NAME(at, f->name);
-    if (lbx_is_map(d, f)) {
-      encode_map(c, f, m, &step);
-    } else if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-      encode_repeated(c, f, m, &step);
-    } else {
-      if (is_oneof(f)) choose_member(c, f, m, &step);
-      encode_value(c, f, (char *)m + f->offset, &step);
-    }
-  }
+  for (lua_pushnil(c->L); lua_next(c->L, -2); lua_pop(c->L, 1))
+    encode_field(c, m, find_field(c, d, at), at);
   return m;
 }
 
@@ -272,6 +275,28 @@ ProtobufCMessage *lbx_encode(lua_State *L, int idx, const Message *d,
   ProtobufCMessage *m = encode_message(&c, d, &root);
   lua_pop(L, 1);
   return m;
+}
+
+ProtobufCMessage *lbx_encode_new(lua_State *L, const Message *d,
+                                 lbx_arena *a) {
+  ProtobufCMessage *m = lbx_arena_alloc(a, d->sizeof_message);
+  if (!m) luaL_error(L, "not enough memory");
+  m->descriptor = d;
+  return m;
+}
+
+void lbx_encode_text(ProtobufCMessage *m, const Field *f, const char *s) {
+  MEMBER(const char *, m, f->offset) = s;
+}
+
+void lbx_encode_field(lua_State *L, int idx, ProtobufCMessage *m,
+                      const Field *f, lbx_arena *a) {
+  encoder c = {L, a};
+  lbx_path root = LBX_PATH_ROOT(m->descriptor->short_name);
+  lbx_room(L, 4);
+  lua_pushvalue(L, idx);
+  encode_field(&c, m, f, &root);
+  lua_pop(L, 1);
 }
 
 /* ---- By name ---- */

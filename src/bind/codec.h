@@ -32,6 +32,16 @@ ProtobufCMessage *lbx_encode(lua_State *L, int idx,
                              const ProtobufCMessageDescriptor *d,
                              lbx_arena *a);
 
+/* The same a field at a time: a message with nothing in it, then the value at
+   idx, or text that outlives it, into a field. */
+ProtobufCMessage *lbx_encode_new(lua_State *L,
+                                 const ProtobufCMessageDescriptor *d,
+                                 lbx_arena *a);
+void lbx_encode_field(lua_State *L, int idx, ProtobufCMessage *m,
+                      const ProtobufCFieldDescriptor *f, lbx_arena *a);
+void lbx_encode_text(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
+                     const char *s);
+
 /* Is the repeated field f of d a map? */
 bool lbx_is_map(const ProtobufCMessageDescriptor *d,
                 const ProtobufCFieldDescriptor *f);

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "codec.h"
 #include "message.h"
+#include "names.h"
 #include "type.h"
 #include "wire.h"
 
@@ -14,6 +15,7 @@ typedef ProtobufCFieldDescriptor Field;
 
 /* Of one message; the contract's largest has 42. */
 #define FIELDS_MAX 128
+#define DEPTH_MAX 100
 
 /* What a table costs, and each of its fields, near enough. */
 #define TABLE_BYTES 64
@@ -22,6 +24,7 @@ typedef ProtobufCFieldDescriptor Field;
 typedef struct decoder {
   lua_State *L;
   size_t budget; /* bytes that the message may still unfold into */
+  bool named;    /* fields as scripts call them (names.h), not the contract */
 } decoder;
 
 /* Which fields of a message have come. */
@@ -45,21 +48,34 @@ static bool is_oneof(const Field *f) {
 
 /* Pushes the names of d's fields in their order, made at the first use: Lua
 ** need not look for each again for every message. */
-static void push_names(lua_State *L, const Message *d) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, d) == LUA_TTABLE) return;
+static void push_names(decoder *c, const Message *d) {
+  lua_State *L = c->L;
+  const void *key = c->named ? (const void *)d->fields : d;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
   lua_createtable(L, (int)d->n_fields, 0);
   for (unsigned i = 0; i < d->n_fields; i++) {
-    lua_pushstring(L, d->fields[i].name);
+    const Field *f = &d->fields[i];
+    lua_pushstring(L, c->named ? lbx_name_of(d, f) : f->name);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, d);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
 /* Pushes the name of field i of the table at t, which has the names below it. */
 static void push_name(lua_State *L, int t, size_t i) {
   lua_rawgeti(L, t - 1, (lua_Integer)i + 1);
+}
+
+/* Milliseconds on the top become seconds; 0, what never was, nil. */
+static void to_seconds(lua_State *L) {
+  lua_Integer ms = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  if (ms == 0)
+    lua_pushnil(L);
+  else
+    lua_pushinteger(L, ms / 1000);
 }
 
 static bool charge(decoder *c, size_t bytes) {
@@ -157,15 +173,18 @@ static bool push_default(lua_State *L, const Field *f) {
 
 /* ---- repeated fields and maps: the message's table is on the top ---- */
 
-/* Pushes the list or map of f, new if this is its first piece. */
-static void push_collection(lua_State *L, const Field *f, bool old) {
+/* Pushes the list or map of field i, new if this is its first piece. */
+static void push_collection(lua_State *L, size_t i, bool old) {
+  int t = lua_gettop(L);
+  push_name(L, t, i);
   if (old) {
-    lua_getfield(L, -1, f->name);
+    lua_rawget(L, t);
     return;
   }
   lua_newtable(L);
   lua_pushvalue(L, -1);
-  lua_setfield(L, -3, f->name);
+  lua_insert(L, -3);
+  lua_rawset(L, t);
 }
 
 /* Many numbers in one field; the list is on the top. */
@@ -186,10 +205,10 @@ static bool take_packed(decoder *c, const Field *f, const lbx_field *w) {
 }
 
 /* The pieces of f that follow each other; w is the first. */
-static bool take_list(decoder *c, const Field *f, lbx_reader *r, lbx_field *w,
-                      bool old) {
+static bool take_list(decoder *c, const Message *d, const Field *f,
+                      lbx_reader *r, lbx_field *w, bool old) {
   bool packs = wire_type(f) != LBX_WIRE_BYTES;
-  push_collection(c->L, f, old);
+  push_collection(c->L, (size_t)(f - d->fields), old);
   lua_Integer i = (lua_Integer)lua_rawlen(c->L, -1);
   for (;;) {
     if (packs && w->type == LBX_WIRE_BYTES) {
@@ -226,10 +245,10 @@ static bool push_entry(decoder *c, const Field *pair, const lbx_field *w) {
 }
 
 /* A key that comes twice has its last value, as the protocol has it. */
-static bool take_entry(decoder *c, const Field *f, const lbx_field *w,
-                       bool old) {
+static bool take_entry(decoder *c, const Message *d, const Field *f,
+                       const lbx_field *w, bool old) {
   const Message *entry = f->descriptor;
-  push_collection(c->L, f, old);
+  push_collection(c->L, (size_t)(f - d->fields), old);
   if (!charge(c, FIELD_BYTES) || !push_entry(c, entry->fields, w))
     return false;
   lua_rawset(c->L, -3);
@@ -243,32 +262,39 @@ static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s);
 
 /* The other members of f's oneof make way for it. */
 static void clear_others(lua_State *L, const Message *d, const Field *f) {
+  int t = lua_gettop(L);
   for (size_t i = 0; i < d->n_fields; i++) {
     const Field *other = &d->fields[i];
     if (other == f || !is_oneof(other) ||
         other->quantifier_offset != f->quantifier_offset)
       continue;
+    push_name(L, t, i);
     lua_pushnil(L);
-    lua_setfield(L, -2, other->name);
+    lua_rawset(L, t);
   }
 }
 
 /* One that came before is gone on with: such are merged. */
-static bool take_message(decoder *c, const Field *f, const lbx_field *w) {
+static bool take_message(decoder *c, const Message *d, const Field *f,
+                         const lbx_field *w) {
   seen s = {{0}};
+  lua_State *L = c->L;
+  int t = lua_gettop(L);
   if (w->type != LBX_WIRE_BYTES) return false;
-  push_names(c->L, f->descriptor);
-  if (lua_getfield(c->L, -2, f->name) == LUA_TTABLE) {
+  push_name(L, t, (size_t)(f - d->fields));
+  push_names(c, f->descriptor);
+  lua_pushvalue(L, t + 1);
+  if (lua_rawget(L, t) == LUA_TTABLE) {
     /* Its lists are there already, empty or not. */
     for (size_t i = 0; i < FIELDS_MAX; i++) mark(&s, i);
     lbx_reader r = {w->s, w->s + w->n};
     bool ok = take_fields(c, f->descriptor, r, &s);
-    lua_pop(c->L, 2);
+    lua_settop(L, t);
     return ok;
   }
-  lua_pop(c->L, 2);
+  lua_settop(L, t + 1);
   if (!push_message(c, f->descriptor, w)) return false;
-  lua_setfield(c->L, -2, f->name);
+  lua_rawset(L, t);
   return true;
 }
 
@@ -276,7 +302,8 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
                         const lbx_field *w, bool old) {
   lua_State *L = c->L;
   if (is_oneof(f)) clear_others(L, d, f);
-  if (old && f->type == PROTOBUF_C_TYPE_MESSAGE) return take_message(c, f, w);
+  if (old && f->type == PROTOBUF_C_TYPE_MESSAGE)
+    return take_message(c, d, f, w);
   int t = lua_gettop(L);
   push_name(L, t, (size_t)(f - d->fields));
   if (!push_value(c, f, w)) return false;
@@ -284,6 +311,8 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
       lua_rawlen(L, -1) == 0) {
     lua_pop(L, 1);
     lua_pushnil(L);
+  } else if (c->named && lbx_is_ms(d, f)) {
+    to_seconds(L);
   }
   lua_rawset(L, t);
   return true;
@@ -304,19 +333,20 @@ static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
     if (!is_repeated(f))
       ok = take_single(c, d, f, &w, old);
     else if (lbx_is_map(d, f))
-      ok = take_entry(c, f, &w, old);
+      ok = take_entry(c, d, f, &w, old);
     else
-      ok = take_list(c, f, &r, &w, old);
+      ok = take_list(c, d, f, &r, &w, old);
     if (!ok) return false;
   }
   return true;
 }
 
 /* What did not come. */
-static void set_defaults(lua_State *L, const Message *d, const seen *s) {
+static void set_defaults(decoder *c, const Message *d, const seen *s) {
+  lua_State *L = c->L;
   int t = lua_gettop(L);
   for (size_t i = 0; i < d->n_fields; i++) {
-    if (has(s, i)) continue;
+    if (has(s, i) || (c->named && lbx_is_ms(d, &d->fields[i]))) continue;
     push_name(L, t, i);
     if (push_default(L, &d->fields[i]))
       lua_rawset(L, t);
@@ -334,21 +364,163 @@ static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
   lbx_reader r = {w->s, w->s + w->n};
   lbx_room(L, 8);
   if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
-  push_names(L, d);
+  push_names(c, d);
   lua_createtable(L, 0, (int)d->n_fields);
   if (!take_fields(c, d, r, &s)) return false;
-  set_defaults(L, d, &s);
+  set_defaults(c, d, &s);
   lua_remove(L, -2);
   return true;
 }
 
-bool lbx_decode(lua_State *L, const Message *d, const uint8_t *bytes,
-                size_t len) {
-  decoder c = {L, LBX_ARENA_MAX};
+static bool decode(lua_State *L, const Message *d, const uint8_t *bytes,
+                   size_t len, bool named) {
+  decoder c = {L, LBX_ARENA_MAX, named};
   int top = lua_gettop(L);
   lbx_field w = {.type = LBX_WIRE_BYTES, .n = len, .s = bytes};
   if (push_message(&c, d, &w)) return true;
   lua_settop(L, top);
+  return false;
+}
+
+bool lbx_decode(lua_State *L, const Message *d, const uint8_t *bytes,
+                size_t len) {
+  return decode(L, d, bytes, len, false);
+}
+
+bool lbx_decode_named(lua_State *L, const Message *d, const uint8_t *bytes,
+                      size_t len) {
+  return decode(L, d, bytes, len, true);
+}
+
+/* ---- without a table ---- */
+
+static bool is_valid(const Message *d, lbx_reader r, unsigned depth);
+
+static bool is_valid_packed(const Field *f, const lbx_field *w) {
+  lbx_reader r = {w->s, w->s + w->n};
+  unsigned type = wire_type(f);
+  uint64_t n;
+  if (type == LBX_WIRE_FIXED32) return w->n % 4 == 0;
+  if (type == LBX_WIRE_FIXED64) return w->n % 8 == 0;
+  while (r.p < r.end)
+    if (!lbx_read_varint(&r, &n)) return false;
+  return true;
+}
+
+static bool is_valid_value(const Field *f, const lbx_field *w,
+                           unsigned depth) {
+  unsigned type = wire_type(f);
+  if (w->type != type)
+    return is_repeated(f) && w->type == LBX_WIRE_BYTES &&
+           is_valid_packed(f, w);
+  if (f->type != PROTOBUF_C_TYPE_MESSAGE) return true;
+  return is_valid(f->descriptor, (lbx_reader){w->s, w->s + w->n}, depth + 1);
+}
+
+static bool is_valid(const Message *d, lbx_reader r, unsigned depth) {
+  lbx_field w;
+  size_t next = 0;
+  if (depth > DEPTH_MAX) return false;
+  while (r.p < r.end) {
+    if (!lbx_read_field(&r, &w)) return false;
+    const Field *f = find(d, w.id, next);
+    if (!f) continue;
+    next = (size_t)(f - d->fields) + 1;
+    if (!is_valid_value(f, &w, depth)) return false;
+  }
+  return true;
+}
+
+bool lbx_is_valid(const Message *d, const uint8_t *bytes, size_t len) {
+  return is_valid(d, (lbx_reader){bytes, bytes + len}, 0);
+}
+
+/* Pushes all pieces of f as one, through a table for its message. */
+static bool push_collected(decoder *c, const Message *d, const Field *f,
+                           lbx_reader r) {
+  lua_State *L = c->L;
+  lbx_field w;
+  bool ok = true, old = false;
+  int top = lua_gettop(L);
+  lbx_room(L, 12);
+  push_names(c, d);
+  lua_newtable(L);
+  while (ok && r.p < r.end && lbx_read_field(&r, &w)) {
+    if (w.id != f->id) continue;
+    if (!is_repeated(f))
+      ok = take_single(c, d, f, &w, old);
+    else if (lbx_is_map(d, f))
+      ok = take_entry(c, d, f, &w, old);
+    else
+      ok = take_list(c, d, f, &r, &w, old);
+    old = true;
+  }
+  push_name(L, top + 2, (size_t)(f - d->fields));
+  if (lua_rawget(L, top + 2) == LUA_TNIL && is_repeated(f)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return ok;
+}
+
+/* The last of f's pieces, which counts; false: there is none, or another
+** member of its oneof came after it. */
+static bool last_piece(const Message *d, const Field *f, lbx_reader r,
+                       lbx_field *last) {
+  bool found = false;
+  lbx_field w;
+  while (r.p < r.end && lbx_read_field(&r, &w)) {
+    if (w.id == f->id) {
+      *last = w;
+      found = true;
+    } else if (is_oneof(f) && found) {
+      const Field *other = find(d, w.id, d->n_fields);
+      if (other && is_oneof(other) &&
+          other->quantifier_offset == f->quantifier_offset)
+        found = false;
+    }
+  }
+  return found;
+}
+
+void lbx_push_field(lua_State *L, const Message *d, const Field *f,
+                    const uint8_t *bytes, size_t len) {
+  decoder c = {L, LBX_ARENA_MAX, true};
+  lbx_reader r = {bytes, bytes + len};
+  lbx_field w;
+  lbx_room(L, 4);
+  if (is_repeated(f) || f->type == PROTOBUF_C_TYPE_MESSAGE) {
+    if (!push_collected(&c, d, f, r))
+      luaL_error(L, "%s: too large", f->name);
+    return;
+  }
+  bool ms = lbx_is_ms(d, f);
+  if (!last_piece(d, f, r, &w)) {
+    if (ms || !push_default(L, f)) lua_pushnil(L);
+    return;
+  }
+  if (!push_value(&c, f, &w)) luaL_error(L, "%s: too large", f->name);
+  if (ms) to_seconds(L);
+  if (f->type == PROTOBUF_C_TYPE_STRING && !is_oneof(f) &&
+      lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+}
+
+bool lbx_next_message(const Field *f, const uint8_t **at, const uint8_t *end,
+                      const uint8_t **bytes, size_t *len) {
+  lbx_reader r = {*at, end};
+  lbx_field w;
+  while (r.p < r.end && lbx_read_field(&r, &w)) {
+    if (w.id != f->id) continue;
+    *at = r.p;
+    *bytes = w.s;
+    *len = w.n;
+    return true;
+  }
   return false;
 }
 

@@ -18,6 +18,24 @@
 bool lbx_decode(lua_State *L, const ProtobufCMessageDescriptor *d,
                 const uint8_t *bytes, size_t len);
 
+/* The same with the names that scripts use (names.h), for what methods give. */
+bool lbx_decode_named(lua_State *L, const ProtobufCMessageDescriptor *d,
+                      const uint8_t *bytes, size_t len);
+
+/* Are the bytes such a message, to its depths? Nothing is made of them. */
+bool lbx_is_valid(const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
+                  size_t len);
+
+/* Pushes the one field f of a valid message, nil where it would be. */
+void lbx_push_field(lua_State *L, const ProtobufCMessageDescriptor *d,
+                    const ProtobufCFieldDescriptor *f, const uint8_t *bytes,
+                    size_t len);
+
+/* The next message of the repeated field f from *at on, which moves behind it;
+** false at the end. */
+bool lbx_next_message(const ProtobufCFieldDescriptor *f, const uint8_t **at,
+                      const uint8_t *end, const uint8_t **bytes, size_t *len);
+
 /* The same for a message as gRPC has it. It stays the caller's, who must hold
 ** it where a throw finds it; one in pieces is replaced by one that is whole. */
 bool lbx_decode_buffer(lua_State *L, const ProtobufCMessageDescriptor *d,

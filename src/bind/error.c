@@ -95,6 +95,21 @@ int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...) {
   return 0;
 }
 
+int lbx_error_usage(lua_State *L, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  luaL_checkstack(L, 6, "too many nested calls");
+  push_where(L);
+  if (lua_rawlen(L, -1) > 0) {
+    lua_pushliteral(L, " ");
+    lua_concat(L, 2);
+  }
+  lua_pushvfstring(L, fmt, ap);
+  va_end(ap);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 static bool has_metatable(lua_State *L, int idx, const char *name) {
   if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return false;
   luaL_getmetatable(L, name);

@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "json.h"
 #include "path.h"
+#include "record.h"
 #include "type.h"
 
 typedef struct encoder {
@@ -173,6 +174,12 @@ static void encode_table(encoder *c, place to, lbx_path *at) {
 static void encode_value(encoder *c, place to, lbx_path *at) {
   lua_State *L = c->L;
   lbx_room(L, 6);
+  if (lbx_is_record(L, -1)) {
+    lbx_record_table(L, -1);
+    lua_replace(L, -2);
+    lua_pushvalue(L, -1); /* the tree points into its strings */
+    lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+  }
   switch (lua_type(L, -1)) {
     case LUA_TTABLE:
       encode_table(c, to, at);
@@ -198,6 +205,7 @@ int lbx_json_encode(lua_State *L) {
   lbx_path root = LBX_PATH_ROOT("value");
   luaL_checkany(L, 1);
   lua_settop(L, 1);
+  lua_newtable(L); /* at 2: the fields of records */
   encoder c = {.L = L};
   c.a = lbx_arena_new(L);
   c.out = lbx_json_new(L);

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "clock.h"
 #include "digest.h"
+#include "embedded.h"
 #include "text.h"
 #include "error.h"
 #include "exec.h"
@@ -18,6 +19,7 @@
 #include "stream.h"
 #include "task.h"
 #include "terminal.h"
+#include "types.h"
 
 /* Names of the module that live in Lua files, loaded when first asked for. */
 static const char *const lazy[][2] = {
@@ -104,6 +106,8 @@ static int open_core(lua_State *L) {
       {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
+  lbx_open_record_core(L);
+  lbx_open_types(L);
   lbx_open_error_core(L);
   lbx_open_exec_core(L);
   lbx_open_http_core(L);
@@ -114,11 +118,34 @@ static int open_core(lua_State *L) {
   return 1;
 }
 
+/* A file inside: what package.preload calls. */
+static int load_file(lua_State *L) {
+  const lbx_file *f = lua_touserdata(L, lua_upvalueindex(1));
+  if (luaL_loadbufferx(L, f->code, f->size, f->chunk, "t") != LUA_OK)
+    return lua_error(L);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* So that boxd.so alone is all there need be. boxdlua has them as bytecode. */
+static void open_files(lua_State *L) {
+  if (!lbx_state_get(L)->host) return;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (const lbx_file *f = lbx_files; f->name; f++) {
+    lua_pushlightuserdata(L, (void *)f);
+    lua_pushcclosure(L, load_file, 1);
+    lua_setfield(L, -2, f->name);
+  }
+  lua_pop(L, 1);
+}
+
 int luaopen_boxd(lua_State *L) {
   static const luaL_Reg meta[] = {
       {"__index", m__index}, {"__pairs", m__pairs}, {NULL, NULL}};
   luaL_checkversion(L);
   lbx_open_state(L);
+  open_files(L);
   luaL_requiref(L, "boxd.core", open_core, 0);
   lua_pop(L, 1);
   lua_newtable(L);

@@ -10,15 +10,21 @@
 #define SERVICE "boxd.api.v1.BoxdApi"
 #define READS true
 #define WRITES false
-#define ROW(name, kind, reads) {#name, "/" SERVICE "/" #name, LBX_##kind, reads}
+#define ROW(name, kind, reads) GONE(name, kind, reads, NULL)
+#define GONE(name, kind, reads, successor) \
+  {#name, "/" SERVICE "/" #name, LBX_##kind, reads, successor}
+#define SNAPSHOTS "templates have given way to snapshots: "
+#define DOMAINS "custom domains have taken its place: "
 
 /* In alphabetical order: it is searched by halves. */
 static const lbx_rpc rpcs[] = {
     ROW(AddCustomDomain, UNARY, WRITES),
     ROW(AddTeamMember, UNARY, WRITES),
     ROW(AttachDisk, UNARY, WRITES),
-    ROW(BindDomain, UNARY, WRITES),
-    ROW(ChangeShape, UNARY, WRITES),
+    GONE(BindDomain, UNARY, WRITES,
+         DOMAINS "AddCustomDomain, which c.domain:bind uses"),
+    GONE(ChangeShape, UNARY, WRITES,
+         "a box has a size of its own now: box:resize{ vcpu = 2 }"),
     ROW(ClearBackupSchedule, UNARY, WRITES),
     ROW(ClearOrgDomain, UNARY, WRITES),
     ROW(CopyPath, UNARY, WRITES),
@@ -32,18 +38,21 @@ static const lbx_rpc rpcs[] = {
     ROW(CreateProxy, UNARY, WRITES),
     ROW(CreateSnapshot, UNARY, WRITES),
     ROW(CreateTeam, UNARY, WRITES),
-    ROW(CreateTemplate, UNARY, WRITES),
+    GONE(CreateTemplate, UNARY, WRITES,
+         SNAPSHOTS "c.snapshot:create(box, name)"),
     ROW(CreateToken, UNARY, WRITES),
     ROW(CreateVm, UNARY, WRITES),
     ROW(CreateVmFromSnapshot, UNARY, WRITES),
-    ROW(CreateVmFromTemplate, UNARY, WRITES),
+    GONE(CreateVmFromTemplate, UNARY, WRITES,
+         SNAPSHOTS "c.box:create{ from_snapshot = name }"),
     ROW(DeleteApiKey, UNARY, WRITES),
     ROW(DeleteBackup, UNARY, WRITES),
     ROW(DeleteCheckpoint, UNARY, WRITES),
     ROW(DeletePath, UNARY, WRITES),
     ROW(DeleteProxy, UNARY, WRITES),
     ROW(DeleteSnapshot, UNARY, WRITES),
-    ROW(DeleteTemplate, UNARY, WRITES),
+    GONE(DeleteTemplate, UNARY, WRITES,
+         SNAPSHOTS "c.snapshot:delete(name)"),
     ROW(DesktopTunnel, BIDI, WRITES),
     ROW(DestroyDisk, UNARY, WRITES),
     ROW(DestroyTeam, UNARY, WRITES),
@@ -79,7 +88,8 @@ static const lbx_rpc rpcs[] = {
     ROW(ListCustomDomains, UNARY, READS),
     ROW(ListDir, UNARY, READS),
     ROW(ListDisks, UNARY, READS),
-    ROW(ListDomains, UNARY, READS),
+    GONE(ListDomains, UNARY, READS,
+         DOMAINS "ListCustomDomains, which c.domain:list uses"),
     ROW(ListExposedPorts, UNARY, READS),
     ROW(ListNetworks, UNARY, READS),
     ROW(ListOrgs, UNARY, READS),
@@ -88,7 +98,8 @@ static const lbx_rpc rpcs[] = {
     ROW(ListProxyNodes, UNARY, READS),
     ROW(ListSnapshots, UNARY, READS),
     ROW(ListTeams, UNARY, READS),
-    ROW(ListTemplates, UNARY, READS),
+    GONE(ListTemplates, UNARY, READS,
+         SNAPSHOTS "c.snapshot:list()"),
     ROW(ListTokens, UNARY, READS),
     ROW(ListVars, UNARY, READS),
     ROW(ListVms, UNARY, READS),
@@ -134,7 +145,8 @@ static const lbx_rpc rpcs[] = {
     ROW(SuggestVmName, UNARY, READS),
     ROW(SuspendVm, UNARY, WRITES),
     ROW(TriggerBackup, UNARY, WRITES),
-    ROW(UnbindDomain, UNARY, WRITES),
+    GONE(UnbindDomain, UNARY, WRITES,
+         DOMAINS "RemoveCustomDomain, which c.domain:unbind uses"),
     ROW(UnexposePort, UNARY, WRITES),
     ROW(UnshareVm, UNARY, WRITES),
     ROW(UpdateMachineSpec, UNARY, WRITES),

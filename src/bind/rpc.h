@@ -20,6 +20,7 @@ typedef struct lbx_rpc {
   const char *path; /* "/boxd.api.v1.BoxdApi/GetVm" */
   lbx_kind kind;
   bool reads; /* changes nothing, so it is repeated when UNAVAILABLE */
+  const char *successor; /* what took its place in today's service, or NULL */
 } lbx_rpc;
 
 /* NULL: the contract has no such RPC. */

@@ -1,0 +1,201 @@
+/* Box, its files, and c.box. */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boxd.pb-c.h"
+#include "error.h"
+#include "method.h"
+#include "types.h"
+
+#define LABELS_MAX 64 /* in a selector */
+#define OF(name) &boxd__api__v1__##name##__descriptor
+#define ON .self = "vm_id"
+#define STATUS(s) .sets = {{"status", .value = s}}
+#define SETS(to, from) .sets = {{to, .request = from}}
+#define GIVES(to, from) .sets = {{to, .reply = from}}
+#define TEXT(of) {.name = of, .field = of}
+#define ARG(of) .args = {TEXT(of)}
+#define PORT .args = {{.name = "vm_port", .field = "vm_port", .sort = LBX_PORT}}
+
+static const ProtobufCMessageDescriptor *const messages[] = {
+    OF(get_vm_response), OF(create_vm_response), OF(fork_vm_response),
+    OF(create_vm_from_template_response), NULL};
+
+static const lbx_param usage[] = {
+    TEXT("since"), {.name = "until_time", .field = "until"}, TEXT("org"), {0}};
+static const lbx_param protocol[] = {TEXT("protocol"), {0}};
+
+/* What box.files has as well. */
+#define FILE_METHODS                                                         \
+  {"read_file", "DownloadFile", ON, ARG("path"), .result = LBX_FIELD,        \
+   .field = "data"},                                                         \
+  {"mkdir", "Mkdir", ON, ARG("path")},                                       \
+  {"remove", "DeletePath", ON, ARG("path")},                                 \
+  {"copy", "CopyPath", ON, .args = {TEXT("old_path"), TEXT("new_path")}},    \
+  {"list_dir", "ListDir", ON, ARG("path"), .result = LBX_FIELD,              \
+   .field = "entries", .also = "truncated"}
+
+static const lbx_method methods[] = {
+    {"start", "StartVm", ON, STATUS("running")},
+    {"stop", "StopVm", ON, STATUS("stopped")},
+    {"reboot", "RebootVm", ON, STATUS("running")},
+    {"destroy", "DestroyVm", ON, STATUS("destroyed")},
+    {"suspend", "SuspendVm", ON, STATUS("suspended"), .result = LBX_WHOLE},
+    {"resume", "ResumeVm", ON, STATUS("running"), .result = LBX_WHOLE},
+    {"hibernate", "HibernateVm", ON, STATUS("hibernated")},
+    {"wake", "WakeVm", ON, STATUS("running")},
+    {"refresh", "GetVm", ON, .result = LBX_REFRESH},
+    {"share", "ShareVm", ON},
+    {"unshare", "UnshareVm", ON},
+    {"rename", "RenameVm", ON, ARG("new_name"),
+     .sets = {{"name", .request = "new_name", .reply = "name"}}},
+    /* Seconds without anybody there; 0 turns it off. */
+    {"set_auto_suspend_timeout", "SetAutoSuspendTimeout", ON,
+     ARG("timeout_secs"), SETS("auto_suspend_timeout_secs", "timeout_secs")},
+    {"set_auto_hibernate_timeout", "SetAutoHibernateTimeout", ON,
+     ARG("timeout_secs"), SETS("auto_hibernate_timeout_secs", "timeout_secs")},
+    /* Whole lists, in the place of what was set; what is in force now. */
+    {"set_networks", "SetVmNetworks", ON, ARG("networks"),
+     .result = LBX_FIELD, .field = "networks", GIVES("networks", "networks")},
+    {"set_egress", "SetVmEgressAllow", .self = "vm", ARG("entries"),
+     .result = LBX_FIELD, .field = "entries", GIVES("egress_allow", "entries")},
+    {"set_idle_ignore_outbound", "SetIdleIgnoreOutbound", ON, ARG("enabled"),
+     SETS("idle_ignore_outbound", "enabled")},
+    {"usage", "GetVmUsage", ON, .options = usage, .result = LBX_WHOLE},
+    {"expose", "ExposePort", .self = "vm", PORT, .options = protocol,
+     .result = LBX_WHOLE},
+    {"unexpose", "UnexposePort", .self = "vm", PORT, .result = LBX_FIELD,
+     .field = "forward"},
+    {"exposed_ports", "ListExposedPorts", .self = "vm", .result = LBX_FIELD,
+     .field = "forwards"},
+    FILE_METHODS,
+    {0}};
+
+static const char *const composed[] = {
+    "wait_until_ready", "exec", "sh", "stream_logs", "write_file", "upload",
+    "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
+    "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
+    "set_labels", "update_spec", NULL};
+static const char *const shown[] = {"id", "name", "image", "public_ip",
+                                    "status", NULL};
+static const char *const kept[] = {"boot_time_ms", NULL};
+static const char *const more[] = {"files", NULL};
+
+/* box.files: the same record with other methods. */
+static int files(lua_State *L) {
+  const lbx_record *r = lua_touserdata(L, 1);
+  if (strcmp(lua_tostring(L, 2), "files") != 0) return 0;
+  lbx_push_compute(L, 1);
+  return lbx_push_record(L, 3, &lbx_files_type, r->message, r->bytes, r->len);
+}
+
+const lbx_type lbx_box_type = {
+    "Box", "boxd.Box", messages, shown, methods, "boxd.box", composed, kept,
+    files, more};
+
+static const lbx_method file_methods[] = {
+    FILE_METHODS,
+    {"rename", "RenamePath", ON,
+     .args = {TEXT("old_path"), TEXT("new_path")}},
+    {0}};
+static const char *const file_composed[] = {"write_file", "upload", "download",
+                                            "download_folder", NULL};
+static const char *const file_shown[] = {"id", NULL};
+
+const lbx_type lbx_files_type = {
+    "Files", "boxd.Files", messages, file_shown, file_methods, "boxd.box",
+    file_composed, NULL, NULL, NULL};
+
+/* c.box */
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Pushes the term of a label: its key is below its value, on the top. */
+static void push_term(lua_State *L, const char *method) {
+  if (lua_type(L, -1) != LUA_TSTRING)
+    lbx_error_invalid(L, "%s: labels.%s: text expected, not a %s", method,
+                      luaL_tolstring(L, -2, NULL), luaL_typename(L, -1));
+  if (lua_isinteger(L, -2))
+    lua_pushvalue(L, -1);
+  else if (lua_type(L, -2) == LUA_TSTRING)
+    lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
+  else
+    lbx_error_invalid(L, "%s: labels: text as names expected, not %s", method,
+                      luaL_typename(L, -2));
+}
+
+/* Labels: a map ("equals"), a list of "key=value" and "key", or both in one
+** table, as the list of terms that is sent. */
+static void read_selector(lua_State *L, int idx, const char *method) {
+  const char *terms[LABELS_MAX];
+  size_t n = 0;
+  if (!lua_istable(L, idx))
+    lbx_error_usage(L, "bad option 'labels' to '%s' (table expected, got %s)",
+                    method, lbx_type_name(L, idx));
+  lua_newtable(L); /* keeps the terms */
+  int held = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+    if (n == LABELS_MAX) lbx_error_invalid(L, "%s: too many labels", method);
+    push_term(L, method);
+    terms[n++] = lua_tostring(L, -1);
+    lua_rawsetp(L, held, terms[n - 1]);
+  }
+  qsort(terms, n, sizeof *terms, by_text);
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; i < n; i++) {
+    lua_pushstring(L, terms[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_replace(L, idx);
+  lua_settop(L, held - 1);
+}
+
+/* Does a box have a label "key", or "key=value"? Its labels are on the top. */
+static bool has_label(lua_State *L, const char *term) {
+  const char *equals = strchr(term, '=');
+  lua_pushlstring(L, term, equals ? (size_t)(equals - term) : strlen(term));
+  lua_rawget(L, -2);
+  const char *value = lua_tostring(L, -1);
+  bool has = value && (!equals || strcmp(value, equals + 1) == 0);
+  lua_pop(L, 1);
+  return has;
+}
+
+/* A service from before labels gives every box. */
+static bool has_labels(lua_State *L, int options, int box) {
+  int top = lua_gettop(L);
+  bool has = true;
+  if (lua_getfield(L, options, "labels") == LUA_TTABLE) {
+    lbx_record_get(L, box, "labels");
+    for (lua_Integer i = 1; has && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
+      const char *term = lua_tostring(L, -1);
+      lua_pop(L, 1);
+      has = has_label(L, term);
+    }
+  }
+  lua_settop(L, top);
+  return has;
+}
+
+static const lbx_method find_box = {"get", "ListVms", .result = LBX_FOUND,
+                                    .field = "vms", .of = &lbx_box_type};
+static const lbx_param list[] = {
+    TEXT("org"), TEXT("all_contexts"),
+    {.name = "labels", .field = "label_selector", .read = read_selector}, {0}};
+
+static const lbx_method service_methods[] = {
+    {"list", "ListVms", .options = list, .result = LBX_RECORDS,
+     .field = "vms", .of = &lbx_box_type, .keep = has_labels},
+    {"get", "GetVm", .args = {{.name = "id", .field = "vm_id", .sort = LBX_OBJECT}},
+     .result = LBX_RECORD, .of = &lbx_box_type, .otherwise = &find_box},
+    {"suggest_name", "SuggestVmName", .result = LBX_FIELD, .field = "name"},
+    {0}};
+static const char *const service_composed[] = {"create", "temporary", "fork",
+                                               NULL};
+
+const lbx_type lbx_boxes_type = {
+    "Boxes", "boxd.Boxes", NULL, NULL, service_methods, "boxd.box",
+    service_composed, NULL, NULL, NULL};

@@ -1,0 +1,97 @@
+/* Template, Snapshot, and what else is made of boxes: checkpoints, backups. */
+#include "boxd.pb-c.h"
+#include "method.h"
+#include "types.h"
+
+#define OF(name) &boxd__api__v1__##name##__descriptor
+#define OBJECT(what, to, type) \
+  {.name = what, .field = to, .sort = LBX_OBJECT, .of = &lbx_##type##_type}
+#define BOX OBJECT("box", "vm", box)
+#define TEXT(of) {.name = of, .field = of}
+
+static const lbx_param org[] = {TEXT("org"), {0}};
+static const lbx_method none[] = {{0}};
+
+/* c.template: the 0.1 contract has them. */
+
+static const ProtobufCMessageDescriptor *const templates[] = {
+    OF(template_info), OF(create_template_response), NULL};
+static const char *const template_shown[] = {"id", "name", "image", "status",
+                                             NULL};
+
+const lbx_type lbx_template_type = {
+    "Template", "boxd.Template", templates, template_shown, none, NULL, NULL,
+    NULL, NULL, NULL};
+
+static const lbx_method template_methods[] = {
+    {"list", "ListTemplates", .result = LBX_RECORDS, .field = "templates",
+     .of = &lbx_template_type},
+    {"delete", "DeleteTemplate",
+     .args = {OBJECT("template", "template_id", template)}},
+    {0}};
+static const char *const template_composed[] = {"create", "create_vm", NULL};
+
+const lbx_type lbx_templates_type = {
+    "Templates", "boxd.Templates", NULL, NULL, template_methods,
+    "boxd.template", template_composed, NULL, NULL, NULL};
+
+/* c.snapshot: an id or a name where the contract says name. */
+
+static const ProtobufCMessageDescriptor *const snapshots[] = {
+    OF(snapshot_info), OF(create_snapshot_response), NULL};
+static const char *const snapshot_shown[] = {"id", "name", "version", "status",
+                                             NULL};
+
+const lbx_type lbx_snapshot_type = {
+    "Snapshot", "boxd.Snapshot", snapshots, snapshot_shown, none, NULL, NULL,
+    NULL, NULL, NULL};
+
+#define SNAPSHOT OBJECT("snapshot", "name", snapshot)
+
+static const lbx_method snapshot_methods[] = {
+    {"create", "CreateSnapshot", .args = {BOX, TEXT("name")},
+     .result = LBX_RECORD, .of = &lbx_snapshot_type},
+    {"list", "ListSnapshots", .options = org, .result = LBX_RECORDS,
+     .field = "snapshots", .of = &lbx_snapshot_type},
+    {"get", "GetSnapshot", .args = {SNAPSHOT}, .options = org,
+     .result = LBX_RECORD, .field = "snapshot", .of = &lbx_snapshot_type},
+    {"delete", "DeleteSnapshot", .args = {SNAPSHOT}, .options = org},
+    {0}};
+
+const lbx_type lbx_snapshots_type = {
+    "Snapshots", "boxd.Snapshots", NULL, NULL, snapshot_methods, NULL, NULL,
+    NULL, NULL, NULL};
+
+/* c.checkpoint: a box's own. */
+
+static const lbx_method checkpoint_methods[] = {
+    {"create", "CreateCheckpoint", .args = {BOX, TEXT("name")},
+     .result = LBX_WHOLE},
+    {"list", "ListCheckpoints", .args = {BOX}, .result = LBX_FIELD,
+     .field = "checkpoints"},
+    {"restore", "RestoreCheckpoint", .args = {BOX, TEXT("name")}},
+    {"delete", "DeleteCheckpoint", .args = {BOX, TEXT("name")}},
+    {0}};
+
+const lbx_type lbx_checkpoints_type = {
+    "Checkpoints", "boxd.Checkpoints", NULL, NULL, checkpoint_methods, NULL,
+    NULL, NULL, NULL, NULL};
+
+/* c.backup: copies of a box's disk, on a schedule or at once. */
+
+static const lbx_method backup_methods[] = {
+    {"schedule_clear", "ClearBackupSchedule", .args = {BOX}},
+    {"list", "ListBackups", .args = {BOX}, .result = LBX_FIELD,
+     .field = "backups"},
+    /* the id of the backup that will be made */
+    {"trigger", "TriggerBackup", .args = {BOX}, .result = LBX_FIELD,
+     .field = "backup_id"},
+    {"restore", "RestoreBackup", .args = {BOX, TEXT("backup_id")}},
+    {"delete", "DeleteBackup", .args = {BOX, TEXT("backup_id")}},
+    {0}};
+static const char *const backup_composed[] = {"schedule_set", "schedule_get",
+                                              NULL};
+
+const lbx_type lbx_backups_type = {
+    "Backups", "boxd.Backups", NULL, NULL, backup_methods, "boxd.backup",
+    backup_composed, NULL, NULL, NULL};

@@ -1,0 +1,135 @@
+/* Compute: a client, and the services made of it. */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "method.h"
+#include "type.h"
+#include "types.h"
+
+/* User values, of which a client has the first. */
+#define UV_SERVICES 2
+
+static const struct {
+  const char *name;
+  const lbx_type *type;
+} services[] = {
+    {"box", &lbx_boxes_type},         {"disk", &lbx_disks_type},
+    {"template", &lbx_templates_type}, {"snapshot", &lbx_snapshots_type},
+    {"checkpoint", &lbx_checkpoints_type}, {"backup", &lbx_backups_type},
+    {"domain", &lbx_domains_type},    {"network", &lbx_networks_type},
+    {"token", &lbx_tokens_type},      {"api_key", &lbx_api_keys_type},
+    {"env", &lbx_env_type},           {"secret", &lbx_secrets_type}};
+#define COUNT (sizeof services / sizeof *services)
+
+static const char *const more[] = {
+    "box", "disk", "template", "snapshot", "checkpoint", "backup", "domain",
+    "network", "token", "api_key", "env", "secret", "api_url", "timeout",
+    NULL};
+
+static int m_close(lua_State *L) {
+  lbx_type_check(L, &lbx_compute_type, "close");
+  return lbx_client_close(L);
+}
+
+static const lbx_method methods[] = {
+    {"whoami", "Whoami", .result = LBX_WHOLE},
+    {"config", "GetConfig", .result = LBX_WHOLE},
+    {"close", .lua = m_close},
+    {0}};
+static const char *const composed[] = {"call", "stream", NULL};
+
+/* c.box and its like, made at the first use. */
+static int push_service(lua_State *L, const lbx_type *t) {
+  if (lua_getiuservalue(L, 1, UV_SERVICES) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_replace(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, UV_SERVICES);
+  }
+  if (lua_rawgetp(L, -1, t) != LUA_TNIL) return 1;
+  lbx_push_service(L, 1, t);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, -4, t);
+  return 1;
+}
+
+static int other(lua_State *L) {
+  const char *name = lua_tostring(L, 2);
+  for (size_t i = 0; i < COUNT; i++)
+    if (strcmp(services[i].name, name) == 0)
+      return push_service(L, services[i].type);
+  if (strcmp(name, "timeout") == 0) {
+    lua_pushnumber(L, ((lbx_client *)lua_touserdata(L, 1))->timeout);
+    return 1;
+  }
+  if (strcmp(name, "api_url") != 0) return 0;
+  lbx_client_address(L);
+  lua_pushstring(L, lua_toboolean(L, -1) ? "https://" : "http://");
+  lua_pushvalue(L, -3);
+  lua_concat(L, 2);
+  return 1;
+}
+
+const lbx_type lbx_compute_type = {
+    "Compute", "boxd.Compute", NULL, NULL, methods, "boxd.compute", composed,
+    NULL, other, more};
+
+static int m__tostring(lua_State *L) {
+  lua_settop(L, 1);
+  lbx_type_check(L, &lbx_compute_type, "__tostring");
+  lua_pushliteral(L, "api_url");
+  other(L);
+  lua_pushfstring(L, "boxd.Compute (%s)", lua_tostring(L, -1));
+  return 1;
+}
+
+/* All but the methods. */
+static int m__pairs(lua_State *L) {
+  lua_settop(L, 1);
+  lua_getglobal(L, "next");
+  lua_newtable(L);
+  for (const char *const *name = more; *name; name++) {
+    lua_getfield(L, 1, *name);
+    lua_setfield(L, 3, *name);
+  }
+  return 2;
+}
+
+/* core.compute_new(options, timeout): the options of core.client */
+static int compute_new(lua_State *L) {
+  lua_Number timeout = luaL_checknumber(L, 2);
+  lbx_client *c = lbx_client_new(L, 1, 2, lbx_compute_type.metatable);
+  c->timeout = timeout;
+  return 1;
+}
+
+static const lbx_type *const types[] = {
+    &lbx_compute_type, &lbx_box_type, &lbx_files_type, &lbx_boxes_type,
+    &lbx_disk_type, &lbx_disks_type, &lbx_template_type, &lbx_templates_type,
+    &lbx_snapshot_type, &lbx_snapshots_type, &lbx_checkpoints_type,
+    &lbx_backups_type, &lbx_domains_type, &lbx_networks_type,
+    &lbx_tokens_type, &lbx_api_keys_type, &lbx_env_type, &lbx_secrets_type};
+
+const lbx_type *lbx_type_named(const char *name) {
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (strcmp(types[i]->name, name) == 0) return types[i];
+  return NULL;
+}
+
+void lbx_open_types(lua_State *L) {
+  static const luaL_Reg meta[] = {{"__gc", lbx_client_gc},
+                                  {"__close", lbx_client_close},
+                                  {"__tostring", m__tostring},
+                                  {"__pairs", m__pairs},
+                                  {NULL, NULL}};
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    lbx_type_open(L, types[i]);
+  luaL_getmetatable(L, lbx_compute_type.metatable);
+  luaL_setfuncs(L, meta, 0);
+  lua_pop(L, 1);
+  lua_pushcfunction(L, compute_new);
+  lua_setfield(L, -2, "compute_new");
+  lua_pushcfunction(L, lbx_core_call);
+  lua_setfield(L, -2, "call");
+}

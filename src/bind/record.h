@@ -1,0 +1,100 @@
+/*
+** record: objects that are a message of the service: Box, Disk, Template, ...
+** A userdata holds the message as it came, its wire form, and a field is read
+** from there when somebody asks for it. So an object costs one allocation, as
+** long as its message, and a list of 10,000 makes 10,000 and nothing else.
+**
+** User value 1 is the Compute. User value 2 is what differs from the message,
+** once something does: what methods have set since (status after stop), and the
+** tables of fields that have been read, so that box.labels is the same twice.
+** Fields have the names of names.h. They are read-only; methods change them.
+**
+** A type is static data. Services (c.box) and Compute have one too, with no
+** messages.
+*/
+#ifndef LBX_RECORD_H
+#define LBX_RECORD_H
+
+#include <lua.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lbx_method;
+
+typedef struct lbx_type {
+  const char *name;      /* "Box", for messages */
+  const char *metatable; /* "boxd.Box", its __name too */
+  /* What one may be made of; fields that none has are errors. */
+  const ProtobufCMessageDescriptor *const *messages;
+  const char *const *shown; /* by tostring, after each other */
+  const struct lbx_method *methods;
+  const char *module; /* the Lua file with the methods `composed`, or NULL */
+  const char *const *composed;
+  const char *const *kept; /* numbers that a later message may lack */
+  /* Pushes what else the object at 1 has under the name at 2, one of `more`;
+  ** 0: nothing. NULL: nothing else. */
+  int (*other)(lua_State *L);
+  const char *const *more;
+} lbx_type;
+
+typedef struct lbx_record {
+  const lbx_type *type;
+  const ProtobufCMessageDescriptor *message;
+  const uint8_t *bytes; /* here, or in the string that user value 2 has */
+  size_t len;
+  uint8_t own[];
+} lbx_record;
+
+/* Makes the metatable. Pushes nothing. */
+void lbx_type_open(lua_State *L, const lbx_type *t);
+
+/* The type of the object of ours at idx; NULL: it is none. */
+const lbx_type *lbx_type_of(lua_State *L, int idx);
+
+/* Is it an object with fields? */
+bool lbx_is_record(lua_State *L, int idx);
+
+/* Raises unless the value at 1, the self of t's method, has that type. */
+void lbx_type_check(lua_State *L, const lbx_type *t, const char *method);
+
+/* What messages call the type of the value at idx: "boxd.Box", "nil". */
+const char *lbx_type_name(lua_State *L, int idx);
+
+/* Pushes the Compute of the object of ours at idx (of a Compute: itself). */
+void lbx_push_compute(lua_State *L, int idx);
+
+/* Pushes an object with no message: a service. */
+void lbx_push_service(lua_State *L, int compute, const lbx_type *t);
+
+/* Pushes an object of type t. False, and nothing pushed: the bytes are no such
+** message. They are copied, and may be in a userdata of the caller's. */
+bool lbx_push_record(lua_State *L, int compute, const lbx_type *t,
+                     const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
+                     size_t len);
+
+/* Pushes a list of them: the repeated field f of the message. */
+bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
+                      const ProtobufCFieldDescriptor *f, const uint8_t *bytes,
+                      size_t len);
+
+/* Puts a later message in the place of the object's; fields that it can't have
+** keep their value. False: the bytes are no such message. */
+bool lbx_record_refresh(lua_State *L, int idx,
+                        const ProtobufCMessageDescriptor *d,
+                        const uint8_t *bytes, size_t len);
+
+/* Pushes a field, nil where it is unset; raises where the type has none. */
+void lbx_record_get(lua_State *L, int idx, const char *name);
+
+/* Gives a field the value on the top, which is popped. */
+void lbx_record_set(lua_State *L, int idx, const char *name);
+
+/* Pushes a new table of all fields that are set. */
+void lbx_record_table(lua_State *L, int idx);
+
+/* Adds what our Lua files need of records to the core table on top. */
+void lbx_open_record_core(lua_State *L);
+
+#endif

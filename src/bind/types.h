@@ -1,0 +1,31 @@
+/*
+** types: the objects that scripts have, and the services that make them: static
+** data, a file a subject.
+*/
+#ifndef LBX_TYPES_H
+#define LBX_TYPES_H
+
+#include "record.h"
+
+extern const lbx_type lbx_compute_type; /* compute.c */
+
+extern const lbx_type lbx_box_type, lbx_files_type, lbx_boxes_type; /* box.c */
+extern const lbx_type lbx_disk_type, lbx_disks_type;                /* disk.c */
+
+/* captures.c */
+extern const lbx_type lbx_template_type, lbx_templates_type;
+extern const lbx_type lbx_snapshot_type, lbx_snapshots_type;
+extern const lbx_type lbx_checkpoints_type, lbx_backups_type;
+
+/* account.c */
+extern const lbx_type lbx_domains_type, lbx_networks_type, lbx_tokens_type;
+extern const lbx_type lbx_api_keys_type, lbx_env_type, lbx_secrets_type;
+
+/* "Box" to its type; NULL: there is none. */
+const lbx_type *lbx_type_named(const char *name);
+
+/* Makes all metatables, and adds `compute_new` and `call` to the core table on
+** top. */
+void lbx_open_types(lua_State *L);
+
+#endif
