@@ -161,6 +161,20 @@ local function in_columns(names, width)
   return table.concat(lines, "\n")
 end
 
+-- What print is to be given for the results of a statement: a table's text in
+-- place of the table; where one has several lines, each result has its own.
+function repl.results(...)
+  local n, texts, columns = select("#", ...), { ... }, false
+  for i = 1, n do
+    local shown = show.value(texts[i])
+    columns = columns or shown ~= texts[i] and shown:find("\n", 1, true)
+    texts[i] = shown
+  end
+  if not columns then return table.unpack(texts, 1, n) end
+  for i = 1, n do texts[i] = tostring(texts[i]) end
+  return table.concat(texts, "\n")
+end
+
 -- complete(text before the cursor, columns of the terminal) -> the text to
 -- insert, or nil; a listing, or nil. At most one of them is there.
 function repl.complete(text, width)

@@ -108,7 +108,8 @@ end
 -- Lists of records.
 
 local FIRST = { "id", "name", "status", "image", "public_ip", "url", "port",
-  "vcpu", "memory_bytes", "disk_bytes", "size_bytes", "ssh_port" }
+  "vcpu", "memory_bytes", "disk_bytes", "size_bytes", "ssh_port",
+  "permissions", "is_dir", "modified_at", "created_at" }
 
 local function is_record(v)
   if core.table(v) then return true end
@@ -161,6 +162,9 @@ local function cell(record, name)
   if v == nil then return "" end
   local text = tostring(v)
   if is_secret(name, text) then return "(hidden)" end
+  if type(v) == "number" and v > 1e8 and name:find "_at$" then
+    return os.date("%Y-%m-%d %H:%M:%S", v // 1 | 0)
+  end
   return (cut(text, CELL):gsub("%c", " "))
 end
 

@@ -36,7 +36,7 @@ local box = require "spec.support.calls".start({
 
 -- Without the line on networks that an ordinary user may get from --local.
 local function without_note(text)
-  return (text:gsub("boxdlua: no way out of this box: [^\n]*\n", ""))
+  return (text:gsub("boxdlua: boxes have no network: [^\n]*\n", ""))
 end
 
 local function begin(env, code)

@@ -54,6 +54,17 @@ describe("the options of boxdlua", function()
     assert.truthy(result.out:find("^usage: .*\n  %-e stat .*\n  %-%-local "))
   end)
 
+  it("shows them with -h, and the version with --version", function()
+    assert.equal(lua({ "--help" }).out, lua({ "-h" }).out)
+    assert.matches("^boxd %d+%.%d+%.%d+ ", lua({ "--version" }).out)
+    assert.equal(lua({ "-v" }).out, lua({ "--version" }).out)
+  end)
+
+  it("refuses anything beside --clean", function()
+    refuses("'--clean' goes without anything else", "--clean", "x.lua")
+    refuses("'--clean' goes without anything else", "--local", "--clean")
+  end)
+
   it("stops reading options at --", function()
     local result = lua { "--", "-no-such-script" }
     assert.equal(1, result.status)

@@ -33,6 +33,32 @@ describe("the prompt", function()
       "_PROMPT2 = 'b '", "_PROMPT = 'a '", "print(", "1)" }))
   end)
 
+  it("ends at exit and quit, which stay names for globals", function()
+    for _, word in ipairs { "exit", "exit()", "quit", " quit ; " } do
+      assert.equal("> 1\n> ", (session { "1", word, "'not reached'" }))
+    end
+    assert.equal("> > 7\n> ", (session { "exit = 7", "exit" }))
+  end)
+
+  it("has a word of help", function()
+    local out = session { "help", "help()", "'still here'" }
+    assert.matches("^> A statement runs.*\n> A statement runs.*\n> still here\n",
+      out)
+    assert.equal("> > 7\n> ", (session { "help = 7", "help" }))
+  end)
+
+  it("does not wait for the arguments of a method", function()
+    local out, err = session { "s = 'x'", "s:upper", "'still here'" }
+    assert.equal("> > > still here\n> ", out)
+    assert.matches("function arguments expected", err)
+  end)
+
+  it("gives each result its line where one has columns", function()
+    assert.equal("> a\n1\nfalse\n> ", (session { "{ { a = 1 } }, false" }))
+    assert.equal("> { 1 }\tfalse\n> ", (session { "{ 1 }, false" }))
+    assert.equal("> a\n\tfalse\n> ", (session { "'a\\n', false" }))
+  end)
+
   it("comes after a script with -i", function()
     local result = lua { "-i", "-e", "y = 'set before'", stdin = "y\n" }
     assert.truthy(result.out:find("> set before\n", 1, true), result.out)

@@ -130,6 +130,13 @@ describe("repl.show", function()
     for line in show({ wide }):gmatch "[^\n]+" do assert.is_true(#line <= 100) end
   end)
 
+  it("shows times as dates", function()
+    local at = os.time { year = 2026, month = 11, day = 26, hour = 1, min = 2,
+      sec = 3 }
+    assert.equal("modified_at\n2026-11-26 01:02:03", show { { modified_at = at } })
+    assert.equal("started_at\n7", show { { started_at = 7 } })
+  end)
+
   it("shows boxes by their fields", function()
     local box = require "boxd.box".new({}, { vm_id = "v1", name = "web",
       status = "running", image_ref = "ubuntu:24.04" })

@@ -147,4 +147,33 @@ describe("boxes of an ordinary user", function()
     assert.equal(0, r.status)
     assert.is_true(tonumber(r.out:match "(%d+) successes") > 100)
   end)
+
+  -- The last one: the others use what it removes.
+  it("leave nothing in the user's cache after --clean", function()
+    local function as_user(...)
+      local args = { env = { HOME = home, TMPDIR = home,
+        XDG_CACHE_HOME = cache } }
+      if serve.sys.getuid() == 0 then
+        for word in ("setpriv --reuid %s --regid %s --clear-groups"):format(
+          USER, GROUP):gmatch "%S+" do args[#args + 1] = word end
+      end
+      return program.run(table.move({ ... }, 1, select("#", ...), #args + 1,
+        args))
+    end
+    local made = as_user(program.boxdlua, "-e", [[
+      local s = require "boxd.serve".spawner(os.getenv "HOME" .. "/state")
+      if not s:ready() then os.exit(3) end
+      print(os.execute((arg[0]) .. " --clean"))
+      s:stop() os.execute "rm -rf $HOME/state"]])
+    if made.status == 3 then return pending "no boxes for users here" end
+    assert.equal("nil\texit\t1\n", made.out, made.err)
+    assert.matches("a service of local boxes uses " .. cache, made.err)
+    local r = as_user(program.boxdlua, "--clean")
+    assert.equal("removed " .. cache .. "/boxd\n", r.out, r.err)
+    assert.equal(0, r.status)
+    assert.falsy(os.execute("test -e " .. cache .. "/boxd"))
+    r = as_user(program.boxdlua, "--clean")
+    assert.equal("local boxes have nothing in the cache\n", r.out)
+    assert.equal(0, r.status)
+  end)
 end)

@@ -24,7 +24,7 @@ typedef struct host_options {
   host_action *actions;
   size_t action_count;
   bool interactive, version, help, ignore_env, from_stdin;
-  bool local, serve, doctor;
+  bool local, serve, doctor, clean;
   const char *listen, *state, *net; /* of --serve; NULL: its default */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */

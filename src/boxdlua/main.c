@@ -19,6 +19,7 @@
 #include "../bind/module.h"
 #include "../bind/serve/serve.h"
 #include "../core/observe.h"
+#include "../sandbox/clean.h"
 #include "doctor.h"
 #include "state.h"
 
@@ -279,6 +280,17 @@ static int run_state(host_options *o) {
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Before any thread exists: it forks. */
+static int clean(void) {
+  char message[512];
+  if (bx_sandbox_clean(message, sizeof message) != 0) {
+    host_complain(message);
+    return EXIT_FAILURE;
+  }
+  puts(message);
+  return EXIT_SUCCESS;
+}
+
 /* What is let go of stays ours up to this much: messages of some MiB come one
 ** after the other, and fresh pages for each would cost more than its copies. */
 static void keep_memory(void) {
@@ -305,6 +317,8 @@ int main(int argc, char **argv) {
   } else if (o.help) {
     printf("usage: %s [options] [script [args]]\n%s", name, host_options_help);
     status = EXIT_SUCCESS;
+  } else if (o.clean) {
+    status = clean();
   } else {
     status = run_state(&o);
   }

@@ -34,7 +34,10 @@ const char host_options_help[] =
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
     "                   boxes can run here; say what to do\n"
     "    --ca-file FILE   trusting the authorities in it\n"
-    "  --help           show this\n";
+    "  --clean          remove what local boxes have in this user's cache\n"
+    "                   (~/.cache/boxd); a later start makes it again\n"
+    "  --version        show version information\n"
+    "  -h, --help       show this\n";
 
 /* argv while it is read: `at` is the option's index. */
 typedef struct reader {
@@ -71,6 +74,7 @@ static int read_short(reader *r) {
   switch (word[1]) {
     case 'i': o->interactive = true; break;
     case 'v': o->version = true; break;
+    case 'h': o->help = true; break;
     case 'E': o->ignore_env = true; break;
     case 'W': o->actions[o->action_count++] = (host_action){'W', ""}; break;
     default: return refuse(r, "unrecognized option '%s'", word);
@@ -138,9 +142,9 @@ static int read_serve_option(reader *r) {
 
 static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
-      "--local", "--serve",  "--listen", "--state", "--net",
-      "--trace", "--doctor", "--help",   "--max-boxes",
-      "--ca-file"};
+      "--local", "--serve", "--listen", "--state", "--net",
+      "--trace", "--doctor", "--help", "--max-boxes", "--ca-file",
+      "--clean", "--version"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
   if (near == NULL) return refuse(r, "unrecognized option '%s'", word);
@@ -160,6 +164,10 @@ static int read_long(reader *r, const char **needs_serve) {
     o->doctor = true;
   } else if (strcmp(word, "--help") == 0) {
     o->help = true;
+  } else if (strcmp(word, "--version") == 0) {
+    o->version = true;
+  } else if (strcmp(word, "--clean") == 0) {
+    o->clean = true;
   } else {
     int found = long_value(r, "--trace", &o->trace);
     if (found == 0) found = long_value(r, "--ca-file", &o->ca_file);
@@ -179,6 +187,8 @@ static int check(reader *r, const char *needs_serve) {
     return refuse(r, "'%s' goes with --serve", needs_serve);
   if (o->ca_file != NULL && !o->doctor)
     return refuse(r, "'--ca-file' goes with %s", "--doctor");
+  if (o->clean && o->argc > 2)
+    return refuse(r, "'--clean' goes without %s", "anything else");
   if (!o->serve && !o->doctor) return 0;
   if (o->serve && o->doctor)
     return refuse(r, "'--serve' goes without %s", "--doctor");

@@ -51,6 +51,7 @@ static reading push_line(lua_State *L, bool editor, const char *variable,
   if (status == LUA_OK && !lua_isnil(L, -1)) return LINE;
   if (status == LUA_OK) {
     lua_pop(L, 1);
+    fputc('\n', stdout);
     return END;
   }
   if (!host_signal_take()) {
@@ -91,6 +92,9 @@ static bool incomplete(lua_State *L, int status) {
   size_t n;
   if (status != LUA_ERRSYNTAX) return false;
   const char *message = lua_tolstring(L, -1, &n);
+  /* 'box:list_dir': more would make it a call, but to wait for it looks as if
+  ** the prompt hung. */
+  if (strstr(message, "function arguments expected near <eof>")) return false;
   return n >= sizeof mark - 1 &&
          strcmp(message + n - (sizeof mark - 1), mark) == 0;
 }
@@ -115,23 +119,19 @@ static reading load_statement(lua_State *L, bool editor, int *status) {
   return LINE;
 }
 
-/* Protected: puts what shows them well in the place of its arguments. */
+/* Protected: has boxd.repl put what shows them well in the place of its
+** arguments. */
 static int to_readable(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
   lua_getglobal(L, "require");
   lua_pushliteral(L, "boxd.repl");
   lua_call(L, 1, 1);
-  lua_getfield(L, -1, "show");
+  lua_getfield(L, -1, "results");
   lua_replace(L, -2);
-  for (int i = 1; i <= n; i++) {
-    lua_pushvalue(L, -1);
-    lua_pushvalue(L, i);
-    lua_call(L, 1, 1);
-    lua_replace(L, i);
-  }
-  lua_settop(L, n);
-  return n;
+  lua_insert(L, 1);
+  lua_call(L, n, LUA_MULTRET);
+  return lua_gettop(L);
 }
 
 static bool has_table(lua_State *L, int n) {
@@ -147,11 +147,39 @@ static void print_results(lua_State *L) {
   if (has_table(L, n)) {
     lua_pushcfunction(L, to_readable);
     lua_insert(L, 1);
-    if (host_report(L, host_call(L, n, n)) != LUA_OK) return;
+    if (host_report(L, host_call(L, n, LUA_MULTRET)) != LUA_OK) return;
   }
   lua_getglobal(L, "print");
   lua_insert(L, 1);
-  host_report(L, host_call(L, n, 0));
+  host_report(L, host_call(L, lua_gettop(L) - 1, 0));
+}
+
+/* ---- words that are no Lua ---- */
+
+static const char help[] =
+    "A statement runs, an expression is printed. For example:\n"
+    "  c = boxd.Compute{}\n"
+    "  box = c.box:create(\"web\")\n"
+    "  box:exec(\"uname\", \"-a\")\n"
+    "  c.box:list()\n"
+    "  box:destroy()\n"
+    "Tab completes names, of methods after 'box:' too; Ctrl-C stops a statement;\n"
+    "'exit', or Ctrl-D, ends the session. The manual: man boxdlua\n";
+
+/* Is the line just this word, or a call of it, with no global of that name? */
+static bool is_word(lua_State *L, const char *word) {
+  const char *line = lua_tostring(L, -1);
+  size_t n = strlen(word);
+  line += strspn(line, " \t");
+  if (strncmp(line, word, n) != 0) return false;
+  line += n;
+  if (strncmp(line, "()", 2) == 0) line += 2;
+  if (line[strspn(line, " \t;")] != '\0') return false;
+  lua_pushglobaltable(L);
+  lua_pushstring(L, word);
+  bool unused = lua_rawget(L, -2) == LUA_TNIL;
+  lua_pop(L, 2);
+  return unused;
 }
 
 /* Reads one statement, runs it and prints its results. */
@@ -159,6 +187,11 @@ static reading turn(lua_State *L, bool editor) {
   int status = LUA_OK;
   reading r = push_line(L, editor, "_PROMPT", "> ");
   if (r != LINE) return r;
+  if (is_word(L, "exit") || is_word(L, "quit")) return END;
+  if (is_word(L, "help")) {
+    fputs(help, stdout);
+    return LINE;
+  }
   expand_equals(L);
   if (!load_expression(L)) r = load_statement(L, editor, &status);
   if (r != LINE) return r;
@@ -172,7 +205,6 @@ void host_repl(lua_State *L) {
   bool editor = host_edit_open(L);
   lua_settop(L, 0);
   while (turn(L, editor) != END) lua_settop(L, 0);
-  fputc('\n', stdout);
   fflush(stdout);
   host_edit_close();
 }

@@ -149,11 +149,11 @@ size_t bx_sandbox_probe(bx_probe_line *lines) {
       "not enforced: boxes share the disk of the state folder");
   bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
   add(lines, &n, "/dev/net/tun", tun, false, "%s",
-      tun ? "usable" : "not usable by this user: boxes have no way out");
+      tun ? "usable" : "this user may not open it, or it is missing: boxes have no network");
   char pasta[256];
   bx_host_find("pasta", pasta, sizeof pasta);
   add(lines, &n, "pasta", *pasta != '\0', false, "%s",
       *pasta ? "installed"
-             : "not installed (package passt): boxes have no way out");
+             : "not installed (package passt): boxes have no network");
   return n;
 }

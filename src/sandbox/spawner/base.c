@@ -195,23 +195,24 @@ static uint64_t hash(const char *text) { /* FNV-1a */
   return h;
 }
 
+int bx_base_cache(char *cache) {
+  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  if (base && *base == '/') return bx_path(cache, "%s/boxd", base);
+  if (home && *home == '/') return bx_path(cache, "%s/.cache/boxd", home);
+  return ENOENT;
+}
+
 /* The user's cache, so that it is built once and not for every state; where
    there is none, the state folder. */
 static int find_cache(const bx_host *h, char *cache) {
-  const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  int err = 0;
-  if (base && *base == '/')
-    err = bx_path(cache, "%s", base);
-  else if (home && *home == '/')
-    err = bx_path(cache, "%s/.cache", home);
-  else
+  if (bx_base_cache(cache) != 0 || strpbrk(cache, ",:\\\""))
     return bx_path(cache, "%s", h->state);
-  size_t n = strlen(cache);
-  if (err || strpbrk(cache, ",:\\\"") || n + 8 > BX_PATH_MAX ||
-      (mkdir(cache, 0700) < 0 && errno != EEXIST))
-    return bx_path(cache, "%s", h->state);
-  strcpy(cache + n, "/boxd");
-  if (mkdir(cache, 0700) == 0 || (errno == EEXIST && access(cache, W_OK) == 0))
+  char *slash = strrchr(cache, '/');
+  *slash = '\0';
+  bool there = mkdir(cache, 0700) == 0 || errno == EEXIST;
+  *slash = '/';
+  if (there && (mkdir(cache, 0700) == 0 ||
+                (errno == EEXIST && access(cache, W_OK) == 0)))
     return 0;
   return bx_path(cache, "%s", h->state);
 }
@@ -227,22 +228,36 @@ static int lock(const char *dir, int how) {
   return -1;
 }
 
-/* Bases of other days that no other service uses. */
-static void remove_old(const char *cache, const char *current) {
+/* Bases that no other service uses, but for `current`. EBUSY: some are used. */
+static int remove_bases(const char *cache, const char *current) {
   char path[BX_PATH_MAX];
+  int err = 0;
   DIR *d = opendir(cache);
-  if (!d) return;
+  if (!d) return errno;
   for (struct dirent *n; (n = readdir(d));) {
-    if (strncmp(n->d_name, "base-", 5) != 0 ||
+    if (strncmp(n->d_name, "base", 4) != 0 ||
         bx_path(path, "%s/%s", cache, n->d_name) != 0 ||
         strcmp(path, current) == 0)
       continue;
     int fd = lock(path, LOCK_EX | LOCK_NB);
-    if (fd < 0) continue;
-    bx_tree_remove(path);
-    close(fd);
+    int why = fd < 0 ? errno == EWOULDBLOCK ? EBUSY : errno
+                     : bx_tree_remove(path);
+    if (why) err = why;
+    if (fd >= 0) close(fd);
   }
   closedir(d);
+  return err;
+}
+
+int bx_base_clean(const char *cache) {
+  char path[BX_PATH_MAX];
+  int held = lock(cache, LOCK_EX | LOCK_NB);
+  if (held < 0) return errno == EWOULDBLOCK ? EBUSY : errno;
+  int err = remove_bases(cache, "");
+  if (!err) err = bx_path(path, "%s/.lock", cache);
+  if (!err && (unlink(path) < 0 || rmdir(cache) < 0)) err = errno;
+  close(held);
+  return err;
 }
 
 static int build_new(bx_host *h, const char *cache,
@@ -250,7 +265,7 @@ static int build_new(bx_host *h, const char *cache,
   char fresh[BX_PATH_MAX];
   tell("preparing local boxes for this user: copying /etc and /var, once, in a "
        "few seconds");
-  remove_old(cache, h->under);
+  remove_bases(cache, h->under);
   int err = bx_path(fresh, "%s/base.new", cache);
   if (!err && (err = bx_tree_remove(fresh)) == ENOENT) err = 0;
   if (!err) err = build(h, cache, fresh);

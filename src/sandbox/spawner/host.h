@@ -76,6 +76,13 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
 ** this machine (those under /var). */
 bool bx_layer_shows(const char *path);
 
+/* Where bases are kept, a buffer of BX_PATH_MAX: 0, or an errno where neither
+** XDG_CACHE_HOME nor HOME names a place. */
+int bx_base_cache(char *cache);
+
+/* Removes that folder, in a user namespace as the spawner's. EBUSY: in use. */
+int bx_base_clean(const char *cache);
+
 /* Builds the base if it is not there or not of today: see base.c. */
 int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 

@@ -66,7 +66,7 @@ static _Noreturn void keeper(const bx_host *h, int net, int user, int err) {
 
 static void tell(bx_hub *hub, uint64_t box, const char *why) {
   char text[400];
-  snprintf(text, sizeof text, "no way out of this box: %s", why);
+  snprintf(text, sizeof text, "boxes have no network: %s", why);
   bx_msg m = {.type = BX_M_NOTE, .id = box};
   m.s[1] = bx_bytes_of(text, strlen(text));
   bx_hub_say(hub, &m);
@@ -80,7 +80,7 @@ void bx_hub_net_start(bx_hub *hub, bx_box *box, int net, int user) {
     return;
   }
   if (access("/dev/net/tun", R_OK | W_OK) < 0) {
-    tell(hub, box->id, "/dev/net/tun is not there, or not for this user");
+    tell(hub, box->id, "this user may not open /dev/net/tun, or it is missing");
     return;
   }
   if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
