@@ -203,7 +203,9 @@ const char *bx_http1_reason(int status) {
       {431, "Request Header Fields Too Large"},
       {500, "Internal Server Error"},
       {501, "Not Implemented"},
+      {502, "Bad Gateway"},
       {503, "Service Unavailable"},
+      {504, "Gateway Timeout"},
       {505, "HTTP Version Not Supported"},
   };
   for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)

@@ -29,6 +29,7 @@ struct bx_request {
   bx_port_connection *connection; /* NULL: gone, nobody hears an answer */
   bx_http1 http;                  /* points into bytes */
   char *bytes;
+  bx_event *gone; /* the owner's, or NULL: set when the client has left */
   char peer[BX_PEER_MAX];
 };
 
@@ -63,6 +64,10 @@ bx_request *bx_port_take(bx_port *p);
 ** (bx_http1_is_value). */
 void bx_port_answer(bx_request *r, int status, const char *type,
                     const char *const *headers, const void *body, size_t len);
+
+/* Frees the request and returns its client's socket, which is the caller's from
+** here on; -1: the client is gone. */
+int bx_port_take_socket(bx_request *r);
 
 /* The owner's goodbye to one it has not answered: 500 goes out. */
 void bx_request_free(bx_request *r);

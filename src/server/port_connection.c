@@ -44,12 +44,19 @@ static void unlink_connection(bx_port_connection *c) {
   p->count--;
 }
 
+static void tell_gone(bx_loop *loop, bx_request *r) {
+  if (r->gone) bx_event_set(loop, r->gone);
+}
+
 /* Frees all but the socket. */
 static void forget(bx_port_connection *c) {
   bx_timer_stop(c->port->loop, &c->timer);
   bx_io_forget(c->port->loop, &c->watch);
   unlink_connection(c);
-  if (c->request) c->request->connection = NULL;
+  if (c->request) {
+    tell_gone(c->port->loop, c->request);
+    c->request->connection = NULL;
+  }
   bx_buf_free(&c->buf);
   free(c);
 }
@@ -195,7 +202,6 @@ static void hand_out(bx_port_connection *c, const bx_http1 *found) {
     return;
   }
   bx_timer_stop(c->port->loop, &c->timer);
-  bx_io_forget(c->port->loop, &c->watch);
   r->http = *found;
   r->bytes = c->buf.data;
   c->buf = (bx_buf){0};
@@ -204,6 +210,7 @@ static void hand_out(bx_port_connection *c, const bx_http1 *found) {
   c->request = r;
   c->step = BX_PORT_HANDLE;
   bx_port_push(c->port, r);
+  wait_for(c, EPOLLRDHUP);
 }
 
 static void read_some(bx_port_connection *c) {
@@ -263,7 +270,7 @@ static void on_socket(bx_watch *w, uint32_t events) {
     case BX_PORT_READ: read_some(c); break;
     case BX_PORT_WRITE: write_some(c); break;
     case BX_PORT_LINGER: drain(c); break;
-    case BX_PORT_HANDLE: break; /* not watched */
+    case BX_PORT_HANDLE: tell_gone(c->port->loop, c->request); break;
   }
 }
 
@@ -288,6 +295,14 @@ void bx_port_answer(bx_request *r, int status, const char *type,
     body = NULL;
   free_request(r);
   if (c) answer(c, status, type, headers, body, len);
+}
+
+int bx_port_take_socket(bx_request *r) {
+  bx_port_connection *c = r->connection;
+  int fd = c ? c->watch.fd : -1;
+  free_request(r);
+  if (c) forget(c);
+  return fd;
 }
 
 void bx_request_free(bx_request *r) {

@@ -6,6 +6,7 @@ local account = require "boxd.local.account"
 local boxd = require "boxd"
 local cron = require "boxd.local.cron"
 local serve = require "boxd.serve"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 
@@ -61,7 +62,7 @@ end
 
 local function complain(e)
   local _, message = status.of(e)
-  io.stderr:write("boxdlua --serve: a backup: ", message, "\n")
+  log("a backup: %s", message)
 end
 
 -- It may be what a box is being restored from, or gone with it.

@@ -16,6 +16,7 @@ local cron = require "boxd.local.cron"
 local hostname = require "boxd.local.hostname"
 local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local usage = require "boxd.local.usage"
@@ -39,8 +40,7 @@ end
 -- For who runs the service.
 local function say(record, what, e)
   local _, message = status.of(e)
-  io.stderr:write(("boxdlua --serve: box '%s' %s: %s\n"):format(record.name,
-    what, message))
+  log("box '%s' %s: %s", record.name, what, message)
 end
 
 boxes.say = say

@@ -4,19 +4,20 @@
 -- to the box's default proxy, whole.
 
 local boxd = require "boxd"
+local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local fail = status.fail
 
-local ANSWER_MAX = 64 << 20
-local HEADERS_MAX = 32
-local SECONDS = 60 -- for an answer
+local HEAD_MAX = 64 << 10 -- bytes of an answer's headers
+local SECONDS = 60 -- for them
+local BOX_MAX, ALL_MAX = 32, 128 -- requests at once
 
 local domains = {}
 domains.__index = domains
 
 function domains.new(service)
-  return setmetatable({ service = service,
+  return setmetatable({ service = service, passing = {}, count = 0,
     records = service.store:all "domains" }, domains)
 end
 
@@ -103,73 +104,101 @@ function domains:box_of(request)
   return record and self.service.boxes.records[record.vm_id]
 end
 
-local OWN = { connection = true, ["content-length"] = true,
-  ["keep-alive"] = true, ["transfer-encoding"] = true, upgrade = true }
+-- Headers that are about a connection, not about what it carries.
+local HOP = { connection = true, ["keep-alive"] = true,
+  ["proxy-connection"] = true, upgrade = true }
 
--- HTTP/1.0, so that the answer comes in one piece and ends with the connection.
+-- HTTP/1.0, so that the answer ends with the connection.
 local function compose(request)
   local target = request.path
     .. (request.query and "?" .. request.query or "")
   local lines = { ("%s %s HTTP/1.0"):format(request.method, target) }
   for name, value in pairs(request.headers) do
-    if not OWN[name] then lines[#lines + 1] = name .. ": " .. value end
+    if not HOP[name] and name ~= "content-length" then lines[#lines + 1] = name .. ": " .. value end
   end
   lines[#lines + 1] = "connection: close"
   lines[#lines + 1] = ("content-length: %d"):format(#request.body)
   return table.concat(lines, "\r\n") .. "\r\n\r\n" .. request.body
 end
 
-local function read_all(fd)
-  local parts, size = {}, 0
+-- What has come of an answer once its headers are there: them, and the rest. nil:
+-- there is no end to them.
+local function read_head(fd)
+  local text = ""
   for part in function() return fd:read() end do
-    parts[#parts + 1] = part
-    size = size + #part
-    if size > ANSWER_MAX then return nil end
+    local from = math.max(1, #text - 2)
+    text = text .. part
+    local _, last = text:find("\r?\n\r?\n", from)
+    if last and last <= HEAD_MAX then
+      return text:sub(1, last), text:sub(last + 1)
+    end
+    if last or #text > HEAD_MAX then return nil end
   end
-  return table.concat(parts)
 end
 
--- Adds a header, whose values are a list: two cookies are two headers.
-local function add_header(headers, name, value)
-  local key = name:lower()
-  if OWN[key] then return end
-  headers[key] = headers[key] or {}
-  table.insert(headers[key], (value:gsub("%c", " ")))
-end
-
--- status, headers, body of an answer; nil when it is none.
-local function parse(text)
-  local head, body = (text or ""):match "^(.-\r?\n)\r?\n(.*)$"
-  local code = head and head:match "^HTTP/1%.%d (%d%d%d)"
-  if not code then return nil end
-  local headers, count = {}, 0
-  for name, value in head:gmatch "\n([%w_-]+):[ \t]*([^\r\n]*)" do
-    count = count + 1
-    if count <= HEADERS_MAX then add_header(headers, name, value) end
+-- The headers of an answer, for a connection that ends with it; nil when they are
+-- none.
+local function own(head)
+  local code = math.tointeger(head:match "^HTTP/1%.%d (%d%d%d)")
+  if not code or code < 200 or code > 599 then return nil end
+  local lines = {}
+  for line in head:gmatch "([^\r\n]+)\r?\n" do
+    local name = line:match "^([^:]*):"
+    if not name or not HOP[name:lower()] then lines[#lines + 1] = line end
   end
-  return math.tointeger(code), headers, body
+  return table.concat(lines, "\r\n") .. "\r\nConnection: close\r\n\r\n"
 end
 
--- Answers a request with what the box says.
-function domains:pass_on(box, request)
+-- A box is not asked further for a client that has left.
+local function end_with_client(request, fd)
+  if request:wait_gone() then fd:close() end
+end
+
+local function refuse(request, code, fmt, ...)
+  request:answer(code, { ["Content-Type"] = "text/plain" },
+    fmt:format(...) .. "\n")
+end
+
+local function pass_on(self, box, request)
   local fd = self.service.proxies:connect(box)
   if not fd then
-    return 503, {}, ("nothing listens in box '%s'\n"):format(box.name)
+    return refuse(request, 503, "nothing listens in box '%s'", box.name)
   end
   local _fd <close> = fd
-  local ok, text = pcall(boxd.with_timeout, SECONDS, function()
+  boxd.spawn(end_with_client, request, fd)
+  local ok, head, rest = pcall(boxd.with_timeout, SECONDS, function()
     fd:write(compose(request))
-    return read_all(fd)
+    return read_head(fd)
   end)
-  if not ok and not boxd.is_error(text, boxd.TimeoutError) then
-    error(text, 0)
+  if not ok and not boxd.is_error(head, boxd.TimeoutError) then
+    error(head, 0)
   end
-  local code, headers, body = parse(ok and text or "")
-  if not code or code < 200 or code > 599 then
-    return ok and 502 or 504, {},
-      ("box '%s' did not answer as HTTP/1\n"):format(box.name)
+  head = ok and head and own(head)
+  if not head then
+    return refuse(request, ok and 502 or 504,
+      "box '%s' did not answer as HTTP/1", box.name)
   end
-  return code, headers, body
+  local client = request:take()
+  if not client then return end
+  local _client <close> = client
+  if client:write(head .. rest) then serve.relay(client, fd, true) end
+end
+
+-- Answers a request with what the box says. Each waits for its box: there is a
+-- bound, so that others get in meanwhile.
+function domains:pass_on(box, request)
+  local here = self.passing[box.id] or 0
+  if here >= BOX_MAX or self.count >= ALL_MAX then
+    return refuse(request, 503, "too many requests for %s are under way",
+      here >= BOX_MAX and "box '" .. box.name .. "'" or "boxes")
+  end
+  self.passing[box.id], self.count = here + 1, self.count + 1
+  local _done <close> = setmetatable({}, { __close = function()
+    self.count = self.count - 1
+    here = self.passing[box.id] - 1
+    self.passing[box.id] = here > 0 and here or nil
+  end })
+  pass_on(self, box, request)
 end
 
 domains.rpcs = {

@@ -7,6 +7,7 @@
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 
 local AGAIN = 5 -- seconds, after what was due has failed
@@ -112,7 +113,7 @@ local function act(...)
   local ok, e = pcall(...)
   if ok then return boxd.now() end
   local _, message = status.of(e)
-  io.stderr:write("boxdlua --serve: an idle box: ", message, "\n")
+  log("an idle box: %s", message)
   return boxd.now() + AGAIN
 end
 

@@ -4,6 +4,7 @@
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
+local say = require "boxd.local.log"
 local status = require "boxd.local.status"
 
 local fail, sys = status.fail, serve.sys
@@ -53,8 +54,7 @@ function log:write(data)
   if self.ended then return end
   local ok, e = pcall(append, self, data)
   if not ok and not self.complained then
-    io.stderr:write("boxdlua --serve: a box's log can't be written: ",
-      tostring(e), "\n")
+    say("a box's log can't be written: %s", tostring(e))
   end
   self.complained = not ok
   self.changed:fire()

@@ -1,6 +1,7 @@
 -- boxdlua --serve: runs the embedded service in the foreground.
 
 local boxd = require "boxd"
+local log = require "boxd.local.log"
 local service = require "boxd.local.service"
 local status = require "boxd.local.status"
 local sys = require "boxd.serve".sys
@@ -64,8 +65,8 @@ end
 local function warn_of_openness(opened)
   local host = opened.server.address:match "^%[?(.-)%]?:%d+$"
   if host:find "^127%." or host == "::1" or host == "localhost" then return end
-  io.stderr:write("boxdlua --serve: listening on ", opened.server.address,
-    " without TLS: keys and tokens travel in the clear\n")
+  log("listening on %s without TLS: keys and tokens travel in the clear",
+    opened.server.address)
 end
 
 -- What keeps the service from starting is for the user: it needs no traceback.
@@ -74,7 +75,7 @@ local function open(options)
   if ok then return opened end
   if boxd.is_error(opened, boxd.CancelledError) then error(opened, 0) end
   local _, message = status.of(opened)
-  io.stderr:write("boxdlua --serve: ", message, "\n")
+  log("%s", message)
   os.exit(1, true)
 end
 

@@ -10,7 +10,9 @@ local captures = require "boxd.local.captures"
 local deaths = require "boxd.local.deaths"
 local disks = require "boxd.local.disks"
 local domains = require "boxd.local.domains"
+local front = require "boxd.local.front"
 local idle = require "boxd.local.idle"
+local log = require "boxd.local.log"
 local logs = require "boxd.local.logs"
 local processes = require "boxd.local.processes"
 local packages = require "boxd.local.packages"
@@ -37,7 +39,6 @@ local function reflect(call)
   for request in function() return call:recv_bytes() end do
     call:send_bytes(serve.reflect(request))
   end
-  call:finish()
 end
 
 local function answer(self, call)
@@ -59,68 +60,32 @@ end
 local function handle(self, call)
   if call.path:find "^/grpc%.reflection%." then return reflect(call) end
   if not call.path:find "^/boxd%.api%.v1%.BoxdApi/" then
-    return call:finish("UNIMPLEMENTED", "no service has " .. call.path)
+    status.fail("UNIMPLEMENTED", "no service has %s", call.path)
   end
-  local ok, e = xpcall(answer, function(e)
-    -- A bug keeps its traceback for the log.
-    if type(e) == "string" then return debug.traceback(e, 2) end
-    return e
-  end, self, call)
-  if ok then return call:finish() end
-  if call:cancelled() then return end
-  local code, message = status.of(e)
-  if code == "INTERNAL" then
-    io.stderr:write("boxdlua --serve: ", call.rpc, ": ", message, "\n")
-  end
-  call:finish(code, message)
+  answer(self, call)
 end
 
--- The client may leave at any time; that is its right.
-local function handle_quietly(self, call)
-  local ok, e = pcall(handle, self, call)
-  if not ok and not call:cancelled() then error(e, 0) end
+-- Every call ends with a status, whatever happens; the client may leave at any
+-- time, which is its right.
+local function answer_call(self, call)
+  local _finished <close> = call
+  local ok, e = xpcall(handle, status.traced, self, call)
+  if call:cancelled() then return end
+  if ok then return call:finish() end
+  local code, message = status.of(e)
+  if code == "INTERNAL" then log("%s: %s", call.rpc, message) end
+  call:finish(code, message)
 end
 
 local function accept_calls(self)
   for call in function() return self.server:accept() end do
-    boxd.spawn(handle_quietly, self, call)
-  end
-end
-
--- HTTP: the exchange, and what is for boxes by their domains.
-
-local EXCHANGE = "/api/v1/auth/token"
-
-local function answer_json(request, code, body)
-  request:answer(code, { ["Content-Type"] = "application/json" },
-    boxd.json.encode(body))
-end
-
-local function answer_http(self, request)
-  local box = self.domains:box_of(request)
-  if box then
-    local _used <close> = self.idle:use(box)
-    request:answer(self.domains:pass_on(box, request))
-  elseif request.path ~= EXCHANGE then
-    answer_json(request, 404, { error = "only POST " .. EXCHANGE
-      .. " is here, and the domains of boxes" })
-  elseif request.method ~= "POST" then
-    answer_json(request, 405, { error = "send a POST" })
-  else
-    answer_json(request, self.account:exchange(request.body))
-  end
-end
-
-local function answer_or_say(self, request)
-  local ok, e = pcall(answer_http, self, request)
-  if not ok then
-    io.stderr:write("boxdlua --serve: HTTP: ", tostring(e), "\n")
+    boxd.spawn(answer_call, self, call)
   end
 end
 
 local function accept_requests(self)
   for request in function() return self.server:request() end do
-    boxd.spawn(answer_or_say, self, request)
+    boxd.spawn(front.answer, self, request)
   end
 end
 
@@ -217,8 +182,7 @@ function service:close(removing)
   if not removing then return end
   local ok, message = serve.sys.remove_tree(self.store.dir)
   if not ok then
-    io.stderr:write("boxdlua --serve: the state can't be removed: ", message,
-      "\n")
+    log("the state can't be removed: %s", message)
   end
 end
 

@@ -5,6 +5,7 @@ local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local cron = require "boxd.local.cron"
 local hostname = require "boxd.local.hostname"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local serve = require "boxd.serve"
@@ -17,10 +18,6 @@ local YEAR = 366 * 86400
 local DELETE_MAX = 100 * YEAR
 local EGRESS_MAX = 256
 local ENOTSUP = 95
-
-local function note(fmt, ...)
-  io.stderr:write("boxdlua --serve: ", fmt:format(...), "\n")
-end
 
 -- Names.
 
@@ -179,7 +176,7 @@ end
 -- For who runs the service.
 local function say_unheld(entries)
   if #(entries or {}) == 0 then return end
-  note("the list of what a box may reach is kept and shown, but nothing holds "
+  log("the list of what a box may reach is kept and shown, but nothing holds "
     .. "the box to it here")
 end
 

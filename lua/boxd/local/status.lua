@@ -24,4 +24,10 @@ function status.of(e)
   return "INTERNAL", tostring(e)
 end
 
+-- For xpcall: a bug keeps its traceback, for the log.
+function status.traced(e)
+  if type(e) == "string" then return debug.traceback(e, 2) end
+  return e
+end
+
 return status

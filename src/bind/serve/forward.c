@@ -73,15 +73,17 @@ static int relay_k(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-/* serve.relay(fd, fd): takes two connected sockets, copies both ways, and
-** returns when both sides have ended or one has failed. Cancelling its task
-** closes both. */
+/* serve.relay(fd, fd [, for_first]): takes two connected sockets, copies both
+** ways, and returns when both sides have ended or one has failed; for_first: also
+** when the first has ended. Cancelling its task closes both. */
 static int f_relay(lua_State *L) {
   bx_error e;
+  bool for_first = lua_toboolean(L, 3);
   lua_settop(L, 2);
   if (lbx_check_fd(L, 1) < 0 || lbx_check_fd(L, 2) < 0)
     return lbx_error_invalid(L, "a relay needs two open descriptors");
   bx_relay *r = lbx_new(L, sizeof *r, 0, RELAY_TYPE);
+  r->for_first = for_first;
   int a = lbx_take_fd(L, 1), b = lbx_take_fd(L, 2);
   if (bx_relay_start(r, lbx_state_get(L)->loop, a, b, &e))
     return lbx_throw(L, &e, NULL);

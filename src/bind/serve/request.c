@@ -5,18 +5,31 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../await.h"
 #include "../error.h"
-#include "serve.h"
 #include "../type.h"
+#include "fd.h"
+#include "serve.h"
 
 #define HEADERS_MAX 32
 
 typedef struct lbx_http_request {
-  bx_request *request; /* NULL: answered */
+  bx_loop *loop;
+  bx_request *request; /* NULL: answered, or its socket was taken */
+  bx_event gone;       /* set when its client has left, and with that */
 } lbx_http_request;
 
 static lbx_http_request *check_request(lua_State *L) {
   return luaL_checkudata(L, 1, LBX_HTTP_REQUEST);
+}
+
+/* The request, which the caller owns now; who waits for its client goes on. */
+static bx_request *let_go(lbx_http_request *x) {
+  bx_request *r = x->request;
+  x->request = NULL;
+  r->gone = NULL;
+  bx_event_set(x->loop, &x->gone);
+  return r;
 }
 
 static void push_text(lua_State *L, bx_http1_text t) {
@@ -73,7 +86,9 @@ static void push_fields(lua_State *L, const bx_request *r) {
 void lbx_push_http_request(lua_State *L, bx_port *p) {
   lbx_room(L, 8);
   lbx_http_request *x = lbx_new(L, sizeof *x, 1, LBX_HTTP_REQUEST);
+  x->loop = lbx_state_get(L)->loop;
   x->request = bx_port_take(p);
+  x->request->gone = &x->gone;
   push_fields(L, x->request);
   lua_setiuservalue(L, -2, 1);
 }
@@ -147,17 +162,41 @@ static int m_answer(lua_State *L) {
     luaL_checktype(L, 3, LUA_TTABLE);
     read_headers(L, &h);
   }
-  bx_request *r = x->request;
-  x->request = NULL;
+  bx_request *r = let_go(x);
   bx_port_answer(r, (int)status, h.type, h.lines, body, len);
   return 0;
 }
 
+/* request:take() -> the client's socket, an Fd, for an answer of another form;
+** nil when the client is gone */
+static int m_take(lua_State *L) {
+  lbx_http_request *x = check_request(L);
+  if (!x->request) return lbx_error_invalid(L, "the request is answered");
+  int *fd = lbx_new_fd(L);
+  *fd = bx_port_take_socket(let_go(x));
+  return *fd < 0 ? 0 : 1;
+}
+
+static int wait_gone_k(lua_State *L, int status, lua_KContext ctx) {
+  lbx_http_request *x = check_request(L);
+  (void)status;
+  while (!x->gone.set)
+    lbx_await(L, &(lbx_wait){.event = &x->gone}, ctx, wait_gone_k);
+  lua_pushboolean(L, x->request != NULL);
+  return 1;
+}
+
+/* request:wait_gone() -> true once the client has left (it may have closed its
+** half only), false once the request is answered or its socket taken */
+static int m_wait_gone(lua_State *L) {
+  check_request(L);
+  lua_settop(L, 1);
+  return wait_gone_k(L, LUA_OK, 0);
+}
+
 static int m__gc(lua_State *L) {
   lbx_http_request *x = check_request(L);
-  bx_request *r = x->request;
-  x->request = NULL;
-  if (r) bx_request_free(r);
+  if (x->request) bx_request_free(let_go(x));
   return 0;
 }
 
@@ -169,7 +208,10 @@ static int request_field(lua_State *L, const char *name) {
 }
 
 void lbx_open_http_request(lua_State *L) {
-  static const luaL_Reg methods[] = {{"answer", m_answer}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"answer", m_answer},
+                                     {"take", m_take},
+                                     {"wait_gone", m_wait_gone},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m__gc}, {"__close", m__gc}, {NULL, NULL}};
   lbx_newtype(L, LBX_HTTP_REQUEST, NULL, meta);

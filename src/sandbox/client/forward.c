@@ -168,7 +168,8 @@ static void turn(bx_relay *r) {
   for (int i = 0; i < 2 && ok; i++)
     if (wanted[i])
       ok = bx_io_arm(r->loop, &r->side[i].watch, wanted[i], &e) == BX_OK;
-  if (!ok || (r->side[0].ended && r->side[1].ended)) bx_relay_close(r);
+  if (!ok || (r->side[0].ended && (r->side[1].ended || r->for_first)))
+    bx_relay_close(r);
 }
 
 static void on_first(bx_watch *w, uint32_t events) {

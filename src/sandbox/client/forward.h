@@ -44,6 +44,7 @@ typedef struct bx_relay_side {
 typedef struct bx_relay {
   bx_loop *loop; /* NULL: never started */
   bx_relay_side side[2];
+  bool for_first; /* the first side's end ends both, at once */
   bx_event done; /* both have ended, or one has failed: all is closed */
 } bx_relay;
 
