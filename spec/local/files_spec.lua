@@ -150,6 +150,42 @@ describe("files of the embedded service", function()
     assert.is_true(#box:read_file("/proc/1/status") > 0)
   end)
 
+  it("have the same bytes in a stream, whatever size they are said to have",
+    function()
+      local there = os.tmpname()
+      for _, path in ipairs { "/proc/version", "/proc/filesystems",
+        "/sys/kernel/mm/transparent_hugepage/enabled" } do
+        local data = box:sh("cat " .. path).stdout
+        assert.is_true(#data > 0, path)
+        assert.is_true(data == box:read_file(path), path)
+        local got, total = {}, nil
+        for chunk in compute:stream("DownloadFileStream",
+          { vm_id = box.id, path = path }) do
+          got[#got + 1], total = chunk.data, total or chunk.total_size
+          assert.equal(total, chunk.total_size)
+        end
+        assert.is_true(data == table.concat(got), path)
+        assert.equal(#data, total)
+        assert.equal(#data, box:download(path, there))
+        local f <close> = assert(io.open(there, "rb"))
+        assert.is_true(data == f:read "a", path)
+      end
+      -- This one changes with the machine.
+      assert.is_true(#box:read_file "/proc/kallsyms" > MIB)
+      assert.is_true(box:download("/proc/kallsyms", there) > MIB)
+      os.remove(there)
+    end)
+
+  it("have the same bytes in a folder that is downloaded", function()
+    local there = os.tmpname()
+    os.remove(there)
+    local from = "/sys/kernel/mm/transparent_hugepage"
+    box:download_folder(from, there)
+    local f <close> = assert(io.open(there .. "/enabled", "rb"))
+    assert.equal(box:read_file(from .. "/enabled"), f:read "a")
+    os.execute("rm -rf '" .. there .. "'")
+  end)
+
   it("say when a disk is full", function()
     -- The box's /dev is a small one in memory.
     refused("RESOURCE_EXHAUSTED", upload, "/dev/boxd/f", ("x"):rep(2 * MIB))

@@ -137,27 +137,55 @@ local function read(fd, n)
   return data
 end
 
+local function check_room(request, size)
+  if size <= MESSAGE then return end
+  fail("RESOURCE_EXHAUSTED", "%s has %d bytes or more, more than one message "
+    .. "holds: use DownloadFileStream", request.path, size)
+end
+
+-- All of a file whose size is not known before it is read, as those of /proc:
+-- its parts, one at least, and its bytes.
+local function read_parts(request, fd)
+  local parts, done = {}, 0
+  repeat
+    local part = read(fd, CHUNK)
+    parts[#parts + 1], done = part, done + #part
+    check_room(request, done)
+  until #part < CHUNK
+  return parts, done
+end
+
 function files.download(service, request)
   return reading(service, request, function(fd, size)
-    if size > MESSAGE then
-      fail("RESOURCE_EXHAUSTED", "%s has %d bytes, more than one message "
-        .. "holds: use DownloadFileStream", request.path, size)
-    end
+    check_room(request, size)
     tidy(size)
-    -- A file of /proc has no size, but contents.
-    return { data = read(fd, size > 0 and size or CHUNK) }
+    return { data = size > 0 and read(fd, size)
+      or table.concat(read_parts(request, fd)) }
   end)
 end
 
+-- Says the size that the contents have: files of /proc and /sys are said to
+-- have another.
 function files.download_stream(service, call)
   local request = call:recv() or {}
   reading(service, request, function(fd, size)
-    local done = 0
-    repeat
-      local data = read(fd, math.min(CHUNK, math.max(size - done, 1)))
-      done = done + #data
-      call:send { data = data, total_size = size }
-    until done >= size or data == ""
+    local parts, done = nil, 0
+    if size == 0 then
+      parts, size = read_parts(request, fd)
+    else
+      parts = { read(fd, math.min(CHUNK, size)) }
+      if #parts[1] < CHUNK then size = #parts[1] end
+    end
+    for _, part in ipairs(parts) do
+      call:send { data = part, total_size = size }
+      done = done + #part
+    end
+    while done < size do
+      local part = read(fd, math.min(CHUNK, size - done))
+      if part == "" then break end
+      call:send { data = part, total_size = size }
+      done = done + #part
+    end
     tidy(done)
   end)
 end
