@@ -23,6 +23,17 @@ lbx_state *lbx_state_get(lua_State *L) {
   return S;
 }
 
+bx_loop *lbx_loop(lua_State *L) {
+  bx_loop *loop = lbx_state_get(L)->loop;
+  if (!loop) lbx_error_class(L, BX_CANCELLED, "the Lua state is closing");
+  return loop;
+}
+
+int lbx_gone(lua_State *L, const char *what) {
+  return lbx_error_class(L, BX_CANCELLED, "%s is gone: it was collected before "
+                         "the finalizer that uses it", what);
+}
+
 /* The last finalizer of all: everything else was made after the state. */
 static int m__gc(lua_State *L) {
   lbx_state *S = lua_touserdata(L, 1);
@@ -245,6 +256,7 @@ static bool block_watched(lua_State *L, lbx_state *S, const lbx_wait *w) {
 
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k) {
+  lbx_loop(L);
   lbx_state *S = lbx_state_get(L);
   lbx_context *c = S->current;
   if (is_interrupted(c)) raise_interruption(L, c, w);

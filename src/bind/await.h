@@ -96,6 +96,14 @@ typedef struct lbx_wait {
 lbx_state *lbx_state_get(lua_State *L);
 void lbx_open_state(lua_State *L);
 
+/* The loop. Raises CancelledError when there is none any more: a finalizer that
+** is older than boxd runs when the Lua state closes. */
+bx_loop *lbx_loop(lua_State *L);
+
+/* Raises CancelledError: the object that holds `what` was collected, and a
+** finalizer uses it. For every method and continuation of such an object. */
+int lbx_gone(lua_State *L, const char *what);
+
 /* Waits once: returns when the event is set, the time is over, or for nothing.
 ** In a task it yields instead, and k runs with the same stack and ctx. Raises
 ** CancelledError or TimeoutError when the context was told to end. */

@@ -26,18 +26,17 @@ typedef struct unary {
   const lbx_rpc *rpc;
 } unary;
 
-static const char *option(lua_State *L, int options, const char *name) {
+/* Pushes the option, which keeps the text. */
+static const char *push_option(lua_State *L, int options, const char *name) {
   lua_getfield(L, options, name);
-  const char *s = lua_tostring(L, -1);
-  lua_pop(L, 1); /* the table holds it */
-  return s;
+  return lua_tostring(L, -1);
 }
 
 /* The channel; options at the top of the stack. */
 static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
   int o = lua_gettop(L);
-  bx_channel_config cc = {.target = option(L, o, "target"),
-                          .ca_file = option(L, o, "ca_file")};
+  bx_channel_config cc = {.target = push_option(L, o, "target"),
+                          .ca_file = push_option(L, o, "ca_file")};
   lua_getfield(L, o, "tls");
   cc.tls = lua_toboolean(L, -1);
   lua_getfield(L, o, "keepalive");
@@ -46,23 +45,23 @@ static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
   c->retries = (unsigned)lua_tointeger(L, -1);
   lua_getfield(L, o, "follow");
   cc.later = lua_toboolean(L, -1);
+  c->channel = bx_channel_new(lbx_loop(L), &cc, e);
   lua_settop(L, o);
-  c->channel = bx_channel_new(c->loop, &cc, e);
   return c->channel ? BX_OK : e->class_;
 }
 
 static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
   int o = lua_gettop(L);
-  bx_auth_config ac = {.token = option(L, o, "token"),
-                       .api_key = option(L, o, "api_key"),
-                       .exchange_url = option(L, o, "exchange_url"),
-                       .ca_file = option(L, o, "ca_file")};
+  bx_auth_config ac = {.token = push_option(L, o, "token"),
+                       .api_key = push_option(L, o, "api_key"),
+                       .exchange_url = push_option(L, o, "exchange_url"),
+                       .ca_file = push_option(L, o, "ca_file")};
   lua_getfield(L, o, "machine");
   ac.machine = lua_toboolean(L, -1);
   lua_getfield(L, o, "follow");
   ac.follow = lua_toboolean(L, -1);
+  c->auth = bx_auth_new(lbx_loop(L), &ac, e);
   lua_settop(L, o);
-  c->auth = bx_auth_new(c->loop, &ac, e);
   return c->auth ? BX_OK : e->class_;
 }
 
@@ -151,6 +150,7 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   unary *u = lua_touserdata(L, 4);
   bx_call *c = u->call;
+  if (!c) return lbx_gone(L, "the call");
   while (!c->finished.set)
     lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
                              .arg = c}, ctx, call_k);
@@ -238,7 +238,6 @@ lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
                            const char *type) {
   luaL_checktype(L, options, LUA_TTABLE);
   lbx_client *c = lbx_new(L, sizeof *c, uservalues, type);
-  c->loop = lbx_state_get(L)->loop;
   lua_pushvalue(L, options);
   lua_setiuservalue(L, -2, UV_OPTIONS);
   return c;

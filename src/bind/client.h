@@ -12,7 +12,6 @@
 #include "rpc.h"
 
 typedef struct lbx_client {
-  bx_loop *loop;
   bx_channel *channel; /* NULL before the first call */
   bx_auth *auth;
   unsigned retries; /* of what only reads */

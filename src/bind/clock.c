@@ -95,7 +95,7 @@ static int with_timeout(lua_State *L) {
   s->timer.fire = on_scope_over;
   s->state = S;
   s->seconds = seconds;
-  if (!bx_timer_start(S->loop, &s->timer, bx_now() + seconds))
+  if (!bx_timer_start(lbx_loop(L), &s->timer, bx_now() + seconds))
     return luaL_error(L, "not enough memory");
   s->context = S->current;
   s->outer = s->context->scope;

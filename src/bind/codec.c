@@ -329,17 +329,23 @@ static const Message *check_message(lua_State *L, int idx) {
   return d;
 }
 
+/* Packs into the arena: Lua's memory may collect what the message points at. */
+void lbx_push_encoded(lua_State *L, int idx, const Message *d) {
+  idx = lua_absindex(L, idx);
+  lbx_arena *a = lbx_arena_new(L);
+  const ProtobufCMessage *m = lbx_encode(L, idx, d, a);
+  size_t len = protobuf_c_message_get_packed_size(m);
+  uint8_t *bytes = lbx_arena_alloc(a, len);
+  if (!bytes) luaL_error(L, "too large: memory for it ran out");
+  protobuf_c_message_pack(m, bytes);
+  lua_pushlstring(L, (const char *)bytes, len);
+  lua_remove(L, -2); /* the arena */
+}
+
 int lbx_codec_encode(lua_State *L) {
   const Message *d = check_message(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  lbx_arena *a = lbx_arena_new(L);
-  const ProtobufCMessage *m = lbx_encode(L, 2, d, a);
-  size_t len = protobuf_c_message_get_packed_size(m);
-  uint8_t *bytes = lbx_arena_alloc(a, len); /* not Lua's: that may collect what
-                                               m points at */
-  if (!bytes) return luaL_error(L, "too large: memory for it ran out");
-  protobuf_c_message_pack(m, bytes);
-  lua_pushlstring(L, (const char *)bytes, len);
+  lbx_push_encoded(L, 2, d);
   return 1;
 }
 

@@ -42,6 +42,10 @@ void lbx_encode_field(lua_State *L, int idx, ProtobufCMessage *m,
 void lbx_encode_text(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
                      const char *s);
 
+/* Pushes the bytes of that message. */
+void lbx_push_encoded(lua_State *L, int idx,
+                      const ProtobufCMessageDescriptor *d);
+
 /* Is the repeated field f of d a map? */
 bool lbx_is_map(const ProtobufCMessageDescriptor *d,
                 const ProtobufCFieldDescriptor *f);

@@ -20,8 +20,16 @@
 
 static const lbx_rpc *exec_rpc(void) { return lbx_rpc_find("Exec"); }
 
+/* The process at 1, of which that is known. */
+static lbx_process *get_process(lua_State *L) {
+  lbx_process *p = lua_touserdata(L, 1);
+  if (!p->call) lbx_gone(L, "the process");
+  return p;
+}
+
 static lbx_process *check_process(lua_State *L) {
-  return luaL_checkudata(L, 1, TYPE);
+  luaL_checkudata(L, 1, TYPE);
+  return get_process(L);
 }
 
 /* 1: the process. */
@@ -91,7 +99,7 @@ static int push_next(lua_State *L, lbx_process *p, lbx_queue *q) {
 
 static int read_k(lua_State *L, int status, lua_KContext err) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   lbx_queue *q = err ? &p->err : &p->out;
   for (;;) {
     int n = push_next(L, p, q);
@@ -144,7 +152,7 @@ static int m_iter_stderr(lua_State *L) { return iterate(L, next_stderr); }
 
 static int chunk_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   for (;;) {
     lbx_queue *q = has_rest(p) ? &p->out : lbx_process_oldest(p);
     int n = push_next(L, p, q);
@@ -201,7 +209,7 @@ static void take_chunk(lua_State *L, lbx_process *p) {
 
 static int line_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   for (;;) {
     if (push_line(L, p)) return 1;
     if (p->out.first) {
@@ -235,7 +243,7 @@ static int push_exit(lua_State *L, lbx_process *p) {
 
 static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   double until = lua_tonumber(L, 2);
   while (!p->done.set) {
     if (until > 0 && bx_now() >= until)
@@ -283,7 +291,7 @@ static int throw_with_output(lua_State *L, lbx_process *p) {
 
 static int collect_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   while (!p->done.set) {
     lbx_process_receive(p, &p->done);
     lbx_await(L, &(lbx_wait){.event = &p->done, .cancel = cancel_process,
@@ -333,7 +341,7 @@ static lbx_process *check_writer(lua_State *L) {
 static int write_k(lua_State *L, int status, lua_KContext written) {
   (void)status;
   size_t len, done = (size_t)written;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   const char *data = lua_tolstring(L, 2, &len);
   while (done < len) {
     size_t n = len - done < LBX_SEND_MAX ? len - done : LBX_SEND_MAX;
@@ -356,7 +364,7 @@ static int m_write(lua_State *L) {
 
 static int write_eof_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   bx_call *c = p->call;
   while (c->sending)
     lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, write_eof_k);
@@ -374,7 +382,7 @@ static int m_write_eof(lua_State *L) {
 
 static int resize_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = lua_touserdata(L, 1);
+  lbx_process *p = get_process(L);
   await_room(L, p, ctx, resize_k);
   if (p->call->closing)
     lbx_error_class(L, BX_BOXD, "stdin is closed: no size can be sent");
@@ -407,7 +415,7 @@ static int m_stdin_write(lua_State *L) { return on_stdin(L, m_write); }
 static int m_stdin_eof(lua_State *L) { return on_stdin(L, m_write_eof); }
 
 static int m_close(lua_State *L) {
-  lbx_process *p = check_process(L);
+  lbx_process *p = luaL_checkudata(L, 1, TYPE);
   if (p->call) bx_call_cancel(p->call, "the process was closed");
   return 0;
 }
@@ -418,7 +426,7 @@ static int m__gc(lua_State *L) {
 }
 
 static int m__index(lua_State *L) {
-  lbx_process *p = check_process(L);
+  lbx_process *p = luaL_checkudata(L, 1, TYPE);
   const char *key = luaL_checkstring(L, 2);
   if (strcmp(key, "stdin") == 0) {
     lbx_new(L, 0, 1, STDIN_TYPE);
@@ -434,9 +442,9 @@ static int m__index(lua_State *L) {
 }
 
 static int m__tostring(lua_State *L) {
-  lbx_process *p = check_process(L);
+  lbx_process *p = luaL_checkudata(L, 1, TYPE);
   lua_pushfstring(L, "boxd.ExecProcess (%s)",
-                  p->done.set ? "ended" : "running");
+                  p->done.set || !p->call ? "ended" : "running");
   return 1;
 }
 

@@ -168,6 +168,7 @@ static int push_response(lua_State *L, bx_http **h) {
 static int request_k(lua_State *L, int status, lua_KContext ctx) {
   bx_http **h = lua_touserdata(L, REQUEST);
   (void)status;
+  if (!*h) return lbx_gone(L, "the request");
   while (!(*h)->done.set) {
     lbx_wait w = {.event = &(*h)->done, .cancel = release, .arg = h};
     lbx_await(L, &w, ctx, request_k);
@@ -202,10 +203,7 @@ static int request(lua_State *L) {
     return lbx_error_invalid(L, WHAT ": max_redirects is 0 to %d",
                              REDIRECTS_MAX);
   q.max_redirects = (int)n;
-  bx_loop *loop = lbx_state_get(L)->loop;
-  if (!loop)
-    return lbx_error_class(L, BX_CANCELLED, "the Lua state is closing");
-  *h = bx_http_start(loop, &q, NULL, NULL, &e);
+  *h = bx_http_start(lbx_loop(L), &q, NULL, NULL, &e);
   if (!*h) return lbx_throw(L, &e, NULL);
   return request_k(L, LUA_OK, 0);
 }

@@ -475,6 +475,7 @@ static int finish(lua_State *L, unary *u) {
 static int method_k(lua_State *L, int status, lua_KContext row) {
   (void)status;
   unary *u = lua_touserdata(L, CALL);
+  if (!u->call) return lbx_gone(L, "the call");
   for (;;) {
     while (!u->call->finished.set)
       lbx_await(L, &(lbx_wait){.event = &u->call->finished,
@@ -533,6 +534,7 @@ static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
   unary *u = lua_touserdata(L, CALL);
   bx_call *c = u->call;
   bool ok;
+  if (!c) return lbx_gone(L, "the call");
   while (!c->finished.set)
     lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
                              .arg = c}, ctx, core_call_k);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "../core/text.h"
-#include "arena.h"
 #include "codec.h"
 #include "decode.h"
 #include "error.h"
@@ -153,10 +152,23 @@ void lbx_record_set(lua_State *L, int idx, const char *name) {
 
 /* ---- fields ---- */
 
+/* Pushes what has the record's bytes: a refresh, which a finalizer may run while
+** they are read, lets go of them. */
+static void hold_bytes(lua_State *L, int idx) {
+  const lbx_record *r = lua_touserdata(L, idx);
+  if (r->bytes == r->own) {
+    lua_pushvalue(L, idx);
+    return;
+  }
+  lua_getiuservalue(L, idx, UV_STATE);
+  lua_rawgeti(L, -1, BYTES);
+  lua_remove(L, -2);
+}
+
 /* Pushes the field of the record at idx; raises where its type has none. */
 static void push_field(lua_State *L, int idx, const char *name) {
   const lbx_record *r = lua_touserdata(L, idx);
-  lbx_room(L, 4);
+  lbx_room(L, 6);
   if (push_changed(L, idx, name)) return;
   const Field *f = lbx_named(r->message, name);
   if (!f) {
@@ -164,7 +176,9 @@ static void push_field(lua_State *L, int idx, const char *name) {
     lua_pushnil(L);
     return;
   }
+  hold_bytes(L, idx);
   lbx_push_field(L, r->message, f, r->bytes, r->len);
+  lua_remove(L, -2);
   if (!lua_istable(L, -1)) return;
   lua_pushvalue(L, -1);
   lbx_record_set(L, idx, name);
@@ -178,8 +192,10 @@ void lbx_record_table(lua_State *L, int idx) {
   const lbx_record *r = lua_touserdata(L, idx);
   idx = lua_absindex(L, idx);
   lbx_room(L, 8);
+  hold_bytes(L, idx);
   if (!lbx_decode_named(L, r->message, r->bytes, r->len))
     luaL_error(L, "%s: too large", r->type->name);
+  lua_remove(L, -2);
   if (lua_getiuservalue(L, idx, UV_STATE) == LUA_TTABLE)
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
       if (lua_type(L, -2) != LUA_TSTRING) continue;
@@ -560,14 +576,10 @@ static int record(lua_State *L) {
   const lbx_type *t = lbx_type_named(luaL_checkstring(L, 2));
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  lbx_arena *a = lbx_arena_new(L);
-  const ProtobufCMessage *m = lbx_encode(L, 3, t->messages[0], a);
-  luaL_Buffer b;
-  size_t len = protobuf_c_message_get_packed_size(m);
-  char *to = luaL_buffinitsize(L, &b, len);
-  luaL_pushresultsize(&b, protobuf_c_message_pack(m, (uint8_t *)to));
-  lbx_push_record(L, 1, t, t->messages[0], (const uint8_t *)lua_tostring(L, -1),
-                  len);
+  size_t len;
+  lbx_push_encoded(L, 3, t->messages[0]);
+  const char *s = lua_tolstring(L, -1, &len);
+  lbx_push_record(L, 1, t, t->messages[0], (const uint8_t *)s, len);
   return 1;
 }
 

@@ -13,8 +13,16 @@
 
 typedef lbx_stream stream;
 
+/* The stream at 1, of which that is known. */
+static stream *get_stream(lua_State *L) {
+  stream *s = lua_touserdata(L, 1);
+  if (!s->call) lbx_gone(L, "the stream");
+  return s;
+}
+
 static stream *check_stream(lua_State *L) {
   stream *s = luaL_checkudata(L, 1, TYPE);
+  get_stream(L);
   if (s->closed) lbx_error_class(L, BX_CANCELLED, "this stream is closed");
   return s;
 }
@@ -54,7 +62,7 @@ void lbx_stream_drop_message(lbx_stream *s) {
 
 bool lbx_stream_await_message(lua_State *L, lua_KContext ctx,
                               lua_KFunction k) {
-  stream *s = lua_touserdata(L, 1);
+  stream *s = get_stream(L);
   bx_call *c = s->call;
   while (c->receiving)
     lbx_await(L, &(lbx_wait){.event = &c->received}, ctx, k);
@@ -67,7 +75,7 @@ bool lbx_stream_await_message(lua_State *L, lua_KContext ctx,
 
 static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  stream *s = lua_touserdata(L, 1);
+  stream *s = get_stream(L);
   if (lbx_stream_await_message(L, ctx, recv_k)) {
     lbx_client_decode(L, &s->call->message, s->rpc);
     lbx_stream_drop_message(s);
@@ -95,7 +103,7 @@ static int m_recv(lua_State *L) {
 }
 
 void lbx_stream_await_room(lua_State *L, lua_KContext ctx, lua_KFunction k) {
-  stream *s = lua_touserdata(L, 1);
+  stream *s = get_stream(L);
   bx_call *c = s->call;
   while (c->sending) lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, k);
   if (c->finished.set) {
@@ -109,7 +117,7 @@ void lbx_stream_await_room(lua_State *L, lua_KContext ctx, lua_KFunction k) {
 /* Waits until the last message is out; 1: the stream, 2: the next one. */
 static int send_k(lua_State *L, int status, lua_KContext half_close) {
   (void)status;
-  stream *s = lua_touserdata(L, 1);
+  stream *s = get_stream(L);
   lbx_stream_await_room(L, half_close, send_k);
   grpc_byte_buffer *message =
       half_close ? NULL : lbx_client_encode(L, 2, s->rpc);

@@ -152,6 +152,7 @@ static void on_cleanup_over(bx_timer *timer) {
 
 void lbx_spawn(lua_State *L, int nargs) {
   lbx_state *S = lbx_state_get(L);
+  lbx_loop(L);
   lbx_room(L, 8);
   lbx_task *t = lbx_new(L, sizeof *t, 1, TYPE);
   t->context.state = S;
@@ -273,7 +274,7 @@ static int m_join(lua_State *L) {
 
 static void cancel(lua_State *L, lbx_task *t) {
   lbx_state *S = t->context.state;
-  if (t->ended.set || t->context.cancel) return;
+  if (t->ended.set || t->context.cancel || !S->loop) return;
   t->context.cancel = true;
   if (!bx_timer_start(S->loop, &t->cleanup, bx_now() + LBX_CLEANUP_SECONDS))
     lua_warning(L, "boxd: no memory to bound a cancelled task's time", 0);

@@ -188,7 +188,7 @@ static int f_terminal(lua_State *L) {
   if (saved.raw) return lbx_error_class(L, BX_BOXD, "busy: the terminal is "
                                                     "attached already");
   terminal *t = lbx_new(L, sizeof *t, 0, TYPE);
-  t->loop = lbx_state_get(L)->loop;
+  t->loop = lbx_loop(L);
   t->input = (bx_watch){.fd = STDIN_FILENO, .fire = on_input};
   int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd < 0) return throw_errno(L, "can't attach the terminal");

@@ -127,6 +127,7 @@ static void disconnect(bx_channel *ch) {
 }
 
 static void destroy(bx_channel *ch) {
+  bx_open_remove(ch->loop, &ch->open);
   disconnect(ch);
   free(ch->target);
   free(ch->ca_file);
@@ -171,17 +172,27 @@ bx_class bx_channel_connect(bx_channel *ch, const char *url, bx_error *e) {
                       ch->target);
 }
 
+static void close_open(bx_open *o) {
+  bx_channel_close((bx_channel *)((char *)o - offsetof(bx_channel, open)));
+}
+
 bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
                            bx_error *e) {
   if (!bx_loop_queue(loop, e)) return NULL;
   bx_channel *ch = calloc(1, sizeof *ch);
-  if (!ch || !note(ch, config)) {
-    if (ch) destroy(ch);
+  if (!ch) {
     bx_error_set(e, BX_BOXD, "not enough memory");
     return NULL;
   }
   ch->refs = 1;
   ch->loop = loop;
+  ch->open.close = close_open;
+  bx_open_add(loop, &ch->open);
+  if (!note(ch, config)) {
+    destroy(ch);
+    bx_error_set(e, BX_BOXD, "not enough memory");
+    return NULL;
+  }
   if (config->later || bx_channel_connect(ch, NULL, e) == BX_OK) return ch;
   destroy(ch);
   return NULL;

@@ -28,6 +28,7 @@ typedef struct bx_channel_config {
 typedef struct bx_channel {
   unsigned refs;
   bx_loop *loop;
+  bx_open open;
   grpc_channel *channel, *streams; /* NULL once closed, and while `later` */
   bool tls;
   char *target, *ca_file; /* ca_file may be NULL */

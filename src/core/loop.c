@@ -10,6 +10,7 @@
 
 /* Events handled before the caller gets a turn, however many there are. */
 #define BURST 64
+#define DRAIN_SECONDS 10
 
 double bx_now(void) {
   struct timespec ts;
@@ -28,16 +29,35 @@ gpr_timespec bx_timespec(double at) {
 
 bx_loop *bx_loop_new(void) { return calloc(1, sizeof(bx_loop)); }
 
-static void drain(grpc_completion_queue *queue) {
+void bx_open_add(bx_loop *loop, bx_open *o) {
+  o->prev = NULL;
+  o->next = loop->open;
+  if (o->next) o->next->prev = o;
+  loop->open = o;
+}
+
+void bx_open_remove(bx_loop *loop, bx_open *o) {
+  if (o->next) o->next->prev = o->prev;
+  if (o->prev)
+    o->prev->next = o->next;
+  else
+    loop->open = o->next;
+}
+
+/* False: a batch does not end. */
+static bool drain(grpc_completion_queue *queue) {
+  double until = bx_now() + DRAIN_SECONDS;
   grpc_event ev;
   grpc_completion_queue_shutdown(queue);
   for (;;) {
-    ev = grpc_completion_queue_next(queue, bx_timespec(BX_FOREVER), NULL);
+    ev = grpc_completion_queue_next(queue, bx_timespec(until), NULL);
+    if (ev.type == GRPC_QUEUE_TIMEOUT) return false;
     if (ev.type == GRPC_QUEUE_SHUTDOWN) break;
     bx_tag *tag = ev.tag;
     tag->fire(tag, false);
   }
   grpc_completion_queue_destroy(queue);
+  return true;
 }
 
 void bx_loop_free(bx_loop *loop) {
@@ -46,10 +66,11 @@ void bx_loop_free(bx_loop *loop) {
   /* In a forked child gRPC's threads are not there: freeing would wait for
   ** them for ever. */
   bool ours = bx_runtime_check(&e) == BX_OK;
+  for (bx_open *o = loop->open; ours && o; o = o->next) o->close(o);
   if (ours && loop->curl) bx_curl_free(loop->curl);
   if (ours && loop->io) bx_io_free(loop->io);
   if (ours && loop->queue) {
-    drain(loop->queue);
+    if (!drain(loop->queue)) return;
     bx_runtime_stop();
   }
   free(loop->heap);

@@ -35,10 +35,20 @@ gpr_timespec bx_timespec(double at);
 /* NULL only when memory is out. The caller frees it with bx_loop_free. */
 bx_loop *bx_loop_new(void);
 
-/* Ends io, shuts the queue down, drains it (tags fire with ok = false as their
-** batches end) and frees it. Every channel, call, server and HTTP request of
-** the loop must have been released before. */
+/* Closes what is open still, ends io, shuts the queue down, drains it (tags fire
+** with ok = false as their batches end) and frees it. What does not end within
+** 10 s is left behind, with the loop's memory. */
 void bx_loop_free(bx_loop *loop);
+
+/* What may keep the queue from ending, embedded in its owner, which takes it off
+** before its memory goes. bx_loop_free calls close for those still there. */
+typedef struct bx_open bx_open;
+struct bx_open {
+  bx_open *prev, *next;
+  void (*close)(bx_open *o);
+};
+void bx_open_add(bx_loop *loop, bx_open *o);
+void bx_open_remove(bx_loop *loop, bx_open *o);
 
 /* The queue, made now if need be; NULL and e filled when gRPC can't start. */
 grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e);

@@ -10,6 +10,7 @@ struct bx_loop {
   grpc_completion_queue *queue;
   bx_io *io;
   struct bx_curl *curl; /* made at the first HTTP request */
+  bx_open *open;
   bx_waiters ready;
   bool woken; /* what somebody waits for in place has been set */
   unsigned held;

@@ -30,7 +30,9 @@ typedef struct lbx_server_call {
 } lbx_server_call;
 
 static lbx_server_call *check_call(lua_State *L) {
-  return luaL_checkudata(L, 1, LBX_SERVER_CALL);
+  lbx_server_call *x = luaL_checkudata(L, 1, LBX_SERVER_CALL);
+  if (!x->call) lbx_gone(L, "the call");
+  return x;
 }
 
 void lbx_push_server_call(lua_State *L, bx_server *s) {
@@ -288,12 +290,13 @@ static int m_abort(lua_State *L) {
 }
 
 static int m__close(lua_State *L) {
-  bx_server_call_close(check_call(L)->call);
+  lbx_server_call *x = luaL_checkudata(L, 1, LBX_SERVER_CALL);
+  if (x->call) bx_server_call_close(x->call);
   return 0;
 }
 
 static int m__gc(lua_State *L) {
-  lbx_server_call *x = check_call(L);
+  lbx_server_call *x = luaL_checkudata(L, 1, LBX_SERVER_CALL);
   bx_server_call *c = x->call;
   x->call = NULL;
   if (c) bx_server_call_release(c);

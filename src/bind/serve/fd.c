@@ -34,7 +34,7 @@ static void on_ready(bx_watch *w, uint32_t events) {
 int *lbx_new_fd(lua_State *L) {
   fd_ud *f = lbx_new(L, sizeof *f, 0, TYPE);
   f->fd = -1;
-  f->loop = lbx_state_get(L)->loop;
+  f->loop = lbx_loop(L);
   f->watch.fire = on_ready;
   return &f->fd;
 }
@@ -50,7 +50,7 @@ static void await_fd(lua_State *L, fd_ud *f, uint32_t events, lua_KContext ctx,
   bx_event_reset(&f->ready);
   f->watch.fd = f->fd;
   f->wanted |= events;
-  if (bx_io_arm(f->loop, &f->watch, f->wanted, &e)) lbx_throw(L, &e, NULL);
+  if (bx_io_arm(lbx_loop(L), &f->watch, f->wanted, &e)) lbx_throw(L, &e, NULL);
   lbx_await(L, &(lbx_wait){.event = &f->ready}, ctx, k);
 }
 

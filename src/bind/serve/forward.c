@@ -50,7 +50,7 @@ static int f_gate(lua_State *L) {
   lua_Integer port = luaL_checkinteger(L, 1);
   luaL_argcheck(L, port >= 0 && port < 65536, 1, "no port");
   bx_gate *g = lbx_new(L, sizeof *g, 0, GATE_TYPE);
-  if (bx_gate_open(g, lbx_state_get(L)->loop, (uint16_t)port, &e) == BX_OK)
+  if (bx_gate_open(g, lbx_loop(L), (uint16_t)port, &e) == BX_OK)
     return 1;
   lua_pushnil(L);
   lua_pushstring(L, e.message);
@@ -85,7 +85,7 @@ static int f_relay(lua_State *L) {
   bx_relay *r = lbx_new(L, sizeof *r, 0, RELAY_TYPE);
   r->for_first = for_first;
   int a = lbx_take_fd(L, 1), b = lbx_take_fd(L, 2);
-  if (bx_relay_start(r, lbx_state_get(L)->loop, a, b, &e))
+  if (bx_relay_start(r, lbx_loop(L), a, b, &e))
     return lbx_throw(L, &e, NULL);
   return relay_k(L, LUA_OK, 0);
 }

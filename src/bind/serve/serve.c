@@ -182,7 +182,7 @@ static int f_listen(lua_State *L) {
   const char *cert = tls ? lbx_opt_string(L, tls, "cert", NULL, NULL) : NULL;
   const char *key = tls ? lbx_opt_string(L, tls, "key", NULL, NULL) : NULL;
   double seconds = lbx_opt_seconds(L, 1, "http_seconds", BX_PORT_SECONDS);
-  bx_loop *loop = lbx_state_get(L)->loop;
+  bx_loop *loop = lbx_loop(L);
   lbx_server *s = lbx_new(L, sizeof *s, 0, LBX_SERVER);
   s->server = bx_server_new(loop, &e);
   if (!s->server) return lbx_throw(L, &e, NULL);

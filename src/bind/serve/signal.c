@@ -6,7 +6,6 @@
 #define TYPE "boxd.Signal"
 
 typedef struct signal_ud {
-  bx_loop *loop;
   bx_event event;
   lua_KContext count; /* of firings: a waiter looks for a change of it */
 } signal_ud;
@@ -38,13 +37,12 @@ static int m_wait(lua_State *L) {
 static int m_fire(lua_State *L) {
   signal_ud *s = luaL_checkudata(L, 1, TYPE);
   s->count++;
-  bx_event_set(s->loop, &s->event);
+  bx_event_set(lbx_loop(L), &s->event);
   return 0;
 }
 
 static int f_signal(lua_State *L) {
-  signal_ud *s = lbx_new(L, sizeof *s, 0, TYPE);
-  s->loop = lbx_state_get(L)->loop;
+  lbx_new(L, sizeof(signal_ud), 0, TYPE);
   return 1;
 }
 

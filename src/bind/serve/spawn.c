@@ -393,7 +393,7 @@ static int spawner_new(lua_State *L) {
   bx_error e;
   bx_spawner_options o = {.state_dir = luaL_checkstring(L, 1)};
   lbx_spawner *s = lbx_new(L, sizeof *s, 0, LBX_SPAWNER);
-  s->loop = lbx_state_get(L)->loop;
+  s->loop = lbx_loop(L);
   s->sp = bx_spawner_start(&o, &e);
   if (!s->sp) return lbx_throw(L, &e, NULL);
   s->watch.fd = bx_spawner_fd(s->sp);
