@@ -1,4 +1,5 @@
 -- The rock: made here, installed without a network into a clean tree.
+-- Runs first: it builds all of C twice.
 
 local boxd = require "boxd"
 local program = require "spec.support.program"

@@ -1,5 +1,6 @@
 -- Allocations that fail: a sample of what `make torture` tries, and more of the
 -- calls in which it has found something.
+-- Runs first: it runs every scenario many times.
 
 local program = require "spec.support.program"
 

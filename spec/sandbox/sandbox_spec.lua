@@ -1,5 +1,6 @@
 -- What this machine can do for boxes, as they say before they are made; and
 -- that what holds for root's boxes holds for an ordinary user's.
+-- Runs first: it runs all of spawn_spec again, as an ordinary user.
 
 local program = require "spec.support.program"
 local sandbox = require "spec.support.sandbox"
