@@ -20,7 +20,8 @@ end
 
 --- Starts it on its state again.
 function service:start()
-  local args = { "sh", "-c", "exec \"$@\" 2>>" .. self.folder .. "/errors",
+  local args = { "sh", "-c", (self.options.before or ":")
+    .. "; exec \"$@\" 2>>" .. self.folder .. "/errors",
     "sh", program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
     self.state }
   table.move(self.options, 1, #self.options, #args + 1, args)
@@ -89,7 +90,8 @@ local function with(options)
   return setmetatable({ options = options or {} }, service)
 end
 
---- A service with further options of --serve: service.new { "--max-boxes", "3" }
+--- A service with further options of --serve: service.new { "--max-boxes", "3" }.
+--- before: a shell command that it starts after.
 function service.new(options) return begin(with(options)) end
 
 -- The client that the service has at the time: over its restarts, too.

@@ -1,12 +1,14 @@
 """Clients without a token that mean no good, for specs.
 
-strangers.py ADDRESS reflect BYTES N  a reflection request that long from each of
-                                      N connections: prints the status of each
-strangers.py ADDRESS hold N           N connections that begin as gRPC's do, then
-                                      nothing: prints "held", and at the next
-                                      line of stdin how many are still open
-strangers.py ADDRESS call PATH        one call with bytes that are no message:
-                                      prints its status
+strangers.py ADDRESS weigh PATH BYTES N
+    a call with a message that long on each of N connections: prints their status
+strangers.py ADDRESS hold N
+    N connections that begin as gRPC's do, then nothing: waits for stdin's end and
+    prints how many are still open
+strangers.py ADDRESS silent N
+    the same with connections that say nothing
+strangers.py ADDRESS call PATH
+    one call with bytes that are no message: prints its status
 """
 import socket
 import sys
@@ -15,7 +17,6 @@ import threading
 import grpc
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
-REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 
 def status(path, message):
@@ -31,11 +32,11 @@ def status(path, message):
         return "OK"
 
 
-def reflect(size, n):
+def weigh(path, size, n):
     # An unknown field, which any parser skips.
     message = b"\xfa\x01" + varint(size) + bytes(size)
     threads = [threading.Thread(
-        target=lambda: print(status(REFLECT, message), flush=True))
+        target=lambda: print(status(path, message) + "\n", end=""))
         for _ in range(n)]
     for thread in threads:
         thread.start()
@@ -68,15 +69,16 @@ def hold(n):
     some = []
     for _ in range(n):
         some.append(socket.create_connection((host, int(port)), 10))
-        some[-1].sendall(PREFACE)
+        if sys.argv[2] == "hold":
+            some[-1].sendall(PREFACE)
     print("held", flush=True)
-    sys.stdin.readline()
+    sys.stdin.read()
     print(sum(map(is_open, some)))
 
 
-if sys.argv[2] == "reflect":
-    reflect(int(sys.argv[3]), int(sys.argv[4]))
-elif sys.argv[2] == "hold":
+if sys.argv[2] == "weigh":
+    weigh(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+elif sys.argv[2] in ("hold", "silent"):
     hold(int(sys.argv[3]))
 else:
     print(status(sys.argv[3], b"\xff"))

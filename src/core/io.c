@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "runtime.h"
@@ -36,6 +37,12 @@ struct bx_io {
   unsigned *turn;       /* those of them that the loop fires now */
   bool waking;
 };
+
+unsigned bx_io_share(unsigned most, unsigned parts) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur / parts >= most) return most;
+  return r.rlim_cur < parts ? 1 : (unsigned)(r.rlim_cur / parts);
+}
 
 /* Under the lock, on the helper thread. */
 static void note(bx_io *io, uint64_t key, uint32_t events) {

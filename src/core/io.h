@@ -30,6 +30,10 @@ bx_class bx_io_arm(bx_loop *loop, bx_watch *w, uint32_t events, bx_error *e);
 /* No firing from here on, not even of events already seen. Idempotent. */
 void bx_io_forget(bx_loop *loop, bx_watch *w);
 
+/* At most `most`, and one in `parts` of the descriptors that this process can
+** have: a bound for what others open here. */
+unsigned bx_io_share(unsigned most, unsigned parts);
+
 /* For the loop only. */
 bx_io *bx_io_new(bx_loop *loop, bx_error *e);
 void bx_io_free(bx_io *io);

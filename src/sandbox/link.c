@@ -230,10 +230,11 @@ static int load_body(bx_msg *m, const header *h, const char *p, size_t n) {
     if (h->len[i] > BODY_MAX) return -1;
     total += h->len[i];
   }
+  if (m->lost && h->in_memfd) return 0; /* the file was not had either */
   int fd = h->in_memfd && m->nfd ? m->fd[--m->nfd] : -1;
   bool ok = total <= BODY_MAX && (h->in_memfd ? fd >= 0 : total == n);
   if (ok && total > 0) m->body = malloc(total + BX_MSG_STRS);
-  m->lost = ok && total > 0 && !m->body;
+  if (ok && total > 0 && !m->body) m->lost = ENOMEM;
   char *at = m->body;
   off_t offset = 0;
   for (int i = 0; i < BX_MSG_STRS && ok && at; i++) {
@@ -288,9 +289,13 @@ int bx_link_recv(bx_link *l, bx_msg *m) {
   if (n < 0) return errno == EAGAIN ? 0 : -1;
   if (n == 0) return -1;
   take_fds(m, &mh);
-  if ((size_t)n < sizeof h || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+  if ((size_t)n < sizeof h || (mh.msg_flags & MSG_TRUNC)) {
     bx_msg_clear(m);
     return -1;
+  }
+  if (mh.msg_flags & MSG_CTRUNC) { /* there was no room for all of them */
+    bx_msg_clear(m);
+    m->lost = EMFILE;
   }
   memcpy(&h, data, sizeof h);
   m->type = h.type;

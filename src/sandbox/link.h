@@ -7,8 +7,8 @@
 ** A link owns its socket and the messages queued on it. A message being sent
 ** is copied and its descriptors are moved into the link, whatever happens; a
 ** message received owns its strings and descriptors until bx_msg_clear. Without
-** memory a message still comes and goes, if need be without its strings: what
-** waits for it would wait for ever.
+** memory or free descriptors a message still comes and goes, if need be without
+** its strings or descriptors: what waits for it would wait for ever.
 */
 #ifndef BX_LINK_H
 #define BX_LINK_H
@@ -35,7 +35,8 @@ typedef struct bx_msg {
   bx_bytes s[BX_MSG_STRS];
   int fd[BX_MSG_FDS];
   char *body; /* received: where the strings are */
-  bool lost;  /* received: there was no memory for the strings, all "" now */
+  int lost;   /* received, but not whole: ENOMEM, its strings are ""; EMFILE, it
+                 has no descriptors */
 } bx_msg;
 
 typedef struct bx_queued bx_queued;

@@ -99,6 +99,7 @@ bx_port *bx_port_open(bx_loop *loop, bx_server *server, const char *address,
   p->loop = loop;
   p->server = server;
   p->seconds = BX_PORT_SECONDS;
+  p->max = bx_io_share(BX_PORT_CONNECTIONS_MAX, 4);
   p->watch.fire = on_connection;
   p->retry.fire = on_retry;
   p->watch.fd = open_listener(address, e);

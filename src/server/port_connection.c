@@ -78,7 +78,7 @@ static bool set_option(int fd, int level, int option, int value) {
 
 /* Makes room by ending the oldest that nobody is answering. */
 static bool make_room(bx_port *p) {
-  if (p->count < BX_PORT_CONNECTIONS_MAX) return true;
+  if (p->count < p->max) return true;
   for (bx_port_connection *c = p->first; c; c = c->next) {
     if (c->step == BX_PORT_HANDLE || c->step == BX_PORT_WRITE) continue;
     bx_port_disconnect(c);

@@ -41,7 +41,7 @@ struct bx_port {
   char address[BX_PEER_MAX];
   int number;
   bx_port_connection *first, *last;
-  unsigned count;
+  unsigned count, max;
   bx_request *requests, *requests_last;
   bx_event requested;
 };

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <errno.h>
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "../core/channel.h"
 #include "../core/runtime.h"
 #include "server_private.h"
+#include "stranger.h"
 
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
@@ -196,10 +198,17 @@ bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e) {
     return bx_error_set(e, BX_BOXD, "the server does not run");
   if (!remember_peer(s, fd, peer))
     return bx_error_set(e, BX_BOXD, "not enough memory");
+  if (s->strangers && !bx_strangers_add(s->strangers, fd))
+    return bx_error_errno(e, BX_BOXD, errno, "the connection can't be watched");
   grpc_server_credentials *creds = grpc_insecure_server_credentials_create();
   grpc_server_add_channel_from_fd(s->server, fd, creds);
   grpc_server_credentials_release(creds);
   return BX_OK;
+}
+
+bool bx_server_bound_strangers(bx_server *s, double seconds) {
+  if (!s->strangers) s->strangers = bx_strangers_new(s->loop, seconds);
+  return s->strangers != NULL;
 }
 
 /* Until gRPC has let go of everything; each step is its own doing. */
@@ -220,6 +229,8 @@ void bx_server_stop(bx_server *s) {
     s->server = NULL;
     return;
   }
+  bx_strangers_free(s->strangers);
+  s->strangers = NULL;
   grpc_server_shutdown_and_notify(s->server, queue, &s->down_tag);
   grpc_server_cancel_all_calls(s->server);
   while ((c = bx_server_take(s))) bx_server_call_release(c);

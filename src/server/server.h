@@ -20,6 +20,7 @@
 #include "../core/op.h"
 
 #define BX_SERVER_BACKLOG 4096  /* calls nobody has taken; more are refused */
+#define BX_STRANGER_BYTES (64 << 10)
 #define BX_PEER_MAX 64          /* "127.0.0.1:40000", "[::1]:40000" */
 
 typedef struct bx_server_call bx_server_call;
@@ -36,6 +37,7 @@ typedef struct bx_server {
   grpc_call_details details;
   char (*peers)[BX_PEER_MAX]; /* of adopted sockets, by descriptor */
   size_t peers_len;
+  struct bx_strangers *strangers; /* NULL: whoever connects may stay */
 
   bx_event accepted;         /* a call can be taken, or the server stopped */
   bx_server_call *first, *last; /* calls nobody has taken */
@@ -93,6 +95,11 @@ bx_class bx_server_listen(bx_server *s, const char *address, const char *cert,
 /* Begins to accept calls. Idempotent. */
 void bx_server_start(bx_server *s);
 
+/* From now on an adopted connection must show a token: until bx_server_call_admit
+** was called for one of its calls it is bounded, as stranger.h has it. seconds: how
+** long it may be without a call. False: no memory. */
+bool bx_server_bound_strangers(bx_server *s, double seconds);
+
 /* Gives a connected, non-blocking socket to the server, which must be started;
 ** peer is what its calls tell as their peer. */
 bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e);
@@ -113,7 +120,12 @@ void bx_server_unref(bx_server *s);
 bool bx_server_call_metadata(const bx_server_call *c, const char *name,
                              const char **value, size_t *len);
 
-/* Asks for the next message. Resets `received`; not while `receiving`. */
+/* The call has shown a token: its connection is bounded no longer. */
+void bx_server_call_admit(bx_server_call *c);
+
+/* Asks for the next message. Resets `received`; not while `receiving`. On a
+** connection that must show a token, a message beyond BX_STRANGER_BYTES ends the
+** call with RESOURCE_EXHAUSTED. */
 void bx_server_call_recv(bx_server_call *c);
 
 /* Takes the message. Resets `sent`; not while `sending`, not after finish. */
@@ -124,6 +136,11 @@ void bx_server_call_send(bx_server_call *c, grpc_byte_buffer *message);
 void bx_server_call_finish(bx_server_call *c, grpc_status_code status,
                            const char *details, size_t len,
                            const bx_server_pair *trailing, size_t n);
+
+/* Ends the call with that status at once, whatever is under way: to its owner as
+** if the client had left, `cancelled` set. */
+void bx_server_call_cancel(bx_server_call *c, grpc_status_code status,
+                           const char *details);
 
 /* Breaks the client's connection, with all calls on it: for tests of clients.
 ** False: not a connection that was adopted. */

@@ -9,6 +9,7 @@
 
 #include "../core/runtime.h"
 #include "server_private.h"
+#include "stranger.h"
 
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
@@ -94,6 +95,7 @@ static void find_peer(bx_server_call *c) {
       (size_t)fd < s->peers_len) {
     memcpy(c->peer, s->peers[fd], sizeof c->peer);
     c->fd = fd;
+    if (s->strangers) bx_strangers_called(s->strangers, fd);
   } else {
     const char *from = told;
     size_t n = 0;
@@ -146,6 +148,18 @@ bool bx_server_call_metadata(const bx_server_call *c, const char *name,
   return false;
 }
 
+void bx_server_call_admit(bx_server_call *c) {
+  if (c->server->strangers) bx_strangers_admit(c->server->strangers, c->fd);
+}
+
+/* What surrounds a message: frames, and the headers of the next calls. */
+#define SLACK (32 << 10)
+
+static void refuse_weight(bx_server_call *c) {
+  bx_server_call_cancel(c, GRPC_STATUS_RESOURCE_EXHAUSTED,
+                        "a request without a token is 64 KiB at most");
+}
+
 void bx_server_call_recv(bx_server_call *c) {
   assert(!c->receiving);
   if (c->message) grpc_byte_buffer_destroy(c->message);
@@ -153,6 +167,9 @@ void bx_server_call_recv(bx_server_call *c) {
   grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
   op.data.recv_message.recv_message = &c->message;
   c->receiving = batch(c, &op, 1, &c->recv_tag);
+  if (c->receiving && c->server->strangers)
+    bx_strangers_bind(c->server->strangers, c, BX_STRANGER_BYTES + SLACK,
+                      refuse_weight);
   if (c->receiving)
     bx_event_reset(&c->received);
   else
@@ -163,6 +180,7 @@ static void on_received(bx_tag *tag, bool ok) {
   bx_server_call *c = OWNER(bx_server_call, recv_tag, tag);
   (void)ok; /* tells nothing: a half-close and an end are alike to it */
   c->receiving = false;
+  if (c->server->strangers) bx_strangers_unbind(c->server->strangers, c);
   c->torn = !c->message && grpc_call_failed_before_recv_message(c->call);
   bx_event_set(c->server->loop, &c->received);
   batch_done(c);
@@ -254,6 +272,11 @@ static void on_closed(bx_tag *tag, bool ok) {
   }
   bx_event_set(loop, &c->ended);
   batch_done(c);
+}
+
+void bx_server_call_cancel(bx_server_call *c, grpc_status_code status,
+                           const char *details) {
+  if (c->call) grpc_call_cancel_with_status(c->call, status, details, NULL);
 }
 
 bool bx_server_call_abort(bx_server_call *c) {

@@ -118,13 +118,13 @@ end
 local function boot(self, record)
   local began, mounts = boxd.now(), {}
   tell(self, "add_mounts", record, mounts)
-  local handle, message = self.spawner:start {
+  local handle, message, errno = self.spawner:start {
     dir = self:folder(record), hostname = record.hostname or record.name,
     memory = record.memory_bytes, net_host = self.net_host,
     outgoing = not self.net_host, mounts = mounts,
   }
   if not handle then
-    fail("INTERNAL", "the box can't be started: %s", message)
+    status.unable(errno, "the box can't be started: %s", message)
   end
   self.live[record.id] = handle
   self.by_handle[handle] = record.id
@@ -285,14 +285,15 @@ function boxes:create(request, attach, from)
 end
 
 local function copy(self, from, to)
-  local bytes, message = self.spawner:copy(from, to)
+  local bytes, message, errno = self.spawner:copy(from, to)
   if bytes then return bytes end
-  fail("INTERNAL", "the box's files can't be copied: %s", message)
+  status.unable(errno, "the box's files can't be copied: %s", message)
 end
 
 local function freeze(self, handle)
-  local ok, message = self.spawner:suspend(handle)
-  if not ok then fail("INTERNAL", "the box can't be suspended: %s", message) end
+  local ok, message, errno = self.spawner:suspend(handle)
+  if ok then return end
+  status.unable(errno, "the box can't be suspended: %s", message)
 end
 
 -- Copies a box's files while nothing in it changes them; the caller has taken
@@ -355,8 +356,10 @@ end
 local function unfreeze(self, record)
   if not self.live[record.id] then refuse(record, "resumed: it has died") end
   return microseconds(function()
-    local ok, message = self.spawner:resume(self.live[record.id])
-    if not ok then fail("INTERNAL", "the box can't be resumed: %s", message) end
+    local ok, message, errno = self.spawner:resume(self.live[record.id])
+    if not ok then
+      status.unable(errno, "the box can't be resumed: %s", message)
+    end
     change(self, record, { status = "running" })
     tell(self, "woken", record)
   end)

@@ -118,8 +118,10 @@ local function create(service, request)
   end
   local disk = { id = random_id("disk-", 6), name = request.name,
     size_bytes = size, created_at = os.time() }
-  local ok, message = serve.sys.mkdir(self:folder(disk), 448)
-  if not ok then fail("INTERNAL", "the disk can't be made: %s", message) end
+  local ok, message, errno = serve.sys.mkdir(self:folder(disk), 448)
+  if not ok then
+    status.unable(errno, "the disk can't be made: %s", message)
+  end
   service.store:put("disks", disk.id, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = size,
     status = "available" }
@@ -206,9 +208,9 @@ local function detach(service, request)
   end
   local handle = service.boxes.live[box.id]
   if handle then
-    local ok, message = service.spawner:detach(handle, disk.mount_path)
+    local ok, message, err = service.spawner:detach(handle, disk.mount_path)
     if not ok then
-      fail("INTERNAL", "the disk can't be taken away: %s", message)
+      status.unable(err, "the disk can't be taken away: %s", message)
     end
   end
   keep_or(self, disk, FREE, function()

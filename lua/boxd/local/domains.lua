@@ -18,6 +18,7 @@ domains.__index = domains
 
 function domains.new(service)
   return setmetatable({ service = service, passing = {}, count = 0,
+    max = math.min(ALL_MAX, service.gates.max),
     records = service.store:all "domains" }, domains)
 end
 
@@ -188,7 +189,7 @@ end
 -- bound, so that others get in meanwhile.
 function domains:pass_on(box, request)
   local here = self.passing[box.id] or 0
-  if here >= BOX_MAX or self.count >= ALL_MAX then
+  if here >= BOX_MAX or self.count >= self.max then
     return refuse(request, 503, "too many requests for %s are under way",
       here >= BOX_MAX and "box '" .. box.name .. "'" or "boxes")
   end

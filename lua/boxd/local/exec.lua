@@ -106,12 +106,12 @@ return function(service, call)
   check(first)
   local record = service.boxes:find(first.vm_id)
   local _used <close> = service.idle:use(record)
-  local command, message = service.spawner:exec(service.boxes:handle(record), {
+  local command, message, errno = service.spawner:exec(service.boxes:handle(record), {
     command = first.command, env = service.boxes:env(record), pty = first.tty,
     cols = math.min(first.cols, 65535), rows = math.min(first.rows, 65535),
   })
   if not command then
-    status.fail("INTERNAL", "the command can't be run: %s", message)
+    status.unable(errno, "the command can't be run: %s", message)
   end
   local _command <close> = command
   run(call, command)

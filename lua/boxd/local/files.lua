@@ -6,19 +6,6 @@ local status = require "boxd.local.status"
 
 local fail = status.fail
 
-local EPERM, ENOENT, EACCES, EBUSY, EEXIST = 1, 2, 13, 16, 17
-local ENOTDIR, EISDIR, EINVAL = 20, 21, 22
-local ENOSPC, ENAMETOOLONG, ELOOP, EROFS = 28, 36, 40, 30
-
-local CODES = {
-  [ENOENT] = "NOT_FOUND", [ENOTDIR] = "NOT_FOUND", [EISDIR] = "INVALID_ARGUMENT",
-  [EINVAL] = "INVALID_ARGUMENT", [EEXIST] = "ALREADY_EXISTS",
-  [ENAMETOOLONG] = "INVALID_ARGUMENT", [ELOOP] = "INVALID_ARGUMENT",
-  [EACCES] = "PERMISSION_DENIED", [EPERM] = "PERMISSION_DENIED",
-  [EROFS] = "FAILED_PRECONDITION", [EBUSY] = "FAILED_PRECONDITION",
-  [ENOSPC] = "RESOURCE_EXHAUSTED",
-}
-
 local CHUNK = 1 << 20
 local MUCH, REST = 8 << 20, 1 -- bytes, seconds
 local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
@@ -26,7 +13,7 @@ local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
 local files = {}
 
 local function refuse(message, errno)
-  fail(CODES[errno] or "INTERNAL", "%s", message)
+  status.refuse(errno, "%s", message)
 end
 
 files.refuse = refuse

@@ -6,6 +6,7 @@ local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local CONNECTIONS_MAX = 256 -- a gate; others wait
+local SHARE = 8 -- of the process's descriptors: all gates' connections, of two each
 
 local gates = {}
 
@@ -28,17 +29,19 @@ end
 local function carry_and_count(self, outer)
   pcall(carry, self, outer)
   self.tasks[outer] = nil
-  self.count = self.count - 1
-  self.freed:fire()
+  self.count, self.pool.count = self.count - 1, self.pool.count - 1
+  self.pool.freed:fire()
 end
 
 local function accept_all(self)
   for fd in function() return self.listener:accept() end do
-    self.count = self.count + 1
+    self.count, self.pool.count = self.count + 1, self.pool.count + 1
     self.tasks[fd] = true
     local task = boxd.spawn(carry_and_count, self, fd)
     if self.tasks[fd] then self.tasks[fd] = task end
-    while self.count >= CONNECTIONS_MAX do self.freed:wait() end
+    while self.count >= CONNECTIONS_MAX or self.pool.count >= self.pool.max do
+      self.pool.freed:wait()
+    end
   end
 end
 
@@ -53,11 +56,16 @@ local function listen(wanted)
   return listener
 end
 
+-- What all gates of a service have together.
+function gates.pool(descriptors)
+  return { count = 0, max = descriptors // SHARE, freed = serve.signal() }
+end
+
 -- find_port(handle): the box's port, or nil when there is none now.
 function gates.open(service, record, wanted, find_port)
   local self = setmetatable({ service = service, record = record,
     find_port = find_port, listener = listen(wanted), tasks = {}, count = 0,
-    freed = serve.signal() }, gate)
+    pool = service.gates }, gate)
   boxd.spawn(accept_all, self)
   return self
 end

@@ -32,11 +32,11 @@ local function replaced(text, old, new)
 end
 
 --- Names a running box anew. What a box has made of its files under /etc is
---- its own business: files that can't be written stay as they are. nil and why
---- when the box itself can't be named.
+--- its own business: files that can't be written stay as they are. nil, why and
+--- errno when the box itself can't be named.
 function hostname.set(spawner, handle, old, new)
-  local ok, message = spawner:hostname(handle, new)
-  if not ok then return nil, message end
+  local ok, message, errno = spawner:hostname(handle, new)
+  if not ok then return nil, message, errno end
   local done, e = pcall(boxd.with_timeout, SECONDS, function()
     local hosts = read(spawner, handle, "/etc/hosts")
     if hosts then

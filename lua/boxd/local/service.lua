@@ -11,6 +11,7 @@ local deaths = require "boxd.local.deaths"
 local disks = require "boxd.local.disks"
 local domains = require "boxd.local.domains"
 local front = require "boxd.local.front"
+local gates = require "boxd.local.gates"
 local idle = require "boxd.local.idle"
 local log = require "boxd.local.log"
 local logs = require "boxd.local.logs"
@@ -31,18 +32,26 @@ service.__index = service
 
 local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
 
+local REFLECT_MAX = 64 << 10 -- bytes
+
 local ABSENT = "%s is not in the embedded service"
 
 -- Calls.
 
+-- Without a token: what one asks is bounded.
 local function reflect(call)
   for request in function() return call:recv_bytes() end do
+    if #request > REFLECT_MAX then
+      status.fail("RESOURCE_EXHAUSTED", "a request of reflection is %d bytes at "
+        .. "most", REFLECT_MAX)
+    end
     call:send_bytes(serve.reflect(request))
   end
 end
 
 local function answer(self, call)
   self.account:check(call:metadata "authorization")
+  call:admit()
   local unary, stream = rpcs.unary[call.rpc], rpcs.stream[call.rpc]
   if stream then
     stream(self, call)
@@ -128,6 +137,7 @@ function service.open(options)
   local self = setmetatable({}, service)
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state)
+  self.gates = gates.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
   local limits, message = self.spawner:ready()
   if not limits then
@@ -139,7 +149,7 @@ function service.open(options)
   self.records = records.open(self.store)
   self.boxes = boxes.new(self.store, self.spawner, options)
   add_watchers(self)
-  self.server = serve.listen { address = options.listen }
+  self.server = serve.listen { address = options.listen, tokens = true }
   restore(self)
   return self
 end

@@ -58,10 +58,10 @@ local function give_name(all, record, name)
   all:change(record, { name = name,
     hostname = inside and (inside == name and NONE or inside) or nil })
   if not handle then return end
-  local named, message = hostname.set(all.spawner, handle, old, name)
+  local named, message, errno = hostname.set(all.spawner, handle, old, name)
   if named then return end
   all:change(record, { name = old, hostname = inside or NONE })
-  fail("INTERNAL", "can't name the box: %s", message)
+  status.unable(errno, "can't name the box: %s", message)
 end
 
 local function rename(service, record, request)

@@ -11,6 +11,40 @@ function status.fail(code, fmt, ...)
   error(setmetatable({ code = code, message = message }, Refusal), 0)
 end
 
+-- What a call can be refused for by the system, by errno. The rest is a fault.
+local CODES = {
+  [1] = "PERMISSION_DENIED", -- EPERM
+  [2] = "NOT_FOUND", -- ENOENT
+  [11] = "RESOURCE_EXHAUSTED", -- EAGAIN: processes
+  [12] = "RESOURCE_EXHAUSTED", -- ENOMEM
+  [13] = "PERMISSION_DENIED", -- EACCES
+  [16] = "FAILED_PRECONDITION", -- EBUSY
+  [17] = "ALREADY_EXISTS", -- EEXIST
+  [20] = "NOT_FOUND", -- ENOTDIR
+  [21] = "INVALID_ARGUMENT", -- EISDIR
+  [22] = "INVALID_ARGUMENT", -- EINVAL
+  [23] = "RESOURCE_EXHAUSTED", -- ENFILE
+  [24] = "RESOURCE_EXHAUSTED", -- EMFILE
+  [28] = "RESOURCE_EXHAUSTED", -- ENOSPC
+  [30] = "FAILED_PRECONDITION", -- EROFS
+  [36] = "INVALID_ARGUMENT", -- ENAMETOOLONG
+  [40] = "INVALID_ARGUMENT", -- ELOOP
+  [122] = "RESOURCE_EXHAUSTED", -- EDQUOT
+}
+
+-- Refuses by the file that a client named.
+function status.refuse(errno, fmt, ...)
+  status.fail(CODES[errno] or "INTERNAL", fmt, ...)
+end
+
+-- Refuses what the service could not do for reasons of its own: only want of room
+-- is the client's business.
+function status.unable(errno, fmt, ...)
+  local code = CODES[errno]
+  if code ~= "RESOURCE_EXHAUSTED" then code = "INTERNAL" end
+  status.fail(code, fmt, ...)
+end
+
 -- The code and message of whatever was raised; a bug is INTERNAL. A value that
 -- can't be kept or sent came from the client.
 function status.of(e)

@@ -14,12 +14,9 @@ store.NONE = setmetatable({}, { __name = "none" })
 local LOCK_SECONDS = 1    -- for a killed service to be gone
 local SPAWNER_SECONDS = 10 -- and then for its spawner, with all boxes
 
-local ENOSPC = 28
-
 local function check(ok, message, errno)
   if ok then return ok end
-  status.fail(errno == ENOSPC and "RESOURCE_EXHAUSTED" or "INTERNAL",
-    "the state can't be kept: %s", message)
+  status.unable(errno, "the state can't be kept: %s", message)
 end
 
 -- Asks every few ms until it gets an answer, or nil when the time is over.

@@ -283,6 +283,21 @@ static int m_wait_cancelled(lua_State *L) {
   return wait_cancelled_k(L, LUA_OK, 0);
 }
 
+/* call:admit(): it has shown a token; its connection is bounded no longer. */
+static int m_admit(lua_State *L) {
+  bx_server_call_admit(check_call(L)->call);
+  return 0;
+}
+
+/* call:cancel(code, message): ends it at once with that status, as if the client
+** had left. */
+static int m_cancel(lua_State *L) {
+  bx_server_call *c = check_call(L)->call;
+  int code = check_status(L, 2);
+  bx_server_call_cancel(c, (grpc_status_code)code, luaL_checkstring(L, 3));
+  return 0;
+}
+
 /* call:abort(): breaks the connection, for tests of clients. */
 static int m_abort(lua_State *L) {
   lua_pushboolean(L, bx_server_call_abort(check_call(L)->call));
@@ -328,7 +343,8 @@ void lbx_open_server_call(lua_State *L) {
       {"send", m_send},           {"send_bytes", m_send_bytes},
       {"finish", m_finish},       {"metadata", m_metadata},
       {"cancelled", m_cancelled}, {"wait_cancelled", m_wait_cancelled},
-      {"abort", m_abort},         {NULL, NULL}};
+      {"abort", m_abort},         {"admit", m_admit},
+      {"cancel", m_cancel},       {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m__gc}, {"__close", m__close}, {NULL, NULL}};
   lbx_newtype(L, LBX_SERVER_CALL, NULL, meta);

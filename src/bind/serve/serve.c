@@ -166,10 +166,12 @@ static int check_tls(lua_State *L) {
 
 /* serve.listen{address = "127.0.0.1:0", http = true, tls = {cert =, key =}}
 ** -> Server. With tls, or http = false, it speaks gRPC only. http_seconds: what
-** an HTTP client has to send a request, and again to take the answer. */
+** an HTTP client has to send a request, and again to take the answer. tokens: a
+** connection of gRPC is bounded until call:admit() was called for a call on it, and
+** ends when it is without one for that time. */
 static int f_listen(lua_State *L) {
   static const char *const names[] = {"address", "http", "http_seconds", "tls",
-                                      NULL};
+                                      "tokens", NULL};
   bx_error e;
   bx_class failed;
   lua_settop(L, 1);
@@ -186,6 +188,9 @@ static int f_listen(lua_State *L) {
   lbx_server *s = lbx_new(L, sizeof *s, 0, LBX_SERVER);
   s->server = bx_server_new(loop, &e);
   if (!s->server) return lbx_throw(L, &e, NULL);
+  if (lbx_opt_boolean(L, 1, "tokens", false) &&
+      !bx_server_bound_strangers(s->server, seconds))
+    return luaL_error(L, "not enough memory");
   failed = http ? open_port(s, loop, address, seconds, &e)
                 : open_grpc(s, address, cert, key, &e);
   if (failed) return lbx_throw(L, &e, NULL);

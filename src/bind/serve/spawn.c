@@ -50,12 +50,16 @@ static void lose_all(lbx_spawner *s) {
 }
 
 static void on_reply(lbx_spawner *s, bx_spawn_event *ev) {
+  bx_error e;
   request *r = (request *)find(s->requests, ev->id);
   if (!r) { /* its caller is gone */
     bx_spawn_event_clear(ev);
     return;
   }
   r->ev = *ev;
+  /* The command may run, and nothing leads to it. */
+  if (ev->err == EMFILE && r->as == AS_COMMAND)
+    bx_exec_signal(s->sp, ev->id, SIGKILL, BX_SCOPE_SESSION, &e);
   bx_event_set(s->loop, &r->done);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +184,17 @@ static int sys_trim_memory(lua_State *L) {
   return 0;
 }
 
+/* sys.raise_descriptors() -> how many descriptors this process can have from now
+** on: as many as it may raise its limit to. */
+static int sys_raise_descriptors(lua_State *L) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) < 0) return result(L, false, "descriptors");
+  r.rlim_cur = r.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &r) < 0) return result(L, false, "descriptors");
+  lua_pushinteger(L, r.rlim_cur > INT_MAX ? INT_MAX : (lua_Integer)r.rlim_cur);
+  return 1;
+}
+
 static int sys_getcwd(lua_State *L) {
   char path[PATH_MAX];
   if (!getcwd(path, sizeof path)) return result(L, false, ".");
@@ -197,6 +209,7 @@ int lbx_open_sys(lua_State *L) {
       {"getuid", sys_getuid},   {"getcwd", sys_getcwd},
       {"pause", sys_pause},     {"remove_tree", sys_remove_tree},
       {"return_memory", sys_return_memory},
+      {"raise_descriptors", sys_raise_descriptors},
       {"trim_memory", sys_trim_memory},
       {NULL, NULL}};
   static const luaL_Reg dir_meta[] = {{"__gc", m__gc_dir}, {NULL, NULL}};

@@ -151,7 +151,7 @@ static void handle(bx_agent *a, bx_msg *m) {
   }
   if (m->lost) m->type = 0;
   switch (m->type) {
-    case 0: bx_msg_fail(&reply, ENOMEM, "cannot read the request"); break;
+    case 0: bx_msg_fail(&reply, m->lost, "cannot read the request"); break;
     case BX_M_EXEC: bx_agent_exec(a, m, &reply); break;
     case BX_M_SIGNAL: bx_agent_signal(a, m, &reply); break;
     case BX_M_CONNECT: bx_agent_connect(m, &reply); break;

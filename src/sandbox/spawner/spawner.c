@@ -34,7 +34,7 @@ void bx_msg_fail(bx_msg *m, int err, const char *what) {
 }
 
 void bx_msg_check(bx_msg *m) {
-  if (m->lost) bx_msg_fail(m, ENOMEM, "cannot read the answer");
+  if (m->lost) bx_msg_fail(m, m->lost, "cannot read the answer");
 }
 
 void bx_hub_say(bx_hub *hub, bx_msg *m) {
@@ -118,7 +118,7 @@ static void handle(bx_hub *hub, bx_msg *m) {
     return;
   }
   if (m->lost) {
-    bx_hub_refuse(hub, m->id, ENOMEM, "cannot read the request");
+    bx_hub_refuse(hub, m->id, m->lost, "cannot read the request");
     return;
   }
   switch (m->type) {

@@ -2,12 +2,22 @@
 -- to the service.
 
 local boxd = require "boxd"
+local core = require "boxd.core"
 local front = require "boxd.local.front"
 local program = require "spec.support.program"
 local serve = require "boxd.serve"
 local support = require "spec.support.service"
 
 local PYTHON = "/usr/bin/python3"
+local REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+-- MiB that a process has had at most.
+local function peak(pid)
+  for line in io.lines("/proc/" .. pid .. "/status") do
+    local kib = line:match "^VmHWM:%s*(%d+)"
+    if kib then return kib // 1024 end
+  end
+end
 
 -- What fn writes to stderr.
 local function captured(fn)
@@ -67,6 +77,38 @@ describe("the HTTP front", function()
   end)
 end)
 
+describe("a server that wants tokens", function()
+  -- Where two calls of one client come from, with a time of silence between them.
+  local function serving(server, admit)
+    boxd.spawn(function()
+      for call in function() return server:accept() end do
+        local c <close> = call
+        if admit then c:admit() end
+        c:recv()
+        c:send { name = c.peer }
+        c:finish()
+      end
+    end)
+    local client <close> = core.client { target = server.address, token = "t" }
+    local function peer() return client:call("GetVm", { vm_id = "x" }, 5).name end
+    local first = peer()
+    boxd.sleep(0.6)
+    return first, peer()
+  end
+
+  it("ends connections that are without a call for its time", function()
+    local server <close> = serve.listen { http_seconds = 0.2, tokens = true }
+    local first, second = serving(server, false)
+    assert.not_equal(first, second)
+  end)
+
+  it("keeps those that have shown one", function()
+    local server <close> = serve.listen { http_seconds = 0.2, tokens = true }
+    local first, second = serving(server, true)
+    assert.equal(first, second)
+  end)
+end)
+
 describe("the embedded service among strangers", function()
   local service, compute, call = support.of_block()
 
@@ -81,8 +123,24 @@ describe("the embedded service among strangers", function()
   end
 
   it("ends a reflection call whose request is no message", function()
-    assert.matches("^INVALID_ARGUMENT ", stranger("call",
-      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"))
+    assert.matches("^INVALID_ARGUMENT ", stranger("call", REFLECTION))
+  end)
+
+  for what, path in pairs { reflection = REFLECTION,
+    ["a call"] = "/boxd.api.v1.BoxdApi/UploadFile" } do
+    it("keeps nothing of a long request to " .. what .. " without a token",
+      function()
+        local before = peak(service.pid)
+        local out = stranger("weigh", path, "60000000", "4")
+        local _, refused = out:gsub("UNAUTHENTICATED no token", "")
+        local _, long = out:gsub("RESOURCE_EXHAUSTED a request without", "")
+        assert.equal(4, refused + long, out)
+        assert.is_true(peak(service.pid) - before < 24)
+      end)
+  end
+
+  it("takes a reflection request of 60 KiB without a token", function()
+    assert.equal("OK\n", stranger("weigh", REFLECTION, "60000", "1"))
   end)
 
   -- A box with a server that takes connections on port 8000 and does nothing.
@@ -156,4 +214,47 @@ for i in $(seq 200); do [ -e /tmp/up ] && exit; sleep 0.05; done; exit 1]]
       for _, code in ipairs(codes:join()) do assert.equal(502, code) end
       assert.is_true(slowest < 1, slowest)
     end)
+end)
+
+describe("the embedded service with few descriptors", function()
+  -- An ordinary one has 1,024, which it may not raise.
+  local service, compute = support.of_block { before = "ulimit -n 200" }
+
+  it("goes on, with all boxes, when it has none left for a command", function()
+    local box = compute.box:create()
+    local codes, tasks = {}, {}
+    for i = 1, 100 do
+      tasks[i] = boxd.spawn(function()
+        local ok, e = pcall(box.sh, box, "sleep 1")
+        local code = ok and "OK" or e.code
+        codes[code] = (codes[code] or 0) + 1
+      end)
+    end
+    for _, task in ipairs(tasks) do task:join() end
+    assert.is_true(codes.OK > 20)
+    assert.is_true(codes.RESOURCE_EXHAUSTED > 0)
+    assert.equal(100, codes.OK + codes.RESOURCE_EXHAUSTED)
+    assert.equal("still here\n", box:sh("echo still here").stdout)
+    -- Those that were refused do not run.
+    support.eventually(function()
+      return box:sh("pgrep -c sleep || true").stdout == "0\n"
+    end)
+  end)
+
+  for how, n in pairs { hold = 400, silent = 400 } do
+    it("lets others in while a crowd has shown no token: " .. how, function()
+      local said = service.folder .. "/" .. how
+      local crowd <close> = assert(io.popen(("%s spec/support/strangers.py %s %s "
+        .. "%d >%s"):format(PYTHON, service.api_url:match "//(.*)", how, n, said),
+        "w"))
+      support.eventually(function()
+        local f <close> = io.open(said)
+        return f and f:read() == "held"
+      end)
+      local other <close> = service:connect()
+      assert.equal("local", other:whoami().user_id)
+      crowd:close()
+      -- At the end, when they have had the time of a handshake, or before.
+    end)
+  end
 end)
