@@ -121,10 +121,12 @@ $(BUILD):
 test: all
 	sh scripts/test
 
-# Boxes made and destroyed 1000 times, which must leave nothing; the embedded
-# service killed 100 times under load, which must lose nothing.
+# Boxes made and destroyed 1000 times, and 1000 scripts ended at any moment,
+# which must leave nothing; the embedded service killed 100 times under load,
+# which must lose nothing.
 soak: all
-	BOXD_ROUNDS=1000 BOXD_SOAK=100 BOXD_TEST_LIMIT=3600 sh scripts/test \
+	BOXD_ROUNDS=1000 BOXD_SOAK=100 BOXD_INTERRUPTS=1000 BOXD_TEST_LIMIT=3600 \
+	  sh scripts/test spec/local/interrupts_spec.lua \
 	  spec/sandbox/spawn_spec.lua spec/local/model_spec.lua
 
 # What the README's table of reliability has from here, with its figures.

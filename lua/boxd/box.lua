@@ -14,7 +14,7 @@ core.internal()
 
 local call, compute_of = resource.call, resource.compute
 
-local living = {} -- temporary boxes that are to be destroyed
+local living = {} -- temporary boxes that are to be destroyed, as keys
 
 local methods = {}
 
@@ -180,52 +180,100 @@ function service:create(name, opts)
   return create(self, rpc, request, opts)
 end
 
--- Temporary boxes. `coming`: the tasks that make one for somebody who waits for
--- it, or did.
+-- Temporary boxes.
 
-local coming = {}
+local CLEANUP_SECONDS = 8 -- of the 10 that cleaning up may take
 
-local DESTROY_SECONDS = 8 -- of the 10 that cleaning up may take
+-- The tasks that make or destroy a box, each with its Compute. Nothing cancels
+-- them: not the caller's end, nor a signal, nor the closing of the Compute,
+-- which waits for them. A box that was asked for is there, whoever waits.
+local under_way = setmetatable({}, { __mode = "k" })
 
--- True, or false and the error; a box that is gone already is as wished.
-local function destroy(box)
-  if box.status == "destroyed" then return true end
-  local ok, e = pcall(resource.call_anyway, compute_of(box), "DestroyVm",
-    { vm_id = box.id }, { timeout = DESTROY_SECONDS })
+-- Until when the end of the script, or of a Compute, waits for a task: set
+-- when the first of them does.
+local limits = setmetatable({}, { __mode = "k" })
+
+local function begin(compute, fn)
+  return core.spawn_alone(under_way, compute, fn)
+end
+
+-- Waits for those of a Compute, or for all. Raises what ends the wait.
+local function settle(compute)
+  local tasks = {}
+  for task, of in pairs(under_way) do
+    if task.status == "running" and (not compute or of == compute) then
+      tasks[#tasks + 1] = task
+      limits[task] = limits[task] or boxd.now() + CLEANUP_SECONDS
+    end
+  end
+  for _, task in ipairs(tasks) do
+    local left = limits[task] - boxd.now()
+    if left > 0 and task.status == "running" then
+      local ok, e = pcall(task.join, task, { timeout = left })
+      if not ok and task.status == "running" and limits[task] > boxd.now() then
+        error(e, 0)
+      end
+    end
+  end
+end
+
+-- In a task of its own: true, or false and the error; a box that is gone
+-- already is as wished.
+local function destroy_now(box, seconds)
+  local ok, e = pcall(resource.call, box, "DestroyVm", { vm_id = box.id },
+    { timeout = seconds or CLEANUP_SECONDS })
   if not ok and e.class ~= "NotFoundError" then return false, e end
   core.set(box, "status", "destroyed")
   living[box] = nil
   return true
 end
 
+local function destroy(box, seconds)
+  return begin(compute_of(box), function()
+    if box.status == "destroyed" then return true end
+    return destroy_now(box, seconds)
+  end)
+end
+
 local function close(box, reason)
-  local ok, e = destroy(box)
+  local ok, e = destroy(box):join()
   if ok then return end
   if reason == nil then error(e, 0) end
   warn(("boxd: box %s was not destroyed: %s"):format(box.id, tostring(e)))
 end
 
--- Makes the box in a task that nobody's cancellation ends: a box that was
--- asked for is there, whoever waits. Without a taker it is destroyed again.
+-- Those that scripts have destroyed themselves.
+local function forget_destroyed()
+  for box in pairs(living) do
+    if box.status == "destroyed" then living[box] = nil end
+  end
+end
+
+-- Without a taker the box is destroyed again, as soon as it is there.
 local function make_temporary(self, rpc, request, opts)
-  local taken = true
-  local maker
-  maker = core.spawn_alone(function()
-    local _done <close> = setmetatable({}, { __close = function()
-      if maker then coming[maker] = nil end
-    end })
-    local box = core.closing(create(self, rpc, request, opts), close)
+  local compute, taken, box = compute_of(self), true, nil
+  forget_destroyed()
+  local maker = begin(compute, function()
+    local ok, made = pcall(create, self, rpc, request, opts)
+    if not ok then
+      if taken then error(made, 0) end
+      warn(("boxd: a temporary box that nothing waits for any more was not "
+        .. "made: %s"):format(tostring(made)))
+      return
+    end
+    box = core.closing(made, close)
     living[box] = true
-    if taken then return box end
-    destroy(box)
+    if taken and core.is_open(compute) then return end
+    destroy_now(box)
+    if taken then core.raise("CancelledError", "the client was closed") end
   end)
-  if maker.status == "running" then coming[maker] = true end
-  local ok, box = pcall(maker.join, maker)
+  local ok, e = pcall(maker.join, maker)
   if ok then return box end
   taken = false
+  if box then destroy(box) end
   -- The maker has no line of the script's.
-  if boxd.is_error(box) and box.where == "" then box.where = check.where() end
-  error(box, 0)
+  if boxd.is_error(e) and e.where == "" then e.where = check.where() end
+  error(e, 0)
 end
 
 -- c.box:temporary(name?, opts?): as create, but it is destroyed by its <close>,
@@ -237,27 +285,26 @@ function service:temporary(name, opts)
   return make_temporary(self, rpc, request, opts)
 end
 
+core.at_close(settle)
+
 -- Part of the end of a script: first what is being made, so that it is known,
--- then, when all tasks have ended, what is left. Neither takes for ever.
+-- then, when all tasks have ended, what is left.
+local exit_limit
+
 core.at_exit(function(last)
   if not last then
-    for maker in pairs(coming) do
-      pcall(maker.join, maker, { timeout = DESTROY_SECONDS })
-    end
-    return
+    exit_limit = boxd.now() + CLEANUP_SECONDS
+    return settle()
   end
+  local seconds = math.max(exit_limit - boxd.now(), 1)
   local tasks = {}
-  for box in pairs(living) do
-    tasks[#tasks + 1] = boxd.spawn(function()
-      local ok, e = destroy(box)
-      if not ok then
-        io.stderr:write(("boxd: box %s (%s) was not destroyed: %s\n"):format(
-          box.id, box.name or "", tostring(e)))
-      end
-    end)
-  end
-  for _, task in ipairs(tasks) do
-    pcall(task.join, task, { timeout = DESTROY_SECONDS + 1 })
+  for box in pairs(living) do tasks[box] = destroy(box, seconds) end
+  for box, task in pairs(tasks) do
+    local joined, ok, e = pcall(task.join, task, { timeout = seconds + 1 })
+    if not joined or not ok then
+      io.stderr:write(("boxd: box %s (%s) was not destroyed: %s\n"):format(
+        box.id, box.name or "", tostring(joined and e or ok)))
+    end
   end
 end)
 

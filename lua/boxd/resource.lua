@@ -28,16 +28,6 @@ end
 -- The Compute of an object of ours.
 resource.compute = core.compute
 
--- One call, also when the Compute has been closed: by a client of its own.
-function resource.call_anyway(object, rpc, request, opts)
-  local compute = core.compute(object)
-  if core.is_open(compute) then
-    return resource.call(compute, rpc, request, opts)
-  end
-  local client <close> = core.reopen(compute)
-  return client:call(rpc, request, opts and opts.timeout or compute.timeout)
-end
-
 -- Is v an object of the type?
 function resource.is(v, of) return core.type(v) == of end
 

@@ -133,7 +133,7 @@ static void raise_interruption(lua_State *L, lbx_context *c,
 void lbx_stop(lua_State *L) {
   lbx_state *S = lbx_state_get(L);
   lbx_context *c = S->current;
-  if (!is_signalled(S)) return;
+  if (!is_signalled(S) || c->alone) return;
   if (c->co) lbx_task_cancel(L, c);
   if (is_interrupted(c)) raise_interruption(L, c, &(lbx_wait){0});
 }
@@ -173,7 +173,7 @@ static bool pump_once(lua_State *L, lbx_state *S, double until, bool look) {
 /* A task that waits inside a callback holds up the main context, which a
 ** signal is for. */
 static bool must_end(lua_State *L, lbx_context *c) {
-  if (c->co && is_signalled(c->state)) lbx_task_cancel(L, c);
+  if (c->co && !c->alone && is_signalled(c->state)) lbx_task_cancel(L, c);
   return is_interrupted(c);
 }
 

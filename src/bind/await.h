@@ -60,6 +60,7 @@ struct lbx_context {
   bool cancel;      /* asked for, */
   bool cancelled;   /* and raised */
   bool running;     /* on the C stack now */
+  bool alone;       /* no signal and no closed client ends what it does */
 };
 
 struct lbx_state {

@@ -74,7 +74,7 @@ static lbx_client *check_client(lua_State *L, int idx) {
 lbx_client *lbx_client_check(lua_State *L, int idx) {
   lbx_client *c = check_client(L, idx);
   bx_error e;
-  if (c->closed)
+  if (c->closed && !lbx_state_get(L)->current->alone)
     lbx_error_class(L, BX_CANCELLED, "this client is closed: make a new one");
   if (c->channel && c->auth) return c;
   lua_getiuservalue(L, idx, UV_OPTIONS);
@@ -174,6 +174,7 @@ static int m_call(lua_State *L) {
   u->rpc = rpc;
   u->call = bx_call_new(c->channel, c->auth, rpc->path, deadline);
   if (!u->call) return luaL_error(L, "not enough memory");
+  u->call->lasting = lbx_state_get(L)->current->alone;
   if (rpc->reads) u->call->retries = c->retries;
   grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
   bx_call_unary(u->call, request);
@@ -198,10 +199,9 @@ int lbx_client_close(lua_State *L) {
   return 0;
 }
 
-/* client:is_open() -> boolean */
-static int m_is_open(lua_State *L) {
-  lbx_client *c = check_client(L, 1);
-  lua_pushboolean(L, !c->closed);
+/* core.is_open(compute) -> boolean */
+static int is_open(lua_State *L) {
+  lua_pushboolean(L, !check_client(L, 1)->closed);
   return 1;
 }
 
@@ -243,14 +243,6 @@ lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
   return c;
 }
 
-/* core.reopen(compute) -> a client with the same options */
-static int reopen(lua_State *L) {
-  check_client(L, 1);
-  lua_getiuservalue(L, 1, UV_OPTIONS);
-  lbx_client_new(L, 2, 1, TYPE);
-  return 1;
-}
-
 /* core.stream(object, ...), core.exec(object, ...): of its Compute */
 static int stream(lua_State *L) {
   lbx_push_compute(L, 1);
@@ -269,7 +261,6 @@ void lbx_open_client(lua_State *L) {
                                      {"stream", lbx_stream_open},
                                      {"exec", lbx_exec_open},
                                      {"close", lbx_client_close},
-                                     {"is_open", m_is_open},
                                      {"address", lbx_client_address},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
@@ -278,10 +269,9 @@ void lbx_open_client(lua_State *L) {
   lbx_newtype(L, TYPE, methods, meta);
   lbx_newtype(L, CALL_TYPE, NULL, call_meta);
   static const luaL_Reg functions[] = {{"client", client},
-                                       {"reopen", reopen},
                                        {"stream", stream},
                                        {"exec", exec},
-                                       {"is_open", m_is_open},
+                                       {"is_open", is_open},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

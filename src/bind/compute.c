@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "method.h"
+#include "module.h"
 #include "type.h"
 #include "types.h"
 
@@ -27,9 +28,20 @@ static const char *const more[] = {
     "network", "token", "api_key", "env", "secret", "api_url", "timeout",
     NULL};
 
+static int closed_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+/* What a closed client still has to do is waited for, by LBX_AT_CLOSE. */
 static int m_close(lua_State *L) {
   lbx_type_check(L, &lbx_compute_type, "close");
-  return lbx_client_close(L);
+  lua_settop(L, 1);
+  lbx_client_close(L);
+  if (lua_getfield(L, LUA_REGISTRYINDEX, LBX_AT_CLOSE) == LUA_TNIL) return 0;
+  lua_pushvalue(L, 1);
+  lua_callk(L, 1, 0, 0, closed_k);
+  return 0;
 }
 
 static const lbx_method methods[] = {
@@ -119,7 +131,7 @@ const lbx_type *lbx_type_named(const char *name) {
 
 void lbx_open_types(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", lbx_client_gc},
-                                  {"__close", lbx_client_close},
+                                  {"__close", m_close},
                                   {"__tostring", m__tostring},
                                   {"__pairs", m__pairs},
                                   {NULL, NULL}};

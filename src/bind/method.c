@@ -405,6 +405,7 @@ static void new_call(lua_State *L, unary *u, const lbx_rpc *rpc) {
   u->rpc = rpc;
   u->call = bx_call_new(c->channel, c->auth, rpc->path, u->deadline);
   if (!u->call) luaL_error(L, "not enough memory");
+  u->call->lasting = lbx_state_get(L)->current->alone;
   if (rpc->reads) u->call->retries = c->retries;
 }
 

@@ -97,10 +97,20 @@ static int at_exit(lua_State *L) {
   return 0;
 }
 
+/* core.at_close(fn): a Compute that is closed calls fn(compute), which may
+** wait. */
+static int at_close(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, LBX_AT_CLOSE);
+  return 0;
+}
+
 static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
-      {"is_special", is_special}, {"at_exit", at_exit},   {"folder", lbx_folder},
+      {"is_special", is_special}, {"at_exit", at_exit},
+      {"at_close", at_close}, {"folder", lbx_folder},
       {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
       {"make_executable", lbx_folder_executable},
       {NULL, NULL}};

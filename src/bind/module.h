@@ -13,4 +13,7 @@
 /* The registry's list of functions that core.at_exit was given. */
 #define LBX_AT_EXIT "boxd.at_exit"
 
+/* The registry's function that core.at_close was given. */
+#define LBX_AT_CLOSE "boxd.at_close"
+
 #endif

@@ -150,7 +150,7 @@ static void on_cleanup_over(bx_timer *timer) {
   lbx_interrupt(&t->context);
 }
 
-void lbx_spawn(lua_State *L, int nargs) {
+static void spawn_task(lua_State *L, int nargs, bool alone) {
   lbx_state *S = lbx_state_get(L);
   lbx_loop(L);
   lbx_room(L, 8);
@@ -158,7 +158,8 @@ void lbx_spawn(lua_State *L, int nargs) {
   t->context.state = S;
   t->cleanup.fire = on_cleanup_over;
   t->id = ++S->last_task;
-  t->context.run = S->current->run;
+  t->context.run = alone ? 0 : S->current->run;
+  t->context.alone = alone;
   observe_task(L, t, -(nargs + 2));
   lua_State *co = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
@@ -175,6 +176,8 @@ void lbx_spawn(lua_State *L, int nargs) {
     bx_waiter_wake(S->loop, &t->context.waiter);
 }
 
+void lbx_spawn(lua_State *L, int nargs) { spawn_task(L, nargs, false); }
+
 static int spawn_only(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lbx_spawn(L, lua_gettop(L) - 1);
@@ -188,17 +191,18 @@ static int spawn(lua_State *L) {
   return 1;
 }
 
-/* core.spawn_alone(fn): a task of no boxd.run, which its end would cancel. */
+/* core.spawn_alone(list, value, fn): a task of no boxd.run, which neither a
+** signal ends nor the closing of a client whose calls it makes. list[task] is
+** the value before a signal can raise in who spawned it. */
 static int spawn_alone(lua_State *L) {
-  lbx_context *c = lbx_state_get(L)->current;
-  lua_Integer of_run = c->run;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_pushcfunction(L, spawn_only);
-  lua_insert(L, 1);
-  c->run = 0;
-  int status = lua_pcall(L, lua_gettop(L) - 1, 1, 0);
-  c->run = of_run;
-  return status == LUA_OK ? 1 : lua_error(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  spawn_task(L, 0, true);
+  lua_pushvalue(L, 3);
+  lua_pushvalue(L, 2);
+  lua_settable(L, 1);
+  return 1;
 }
 
 void lbx_open_task_core(lua_State *L) {

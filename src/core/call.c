@@ -42,6 +42,7 @@ static void unlink_call(bx_call *c) {
   else
     c->channel->calls = c->next;
   c->prev = c->next = NULL;
+  bx_channel_settle(c->channel);
 }
 
 bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
@@ -276,7 +277,7 @@ static void start(bx_call *c, grpc_byte_buffer *request) {
     end_early(c);
     return;
   }
-  if (c->channel->closed) {
+  if (c->channel->closed && !c->lasting) {
     bx_error_set(&c->error, BX_CANCELLED, "the client was closed");
     end_early(c);
     return;

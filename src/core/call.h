@@ -36,6 +36,8 @@ struct bx_call {
   bx_auth_wait wait;
   bx_tag start_tag, status_tag, send_tag, recv_tag;
   bool streaming, started, closing; /* closing: half-close asked for */
+  bool lasting; /* closing the channel neither ends nor refuses it: the owner
+                   sets it before the call starts */
   bool sending, receiving;
 
   bx_event finished;

@@ -203,11 +203,18 @@ void bx_channel_unref(bx_channel *ch) {
 }
 
 void bx_channel_close(bx_channel *ch) {
+  bool lasting = false;
   ch->closed = true;
   /* Cancelling may end a call at once and take it off the list. */
   for (bx_call *c = ch->calls, *next; c; c = next) {
     next = c->next;
-    bx_call_cancel(c, "the client was closed");
+    lasting = lasting || c->lasting;
+    if (!c->lasting) bx_call_cancel(c, "the client was closed");
   }
-  disconnect(ch); /* else gRPC goes on connecting until we are collected */
+  /* Else gRPC goes on connecting until we are collected. */
+  if (!lasting) disconnect(ch);
+}
+
+void bx_channel_settle(bx_channel *ch) {
+  if (ch->closed && !ch->calls) disconnect(ch);
 }

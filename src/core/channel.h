@@ -48,7 +48,11 @@ void bx_channel_unref(bx_channel *ch);
 bx_class bx_channel_connect(bx_channel *ch, const char *url, bx_error *e);
 
 /* Cancels every call under way (each ends with CANCELLED) and refuses new
-** ones. Idempotent. */
+** ones, but for those that last. Idempotent. */
 void bx_channel_close(bx_channel *ch);
+
+/* A call has ended: the last one of a closed channel takes its connections
+** with it. */
+void bx_channel_settle(bx_channel *ch);
 
 #endif

@@ -49,7 +49,8 @@ function Compute:call(rpc, request, options) end
 ---@return fun(): table? messages
 function Compute:stream(rpc, request, options) end
 
---- Ends its calls, whose waiters get CancelledError, and its connection.
+--- Ends its calls, whose waiters get CancelledError, and its connection. Waits,
+--- for 8 s at most, until no temporary box is being made or destroyed any more.
 --- Idempotent; using it afterwards is an error.
 function Compute:close() end
 
@@ -67,6 +68,8 @@ local Boxes = {}
 function Boxes:create(name, options) end
 
 --- The same, but its `<close>`, or the end of boxdlua's script, destroys it.
+--- Where the call is ended early (cancelled, out of time, interrupted) the box is
+--- destroyed as soon as it is there, and closing the Compute waits for that.
 --- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
 --- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
