@@ -55,8 +55,7 @@ LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 LUA_EMBEDDED := $(filter-out lua/boxd/types/%,$(LUA_SRC))
 
 # What boxd.so carries: what boxdlua alone runs stays out.
-LUA_CLIENT := $(filter-out lua/boxd/local/% lua/boxd/doctor% lua/boxd/repl.lua \
-  lua/boxd/show.lua lua/boxd/hint.lua,$(LUA_EMBEDDED))
+LUA_CLIENT := $(filter-out lua/boxd/local/% lua/boxd/cli/%,$(LUA_EMBEDDED))
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o \
   $(BUILD)/embedded_so.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \

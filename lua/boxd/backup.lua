@@ -2,10 +2,10 @@
 -- overwrites the disk.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local kinds = require "boxd.kinds"
-local method = require "boxd.method"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local kinds = require "boxd.internal.kinds"
+local method = require "boxd.internal.method"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local service = {}

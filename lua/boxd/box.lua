@@ -2,14 +2,14 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local box_request = require "boxd.box_request"
-local check = require "boxd.check"
+local box_request = require "boxd.internal.box_request"
+local check = require "boxd.internal.check"
 local exec = require "boxd.exec"
 local files = require "boxd.files"
-local progress = require "boxd.progress"
-local resource = require "boxd.resource"
-local settings = require "boxd.box_settings"
-local volumes = require "boxd.volumes"
+local progress = require "boxd.internal.progress"
+local resource = require "boxd.internal.resource"
+local settings = require "boxd.internal.box_settings"
+local volumes = require "boxd.internal.volumes"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute

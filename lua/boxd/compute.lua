@@ -1,8 +1,8 @@
 -- boxd.Compute: credentials, endpoint, and the services made of them.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local DEFAULT_API_URL = "https://boxd.sh:9443"

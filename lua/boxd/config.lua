@@ -2,9 +2,9 @@
 -- checked here, so that errors name the fields as the script wrote them.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local kinds = require "boxd.kinds"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local kinds = require "boxd.internal.kinds"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local record, list = kinds.record, kinds.list

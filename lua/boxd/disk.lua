@@ -2,8 +2,8 @@
 
 local core = require "boxd.core"
 local box = require "boxd.box"
-local check = require "boxd.check"
-local method = require "boxd.method"
+local check = require "boxd.internal.check"
+local method = require "boxd.internal.method"
 core.internal()
 
 local methods = {}

@@ -3,8 +3,8 @@
 
 local core = require "boxd.core"
 local box = require "boxd.box"
-local check = require "boxd.check"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute

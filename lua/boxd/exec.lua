@@ -1,8 +1,8 @@
 -- box:exec and box:sh: arguments and options to the first chunk of an Exec.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local progress = require "boxd.progress"
+local check = require "boxd.internal.check"
+local progress = require "boxd.internal.progress"
 core.internal()
 
 local exec = {}

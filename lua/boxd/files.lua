@@ -2,12 +2,12 @@
 -- and on folders. A Box has them itself, but for rename; box.files has all.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local download_folder = require "boxd.download_folder"
+local check = require "boxd.internal.check"
+local download_folder = require "boxd.internal.download_folder"
 local path = require "boxd.path"
-local progress = require "boxd.progress"
-local resource = require "boxd.resource"
-local upload_folder = require "boxd.upload_folder"
+local progress = require "boxd.internal.progress"
+local resource = require "boxd.internal.resource"
+local upload_folder = require "boxd.internal.upload_folder"
 core.internal()
 
 local CHUNK = 1 << 20 -- bytes of a chunk that is sent

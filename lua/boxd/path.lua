@@ -1,7 +1,7 @@
 -- boxd.path "local/file": a file of this machine where bytes are also taken.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 core.internal()
 
 local Path = { __name = "boxd.path" }

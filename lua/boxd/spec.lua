@@ -6,8 +6,8 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local check = require "boxd.check"
-local kinds = require "boxd.kinds"
+local check = require "boxd.internal.check"
+local kinds = require "boxd.internal.kinds"
 core.internal()
 
 local spec = {}

@@ -2,10 +2,10 @@
 -- The 0.1 contract has them; today's service answers UNIMPLEMENTED.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 local config = require "boxd.config"
-local resource = require "boxd.resource"
-local volumes = require "boxd.volumes"
+local resource = require "boxd.internal.resource"
+local volumes = require "boxd.internal.volumes"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute

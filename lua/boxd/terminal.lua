@@ -2,8 +2,8 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local check = require "boxd.check"
-local progress = require "boxd.progress"
+local check = require "boxd.internal.check"
+local progress = require "boxd.internal.progress"
 core.internal()
 
 local terminal = {}

@@ -4,8 +4,8 @@
 -- "private-unattached" (boxes whose spec names them).
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local function lister(kind, new)

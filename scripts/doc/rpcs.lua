@@ -52,7 +52,7 @@ end
 -- Does the embedded service answer it, other than by UNIMPLEMENTED?
 function rpcs.embedded(name)
   local there = require "boxd.local.rpcs"
-  local absent = require "boxd.local.absent"
+  local absent = require "boxd.local.unimplemented"
   local handler = there.unary[name] or there.stream[name]
   return handler ~= nil and handler ~= absent[name]
 end

@@ -117,7 +117,7 @@ describe("box:download", function()
   it("says that a disk is full", function()
     local service <close> = start({ { total_size = 1 << 20,
       data = bytes(1 << 20) } })
-    local client = require "boxd.resource".client(service.c)
+    local client = require "boxd.internal.resource".client(service.c)
     local f <close> = assert(io.open("/dev/full", "wb"))
     local stream <close> = client:stream("DownloadFileStream",
       { vm_id = "vm1", path = "/f" })
@@ -155,7 +155,7 @@ describe("box:upload", function()
 
   it("takes bytes of a file in a message that carries data only", function()
     local service <close> = start {}
-    local client = require "boxd.resource".client(service.c)
+    local client = require "boxd.internal.resource".client(service.c)
     local f <close> = assert(io.open "/dev/zero")
     local stream <close> = client:stream "UploadFileStream"
     assert.error_matches(function() stream:send_file({}, f, -1) end, "32 MiB")

@@ -2,9 +2,9 @@
 
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
-local contract = require "boxd.doctor.contract"
+local contract = require "boxd.cli.contract"
 local core = require "boxd.core"
-local probe = require "boxd.doctor.probe"
+local probe = require "boxd.cli.probe"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local serve = require "boxd.serve"

@@ -1,7 +1,7 @@
 -- Completion and the showing of results.
 
 local boxd = require "boxd"
-local repl = require "boxd.repl"
+local repl = require "boxd.cli.repl"
 
 local function listed(text)
   local _, listing = repl.complete(text, 80)

@@ -128,12 +128,12 @@ static int columns(void) {
 
 /*
 ** Protected: the text before the cursor -> what to insert, and a listing.
-** boxd.repl's complete(text, columns) knows both.
+** boxd.cli.repl's complete(text, columns) knows both.
 */
 static int complete(lua_State *L) {
   const LineInfo *line = lua_touserdata(L, 1);
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.repl");
+  lua_pushliteral(L, "boxd.cli.repl");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "complete");
   lua_pushlstring(L, line->buffer, (size_t)(line->cursor - line->buffer));

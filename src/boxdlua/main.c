@@ -58,7 +58,7 @@ static void open_libraries(lua_State *L, const host_options *o) {
   lua_pushcfunction(L, luaopen_boxd_serve);
   lua_setfield(L, -2, "boxd.serve");
   lua_pushcfunction(L, luaopen_doctor_probe);
-  lua_setfield(L, -2, "boxd.doctor.probe");
+  lua_setfield(L, -2, "boxd.cli.probe");
   lua_pop(L, 1);
   luaL_requiref(L, "boxd", luaopen_boxd, 1);
   lua_pop(L, 1);
@@ -162,10 +162,10 @@ static int serve(lua_State *L, const host_options *o) {
 
 /* ---- the doctor ---- */
 
-/* require "boxd.doctor"(ca_file) -> whether all is well */
+/* require "boxd.cli.doctor"(ca_file) -> whether all is well */
 static int examine(lua_State *L, const host_options *o) {
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.doctor");
+  lua_pushliteral(L, "boxd.cli.doctor");
   int status = host_call(L, 1, 1);
   lua_pushstring(L, o->ca_file);
   if (status == LUA_OK) status = host_call(L, 1, 1);

@@ -119,13 +119,13 @@ static reading load_statement(lua_State *L, bool editor, int *status) {
   return LINE;
 }
 
-/* Protected: has boxd.repl put what shows them well in the place of its
+/* Protected: has boxd.cli.repl put what shows them well in the place of its
 ** arguments. */
 static int to_readable(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.repl");
+  lua_pushliteral(L, "boxd.cli.repl");
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "results");
   lua_replace(L, -2);

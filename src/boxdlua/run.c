@@ -34,7 +34,7 @@ static void add_hint(lua_State *L) {
   if (strstr(lua_tostring(L, -1), "a nil value (") == NULL) return;
   int top = lua_gettop(L);
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.hint");
+  lua_pushliteral(L, "boxd.cli.hint");
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
     lua_pushvalue(L, top);
     if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1)) {

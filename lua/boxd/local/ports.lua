@@ -2,7 +2,7 @@
 -- listens there. A record's list `ports` has { port, gate }: the box's and this
 -- machine's, which is kept over restarts where it is still free.
 
-local gates = require "boxd.local.gates"
+local listeners = require "boxd.local.listeners"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -12,22 +12,22 @@ local COUNT_MAX = 3 -- a box, as the real service has it
 local ports = {}
 ports.__index = ports
 
--- gates: by record id and port of the box, what is open.
+-- listeners: by record id and port of the box, what is open.
 function ports.new(service)
-  return setmetatable({ service = service, gates = {} }, ports)
+  return setmetatable({ service = service, listeners = {} }, ports)
 end
 
 local function open(self, record, port, wanted)
-  local gate = gates.open(self.service, record, wanted,
+  local gate = listeners.open(self.service, record, wanted,
     function() return port end)
-  self.gates[record.id] = self.gates[record.id] or {}
-  self.gates[record.id][port] = gate
+  self.listeners[record.id] = self.listeners[record.id] or {}
+  self.listeners[record.id][port] = gate
   return gate:port()
 end
 
 local function close(self, record, port)
-  self.gates[record.id][port]:close()
-  self.gates[record.id][port] = nil
+  self.listeners[record.id][port]:close()
+  self.listeners[record.id][port] = nil
 end
 
 local function copy_list(record)
@@ -49,8 +49,8 @@ function ports:prepare(record)
 end
 
 function ports:gone(record)
-  for port in pairs(self.gates[record.id] or {}) do close(self, record, port) end
-  self.gates[record.id] = nil
+  for port in pairs(self.listeners[record.id] or {}) do close(self, record, port) end
+  self.listeners[record.id] = nil
 end
 
 -- RPCs.

@@ -3,7 +3,7 @@
 -- and this machine's, which is kept over restarts where it is still free.
 
 local box_request = require "boxd.local.box_request"
-local gates = require "boxd.local.gates"
+local listeners = require "boxd.local.listeners"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -11,9 +11,9 @@ local fail = status.fail
 local proxies = {}
 proxies.__index = proxies
 
--- gates: by record id and name, what is open.
+-- listeners: by record id and name, what is open.
 function proxies.new(service)
-  return setmetatable({ service = service, gates = {} }, proxies)
+  return setmetatable({ service = service, listeners = {} }, proxies)
 end
 
 local function find(record, name)
@@ -65,18 +65,18 @@ function proxies:connect(record)
 end
 
 local function open(self, record, proxy)
-  local gate = gates.open(self.service, record, proxy.gate, function(handle)
+  local gate = listeners.open(self.service, record, proxy.gate, function(handle)
     local port = find(record, proxy.name).port
     return port ~= 0 and port or detect(self.service, handle)
   end)
-  self.gates[record.id] = self.gates[record.id] or {}
-  self.gates[record.id][proxy.name] = gate
+  self.listeners[record.id] = self.listeners[record.id] or {}
+  self.listeners[record.id][proxy.name] = gate
   return gate:port()
 end
 
 local function close(self, record, name)
-  local gate = self.gates[record.id][name]
-  self.gates[record.id][name] = nil
+  local gate = self.listeners[record.id][name]
+  self.listeners[record.id][name] = nil
   gate:close()
 end
 
@@ -99,10 +99,10 @@ function proxies:prepare(record)
 end
 
 function proxies:gone(record)
-  for name in pairs(self.gates[record.id] or {}) do
+  for name in pairs(self.listeners[record.id] or {}) do
     close(self, record, name)
   end
-  self.gates[record.id] = nil
+  self.listeners[record.id] = nil
 end
 
 local function domain_of(proxy) return "127.0.0.1:" .. proxy.gate end

@@ -2,7 +2,7 @@
 -- unary[name](service, request) returns the reply; stream[name](service, call)
 -- receives and sends by itself.
 
-local absent = require "boxd.local.absent"
+local unimplemented = require "boxd.local.unimplemented"
 local account = require "boxd.local.account"
 local backups = require "boxd.local.backups"
 local box_request = require "boxd.local.box_request"
@@ -140,7 +140,7 @@ local unary = {
 for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
   folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
   snapshots.rpcs, checkpoints.rpcs, domains.rpcs, ports.rpcs, vars.rpcs,
-  specs.rpcs, backups.rpcs, absent } do
+  specs.rpcs, backups.rpcs, unimplemented } do
   for name, handler in pairs(part) do unary[name] = handler end
 end
 
@@ -151,7 +151,7 @@ local stream = {
   Exec = exec, StreamLogs = logs.stream,
   UploadFileStream = files.upload_stream,
   DownloadFileStream = files.download_stream,
-  DesktopTunnel = absent.DesktopTunnel,
+  DesktopTunnel = unimplemented.DesktopTunnel,
 }
 
 return { unary = unary, stream = stream }

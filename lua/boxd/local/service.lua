@@ -7,7 +7,7 @@ local account = require "boxd.local.account"
 local backups = require "boxd.local.backups"
 local boxes = require "boxd.local.boxes"
 local captures = require "boxd.local.captures"
-local deaths = require "boxd.local.deaths"
+local crashes = require "boxd.local.crashes"
 local disks = require "boxd.local.disks"
 local domains = require "boxd.local.domains"
 local front = require "boxd.local.front"
@@ -104,7 +104,7 @@ end
 local function add_watchers(self)
   self.logs = logs.new(self.store.dir .. "/logs")
   self.idle = idle.new(self)
-  self.deaths = deaths.new(self)
+  self.crashes = crashes.new(self)
   self.disks = disks.new(self)
   self.proxies = proxies.new(self)
   self.processes = processes.new(self)
@@ -116,7 +116,7 @@ local function add_watchers(self)
   self.captures = captures.new(self)
   self.snapshots = snapshots.new(self)
   self.backups = backups.new(self)
-  self.boxes.watchers = { self.idle, self.deaths, self.disks, self.domains, self.proxies,
+  self.boxes.watchers = { self.idle, self.crashes, self.disks, self.domains, self.proxies,
     self.ports, self.processes, self.logs, self.vars,
     self.specs, self.packages, self.captures }
 end
@@ -156,7 +156,7 @@ end
 
 -- Without its spawner the service can do nothing: it ends, and says so.
 local function watch_boxes(self)
-  self.deaths:watch()
+  self.crashes:watch()
   if not self.closing then
     self.failure = "the process that runs local boxes has died, and with it "
       .. "all boxes; those that were up start again with the service"

@@ -1,6 +1,6 @@
 -- The contract of a server, asked of it by reflection, beside ours.
 
-local probe = require "boxd.doctor.probe"
+local probe = require "boxd.cli.probe"
 local serve = require "boxd.serve"
 
 local contract = {}

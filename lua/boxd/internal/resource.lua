@@ -3,7 +3,7 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 core.internal()
 
 local resource = {}

@@ -4,7 +4,7 @@
 -- written to, as long as nobody else changes that one meanwhile.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 core.internal()
 
 local download_folder = {}

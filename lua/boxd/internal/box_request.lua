@@ -1,11 +1,11 @@
 -- What c.box:create, temporary, fork and list send.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 local config = require "boxd.config"
-local kinds = require "boxd.kinds"
-local method = require "boxd.method"
-local resource = require "boxd.resource"
+local kinds = require "boxd.internal.kinds"
+local method = require "boxd.internal.method"
+local resource = require "boxd.internal.resource"
 local spec = require "boxd.spec"
 core.internal()
 

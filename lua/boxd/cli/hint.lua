@@ -3,8 +3,8 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local check = require "boxd.check"
-local repl = require "boxd.repl"
+local check = require "boxd.internal.check"
+local repl = require "boxd.cli.repl"
 core.internal()
 
 local PROCESS = { lines = true, chunks = true, wait = true, write = true,

@@ -1,4 +1,4 @@
--- boxd.local.deaths: boxes that die by themselves.
+-- boxd.local.crashes: boxes that die by themselves.
 
 local support = require "spec.support.service"
 

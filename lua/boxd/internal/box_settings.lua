@@ -2,10 +2,10 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local check = require "boxd.check"
-local kinds = require "boxd.kinds"
-local method = require "boxd.method"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local kinds = require "boxd.internal.kinds"
+local method = require "boxd.internal.method"
+local resource = require "boxd.internal.resource"
 local spec = require "boxd.spec"
 core.internal()
 

@@ -25,15 +25,15 @@ local WHY = {
   ["boxes have no SSH server: use Exec, which has a terminal"] = { "LinkSshKey" },
 }
 
-local absent = {}
+local unimplemented = {}
 
 for why, names in pairs(WHY) do
   for _, name in ipairs(names) do
-    absent[name] = function()
+    unimplemented[name] = function()
       status.fail("UNIMPLEMENTED", "%s is not in the embedded service: %s",
         name, why)
     end
   end
 end
 
-return absent
+return unimplemented

@@ -2,7 +2,7 @@
 -- the script wrote it.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 core.internal()
 
 local kinds = {}

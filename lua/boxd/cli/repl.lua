@@ -2,7 +2,7 @@
 -- are shown. Neither runs code of the user's, nor waits.
 
 local core = require "boxd.core"
-local show = require "boxd.show"
+local show = require "boxd.cli.show"
 core.internal()
 
 local repl = { show = show.value }

@@ -8,7 +8,7 @@ local status = require "boxd.local.status"
 local CONNECTIONS_MAX = 256 -- a gate; others wait
 local SHARE = 8 -- of the process's descriptors: all gates' connections, of two each
 
-local gates = {}
+local listeners = {}
 
 local gate = {}
 gate.__index = gate
@@ -62,7 +62,7 @@ function gates.pool(descriptors)
 end
 
 -- find_port(handle): the box's port, or nil when there is none now.
-function gates.open(service, record, wanted, find_port)
+function listeners.open(service, record, wanted, find_port)
   local self = setmetatable({ service = service, record = record,
     find_port = find_port, listener = listen(wanted), tasks = {}, count = 0,
     pool = service.gates }, gate)
@@ -80,4 +80,4 @@ function gate:close()
   end
 end
 
-return gates
+return listeners

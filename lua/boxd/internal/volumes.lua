@@ -1,7 +1,7 @@
 -- Disks that a config names: a service may know them by id alone.
 
 local core = require "boxd.core"
-local resource = require "boxd.resource"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local call = resource.call

@@ -3,7 +3,7 @@
 -- looked through before anything is sent.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
+local check = require "boxd.internal.check"
 local exec = require "boxd.exec"
 core.internal()
 

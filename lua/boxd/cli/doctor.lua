@@ -3,9 +3,9 @@
 
 local boxd = require "boxd"
 local compute = require "boxd.compute"
-local contract = require "boxd.doctor.contract"
+local contract = require "boxd.cli.contract"
 local core = require "boxd.core"
-local probe = require "boxd.doctor.probe"
+local probe = require "boxd.cli.probe"
 
 local SECONDS = 5        -- for one answer of the network
 local DAYS_ENOUGH = 14   -- that a certificate should have left

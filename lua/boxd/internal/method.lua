@@ -1,9 +1,9 @@
 -- What methods that are written in Lua share.
 
 local core = require "boxd.core"
-local check = require "boxd.check"
-local kinds = require "boxd.kinds"
-local resource = require "boxd.resource"
+local check = require "boxd.internal.check"
+local kinds = require "boxd.internal.kinds"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local method = {}

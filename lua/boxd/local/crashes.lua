@@ -7,11 +7,11 @@ local boxd = require "boxd"
 -- last LONG.
 local FIRST, LAST, LONG = 0.25, 30, 60
 
-local deaths = {}
-deaths.__index = deaths
+local crashes = {}
+crashes.__index = crashes
 
-function deaths.new(service)
-  return setmetatable({ service = service, known = {} }, deaths)
+function crashes.new(service)
+  return setmetatable({ service = service, known = {} }, crashes)
 end
 
 -- Until it is up, or somebody has done something else with it.
@@ -52,13 +52,13 @@ local function follow(self, record)
 end
 
 -- Returns when the spawner is lost, or stopped.
-function deaths:watch()
+function crashes:watch()
   for handle in function() return self.service.spawner:gone() end do
     local record = self.service.boxes:lose(handle)
     if record then boxd.spawn(follow, self, record) end
   end
 end
 
-function deaths:gone(record) self.known[record.id] = nil end
+function crashes:gone(record) self.known[record.id] = nil end
 
-return deaths
+return crashes
