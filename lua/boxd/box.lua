@@ -14,7 +14,7 @@ core.internal()
 
 local call, compute_of = resource.call, resource.compute
 
-local living = {} -- temporary boxes that are to be destroyed, as keys
+local living = core.living() -- temporary boxes that are to be destroyed
 
 local methods = {}
 

@@ -5,9 +5,9 @@
 
 #define TEXT(of) {.name = of, .field = of}
 #define EXPIRES {.name = "expires_in", .field = "expires_in_secs"}
-#define SERVICE(name, methods, module, composed)                         \
-  {name, "boxd." name, NULL, NULL, methods, module, composed, NULL, NULL, \
-   NULL}
+#define SERVICE(of, rows, file, lua)                                        \
+  {.name = of, .metatable = "boxd." of, .methods = rows, .module = file,   \
+   .composed = lua}
 
 /* A domain of one's own: what it is called differs by era, so all is Lua. */
 static const lbx_method none[] = {{0}};
@@ -16,7 +16,8 @@ const lbx_type lbx_domains_type =
     SERVICE("Domains", none, "boxd.domain", domain_composed);
 
 static const lbx_method network_methods[] = {
-    {"create", "CreateNetwork", .args = {{.name = "name", .field = "name", .sort = LBX_OPTIONAL}},
+    {"create", "CreateNetwork",
+     .args = {{.name = "name", .field = "name", .sort = LBX_OPTIONAL}},
      .result = LBX_WHOLE},
     {"list", "ListNetworks", .result = LBX_FIELD, .field = "networks"},
     {0}};

@@ -16,7 +16,8 @@
 #define GIVES(to, from) .sets = {{to, .reply = from}}
 #define TEXT(of) {.name = of, .field = of}
 #define ARG(of) .args = {TEXT(of)}
-#define PORT .args = {{.name = "vm_port", .field = "vm_port", .sort = LBX_PORT}}
+#define PORT \
+  .args = {{.name = "vm_port", .field = "vm_port", .sort = LBX_PORT}}
 
 static const ProtobufCMessageDescriptor *const messages[] = {
     OF(get_vm_response), OF(create_vm_response), OF(fork_vm_response),
@@ -40,7 +41,7 @@ static const lbx_method methods[] = {
     {"start", "StartVm", ON, STATUS("running")},
     {"stop", "StopVm", ON, STATUS("stopped")},
     {"reboot", "RebootVm", ON, STATUS("running")},
-    {"destroy", "DestroyVm", ON, STATUS("destroyed")},
+    {"destroy", "DestroyVm", ON, STATUS("destroyed"), .ends = true},
     {"suspend", "SuspendVm", ON, STATUS("suspended"), .result = LBX_WHOLE},
     {"resume", "ResumeVm", ON, STATUS("running"), .result = LBX_WHOLE},
     {"hibernate", "HibernateVm", ON, STATUS("hibernated")},
@@ -81,18 +82,25 @@ static const char *const shown[] = {"id", "name", "image", "public_ip",
                                     "status", NULL};
 static const char *const kept[] = {"boot_time_ms", NULL};
 static const char *const more[] = {"files", NULL};
+static const lbx_setter setters[] = {
+    {"vcpu", "resize"}, {"memory_bytes", "resize"}, {"labels", "set_labels"},
+    {"delete_at", "set_delete_after"},
+    {"delete_after_cron", "set_delete_after"},
+    {"bot_protection", "set_bot_protection"},
+    {"bot_protection_mode", "set_bot_protection"},
+    {"spec", "update_spec"}, {NULL, NULL}};
 
 /* box.files: the same record with other methods. */
 static int files(lua_State *L) {
-  const lbx_record *r = lua_touserdata(L, 1);
   if (strcmp(lua_tostring(L, 2), "files") != 0) return 0;
-  lbx_push_compute(L, 1);
-  return lbx_push_record(L, 3, &lbx_files_type, r->message, r->bytes, r->len);
+  return lbx_push_as(L, 1, &lbx_files_type);
 }
 
 const lbx_type lbx_box_type = {
-    "Box", "boxd.Box", messages, shown, methods, "boxd.box", composed, kept,
-    files, more};
+    .name = "Box", .metatable = "boxd.Box", .messages = messages,
+    .shown = shown, .methods = methods, .module = "boxd.box",
+    .composed = composed, .kept = kept, .other = files, .more = more,
+    .setters = setters};
 
 static const lbx_method file_methods[] = {
     FILE_METHODS,
@@ -104,8 +112,9 @@ static const char *const file_composed[] = {"write_file", "upload", "download",
 static const char *const file_shown[] = {"id", NULL};
 
 const lbx_type lbx_files_type = {
-    "Files", "boxd.Files", messages, file_shown, file_methods, "boxd.box",
-    file_composed, NULL, NULL, NULL};
+    .name = "Files", .metatable = "boxd.Files", .messages = messages,
+    .shown = file_shown, .methods = file_methods, .module = "boxd.box",
+    .composed = file_composed};
 
 /* c.box */
 
@@ -197,5 +206,5 @@ static const char *const service_composed[] = {"create", "temporary", "fork",
                                                NULL};
 
 const lbx_type lbx_boxes_type = {
-    "Boxes", "boxd.Boxes", NULL, NULL, service_methods, "boxd.box",
-    service_composed, NULL, NULL, NULL};
+    .name = "Boxes", .metatable = "boxd.Boxes", .methods = service_methods,
+    .module = "boxd.box", .composed = service_composed};

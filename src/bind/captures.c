@@ -20,8 +20,8 @@ static const char *const template_shown[] = {"id", "name", "image", "status",
                                              NULL};
 
 const lbx_type lbx_template_type = {
-    "Template", "boxd.Template", templates, template_shown, none, NULL, NULL,
-    NULL, NULL, NULL};
+    .name = "Template", .metatable = "boxd.Template", .messages = templates,
+    .shown = template_shown, .methods = none};
 
 static const lbx_method template_methods[] = {
     {"list", "ListTemplates", .result = LBX_RECORDS, .field = "templates",
@@ -32,8 +32,9 @@ static const lbx_method template_methods[] = {
 static const char *const template_composed[] = {"create", "create_vm", NULL};
 
 const lbx_type lbx_templates_type = {
-    "Templates", "boxd.Templates", NULL, NULL, template_methods,
-    "boxd.template", template_composed, NULL, NULL, NULL};
+    .name = "Templates", .metatable = "boxd.Templates",
+    .methods = template_methods, .module = "boxd.template",
+    .composed = template_composed};
 
 /* c.snapshot: an id or a name where the contract says name. */
 
@@ -43,8 +44,8 @@ static const char *const snapshot_shown[] = {"id", "name", "version", "status",
                                              NULL};
 
 const lbx_type lbx_snapshot_type = {
-    "Snapshot", "boxd.Snapshot", snapshots, snapshot_shown, none, NULL, NULL,
-    NULL, NULL, NULL};
+    .name = "Snapshot", .metatable = "boxd.Snapshot", .messages = snapshots,
+    .shown = snapshot_shown, .methods = none};
 
 #define SNAPSHOT OBJECT("snapshot", "name", snapshot)
 
@@ -59,8 +60,8 @@ static const lbx_method snapshot_methods[] = {
     {0}};
 
 const lbx_type lbx_snapshots_type = {
-    "Snapshots", "boxd.Snapshots", NULL, NULL, snapshot_methods, NULL, NULL,
-    NULL, NULL, NULL};
+    .name = "Snapshots", .metatable = "boxd.Snapshots",
+    .methods = snapshot_methods};
 
 /* c.checkpoint: a box's own. */
 
@@ -74,8 +75,8 @@ static const lbx_method checkpoint_methods[] = {
     {0}};
 
 const lbx_type lbx_checkpoints_type = {
-    "Checkpoints", "boxd.Checkpoints", NULL, NULL, checkpoint_methods, NULL,
-    NULL, NULL, NULL, NULL};
+    .name = "Checkpoints", .metatable = "boxd.Checkpoints",
+    .methods = checkpoint_methods};
 
 /* c.backup: copies of a box's disk, on a schedule or at once. */
 
@@ -93,5 +94,5 @@ static const char *const backup_composed[] = {"schedule_set", "schedule_get",
                                               NULL};
 
 const lbx_type lbx_backups_type = {
-    "Backups", "boxd.Backups", NULL, NULL, backup_methods, "boxd.backup",
-    backup_composed, NULL, NULL, NULL};
+    .name = "Backups", .metatable = "boxd.Backups", .methods = backup_methods,
+    .module = "boxd.backup", .composed = backup_composed};

@@ -75,7 +75,8 @@ lbx_client *lbx_client_check(lua_State *L, int idx) {
   lbx_client *c = check_client(L, idx);
   bx_error e;
   if (c->closed && !lbx_state_get(L)->current->alone)
-    lbx_error_class(L, BX_CANCELLED, "this client is closed: make a new one");
+    lbx_error_class(L, BX_CANCELLED, "this Compute is closed: make a new one, "
+                    "and get its objects from it");
   if (c->channel && c->auth) return c;
   lua_getiuservalue(L, idx, UV_OPTIONS);
   if ((!c->auth && connect_auth(L, c, &e)) ||

@@ -84,8 +84,9 @@ static int other(lua_State *L) {
 }
 
 const lbx_type lbx_compute_type = {
-    "Compute", "boxd.Compute", NULL, NULL, methods, "boxd.compute", composed,
-    NULL, other, more};
+    .name = "Compute", .metatable = "boxd.Compute", .methods = methods,
+    .module = "boxd.compute", .composed = composed, .other = other,
+    .more = more};
 
 static int m__tostring(lua_State *L) {
   lua_settop(L, 1);
@@ -94,18 +95,6 @@ static int m__tostring(lua_State *L) {
   other(L);
   lua_pushfstring(L, "boxd.Compute (%s)", lua_tostring(L, -1));
   return 1;
-}
-
-/* All but the methods. */
-static int m__pairs(lua_State *L) {
-  lua_settop(L, 1);
-  lua_getglobal(L, "next");
-  lua_newtable(L);
-  for (const char *const *name = more; *name; name++) {
-    lua_getfield(L, 1, *name);
-    lua_setfield(L, 3, *name);
-  }
-  return 2;
 }
 
 /* core.compute_new(options, timeout): the options of core.client */
@@ -133,7 +122,6 @@ void lbx_open_types(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", lbx_client_gc},
                                   {"__close", m_close},
                                   {"__tostring", m__tostring},
-                                  {"__pairs", m__pairs},
                                   {NULL, NULL}};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     lbx_type_open(L, types[i]);

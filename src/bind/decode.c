@@ -5,6 +5,7 @@
 
 #include "arena.h"
 #include "codec.h"
+#include "json.h"
 #include "message.h"
 #include "names.h"
 #include "type.h"
@@ -68,14 +69,20 @@ static void push_name(lua_State *L, int t, size_t i) {
   lua_rawgeti(L, t - 1, (lua_Integer)i + 1);
 }
 
-/* Milliseconds on the top become seconds; 0, what never was, nil. */
-static void to_seconds(lua_State *L) {
-  lua_Integer ms = lua_tointeger(L, -1);
+/* The value on the top as scripts see it. */
+static void to_form(lua_State *L, lbx_form form) {
+  if (form == LBX_AS_IS) return;
+  lua_Integer n = lua_tointeger(L, -1);
   lua_pop(L, 1);
-  if (ms == 0)
+  if (n == 0)
     lua_pushnil(L);
   else
-    lua_pushinteger(L, ms / 1000);
+    lua_pushinteger(L, form == LBX_SECONDS ? n / 1000 : n);
+}
+
+/* Marks the list on the top, which has nothing in it: JSON writes it []. */
+static void mark_list(lua_State *L) {
+  luaL_setmetatable(L, LBX_JSON_ARRAY);
 }
 
 static bool charge(decoder *c, size_t bytes) {
@@ -156,9 +163,10 @@ static bool push_value(decoder *c, const Field *f, const lbx_field *w) {
 }
 
 /* What a field reads as that did not come; false: nil, and nothing pushed. */
-static bool push_default(lua_State *L, const Field *f) {
+static bool push_default(lua_State *L, const Message *d, const Field *f) {
   if (is_repeated(f)) {
     lua_newtable(L);
+    if (!lbx_is_map(d, f)) mark_list(L);
     return true;
   }
   if (is_oneof(f) || f->type == PROTOBUF_C_TYPE_STRING ||
@@ -222,18 +230,20 @@ static bool take_list(decoder *c, const Message *d, const Field *f,
     if (r->p == r->end || !lbx_read_field(&ahead, w) || w->id != f->id) break;
     *r = ahead;
   }
+  if (i == 0) mark_list(c->L);
   lua_pop(c->L, 1);
   return true;
 }
 
 /* Pushes key and value of a map's entry. */
-static bool push_entry(decoder *c, const Field *pair, const lbx_field *w) {
+static bool push_entry(decoder *c, const Message *entry, const lbx_field *w) {
+  const Field *pair = entry->fields;
   lbx_field part;
   lua_State *L = c->L;
   if (w->type != LBX_WIRE_BYTES) return false;
   lbx_reader r = {w->s, w->s + w->n};
   for (int i = 0; i < 2; i++)
-    if (!push_default(L, &pair[i])) lua_pushliteral(L, "");
+    if (!push_default(L, entry, &pair[i])) lua_pushliteral(L, "");
   while (r.p < r.end) {
     if (!lbx_read_field(&r, &part)) return false;
     if (part.id != pair[0].id && part.id != pair[1].id) continue;
@@ -247,9 +257,8 @@ static bool push_entry(decoder *c, const Field *pair, const lbx_field *w) {
 /* A key that comes twice has its last value, as the protocol has it. */
 static bool take_entry(decoder *c, const Message *d, const Field *f,
                        const lbx_field *w, bool old) {
-  const Message *entry = f->descriptor;
   push_collection(c->L, (size_t)(f - d->fields), old);
-  if (!charge(c, FIELD_BYTES) || !push_entry(c, entry->fields, w))
+  if (!charge(c, FIELD_BYTES) || !push_entry(c, f->descriptor, w))
     return false;
   lua_rawset(c->L, -3);
   lua_pop(c->L, 1);
@@ -311,8 +320,8 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
       lua_rawlen(L, -1) == 0) {
     lua_pop(L, 1);
     lua_pushnil(L);
-  } else if (c->named && lbx_is_ms(d, f)) {
-    to_seconds(L);
+  } else if (c->named) {
+    to_form(L, lbx_form_of(d, f));
   }
   lua_rawset(L, t);
   return true;
@@ -346,9 +355,9 @@ static void set_defaults(decoder *c, const Message *d, const seen *s) {
   lua_State *L = c->L;
   int t = lua_gettop(L);
   for (size_t i = 0; i < d->n_fields; i++) {
-    if (has(s, i) || (c->named && lbx_is_ms(d, &d->fields[i]))) continue;
+    if (has(s, i) || (c->named && lbx_form_of(d, &d->fields[i]))) continue;
     push_name(L, t, i);
-    if (push_default(L, &d->fields[i]))
+    if (push_default(L, d, &d->fields[i]))
       lua_rawset(L, t);
     else
       lua_pop(L, 1);
@@ -458,7 +467,7 @@ static bool push_collected(decoder *c, const Message *d, const Field *f,
   push_name(L, top + 2, (size_t)(f - d->fields));
   if (lua_rawget(L, top + 2) == LUA_TNIL && is_repeated(f)) {
     lua_pop(L, 1);
-    lua_newtable(L);
+    push_default(L, d, f);
   }
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
@@ -496,13 +505,13 @@ void lbx_push_field(lua_State *L, const Message *d, const Field *f,
       luaL_error(L, "%s: too large", f->name);
     return;
   }
-  bool ms = lbx_is_ms(d, f);
+  lbx_form form = lbx_form_of(d, f);
   if (!last_piece(d, f, r, &w)) {
-    if (ms || !push_default(L, f)) lua_pushnil(L);
+    if (form || !push_default(L, d, f)) lua_pushnil(L);
     return;
   }
   if (!push_value(&c, f, &w)) luaL_error(L, "%s: too large", f->name);
-  if (ms) to_seconds(L);
+  to_form(L, form);
   if (f->type == PROTOBUF_C_TYPE_STRING && !is_oneof(f) &&
       lua_rawlen(L, -1) == 0) {
     lua_pop(L, 1);

@@ -14,8 +14,9 @@ static const char *const composed[] = {"attach", "detach", NULL};
 static const char *const shown[] = {"id", "name", "size_bytes", "status", NULL};
 
 const lbx_type lbx_disk_type = {
-    "Disk", "boxd.Disk", messages, shown, methods, "boxd.disk", composed,
-    NULL, NULL, NULL};
+    .name = "Disk", .metatable = "boxd.Disk", .messages = messages,
+    .shown = shown, .methods = methods, .module = "boxd.disk",
+    .composed = composed};
 
 static const lbx_method service_methods[] = {
     {"create", "CreateDisk",
@@ -30,5 +31,4 @@ static const lbx_method service_methods[] = {
     {0}};
 
 const lbx_type lbx_disks_type = {
-    "Disks", "boxd.Disks", NULL, NULL, service_methods, NULL, NULL, NULL,
-    NULL, NULL};
+    .name = "Disks", .metatable = "boxd.Disks", .methods = service_methods};

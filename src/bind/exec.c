@@ -8,6 +8,7 @@
 #include "client.h"
 #include "error.h"
 #include "exec_queue.h"
+#include "record.h"
 #include "type.h"
 
 #define TYPE "boxd.ExecProcess"
@@ -425,9 +426,19 @@ static int m__gc(lua_State *L) {
   return 0;
 }
 
+static int unknown_name(lua_State *L, const char *name) {
+  const char *names[64] = {"stdin", "dropped"};
+  size_t n = 2;
+  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)) && n < 64;
+       lua_pop(L, 1))
+    names[n++] = lua_tostring(L, -2);
+  return lbx_unknown_name(L, "ExecProcess", name, names, n);
+}
+
 static int m__index(lua_State *L) {
   lbx_process *p = luaL_checkudata(L, 1, TYPE);
-  const char *key = luaL_checkstring(L, 2);
+  if (lua_type(L, 2) != LUA_TSTRING || *lua_tostring(L, 2) == '_') return 0;
+  const char *key = lua_tostring(L, 2);
   if (strcmp(key, "stdin") == 0) {
     lbx_new(L, 0, 1, STDIN_TYPE);
     lua_pushvalue(L, 1);
@@ -436,7 +447,7 @@ static int m__index(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)(p->out.dropped + p->err.dropped));
   } else {
     lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL) unknown_name(L, key);
   }
   return 1;
 }

@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "decode.h"
 #include "error.h"
+#include "json.h"
 #include "message.h"
 #include "names.h"
 #include "type.h"
@@ -311,6 +312,7 @@ static void push_set(lua_State *L, const lbx_method *m, const lbx_set *s,
   }
   if (s->empty) {
     lua_newtable(L);
+    luaL_setmetatable(L, LBX_JSON_ARRAY);
     return;
   }
   if (s->reply)
@@ -327,7 +329,7 @@ static void push_set(lua_State *L, const lbx_method *m, const lbx_set *s,
 static void make_sets(lua_State *L, const lbx_method *m, const Message *d,
                       bytes b) {
   int object = m->result == LBX_RECORD ? lua_gettop(L) : 1;
-  for (int i = 0; i < 2 && m->sets[i].field; i++) {
+  for (int i = 0; i < LBX_SETS_MAX && m->sets[i].field; i++) {
     push_set(L, m, &m->sets[i], d, b);
     lbx_record_set(L, object, m->sets[i].field);
   }
@@ -349,6 +351,7 @@ static void keep_some(lua_State *L, const lbx_method *m) {
     lua_pushnil(L);
     lua_rawseti(L, -2, i);
   }
+  if (kept == 0) luaL_setmetatable(L, LBX_JSON_ARRAY);
 }
 
 /* Pushes what the method returns. */
@@ -461,12 +464,25 @@ static int not_found(lua_State *L, const unary *u) {
   return lbx_throw(L, &e, u->rpc->name);
 }
 
+void lbx_push_living(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
+}
+
+static void forget(lua_State *L) {
+  lbx_push_living(L);
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 static int finish(lua_State *L, unary *u) {
   const lbx_method *m = u->m;
   const Message *d = lbx_rpc_reply(u->rpc);
   bytes b = whole(u->call);
   if (!push_result(L, m, d, b)) malformed(L, u->rpc);
   make_sets(L, m, d, b);
+  if (m->ends) forget(L);
   if (m->of && lua_isnil(L, -1)) not_found(L, u);
   if (m->also) lbx_push_field(L, d, field_of(d, m->also), b.s, b.len);
   release(u); /* not left to the gc: the reply may be large */

@@ -48,6 +48,8 @@ typedef struct lbx_set {
   bool empty;          /* or a list of nothing */
 } lbx_set;
 
+#define LBX_SETS_MAX 4
+
 typedef struct lbx_method {
   const char *name, *rpc;
   const char *self; /* the request's field for the object's id, or NULL */
@@ -57,14 +59,18 @@ typedef struct lbx_method {
   lbx_result result;
   const char *field, *also; /* also: a second one that is returned */
   const lbx_type *of;
-  lbx_set sets[2];
+  lbx_set sets[LBX_SETS_MAX];
   const struct lbx_method *otherwise; /* made when the RPC says NOT_FOUND */
+  bool ends; /* the object: a temporary box is not to be destroyed any more */
   bool (*keep)(lua_State *L, int options, int record); /* of a list; or NULL */
   int (*lua)(lua_State *L); /* in C by itself: the row has only the name */
 } lbx_method;
 
 /* Pushes the function of a row of type t. */
 void lbx_push_method(lua_State *L, const lbx_type *t, const lbx_method *m);
+
+/* Pushes the registry's set of temporary boxes that are to be destroyed. */
+void lbx_push_living(lua_State *L);
 
 /* core.call(object, rpc, request, seconds or nil [, type or record]) -> the
 ** reply by the contract's names; an object of the type made of it; or the

@@ -116,6 +116,7 @@ static int open_core(lua_State *L) {
       {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
+  lbx_open_object_core(L);
   lbx_open_record_core(L);
   lbx_open_types(L);
   lbx_open_error_core(L);
@@ -169,6 +170,10 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_http(L);
   lbx_open_json(L);
   lua_setfield(L, -2, "json");
+  lua_pushcfunction(L, lbx_type_value);
+  lua_setfield(L, -2, "type");
+  lua_pushcfunction(L, lbx_has);
+  lua_setfield(L, -2, "has");
   lua_pushcfunction(L, lbx_sha256);
   lua_setfield(L, -2, "sha256");
   luaL_newlib(L, meta);

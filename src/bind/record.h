@@ -10,7 +10,7 @@
 ** Fields have the names of names.h. They are read-only; methods change them.
 **
 ** A type is static data. Services (c.box) and Compute have one too, with no
-** messages.
+** messages. What is the same for all of them is in object.c.
 */
 #ifndef LBX_RECORD_H
 #define LBX_RECORD_H
@@ -22,6 +22,13 @@
 #include <stdint.h>
 
 struct lbx_method;
+
+#define LBX_UV_COMPUTE 1
+
+/* A field that a method written in Lua changes. */
+typedef struct lbx_setter {
+  const char *field, *method;
+} lbx_setter;
 
 typedef struct lbx_type {
   const char *name;      /* "Box", for messages */
@@ -37,6 +44,7 @@ typedef struct lbx_type {
   ** 0: nothing. NULL: nothing else. */
   int (*other)(lua_State *L);
   const char *const *more;
+  const lbx_setter *setters; /* ends with a NULL field; or NULL */
 } lbx_type;
 
 typedef struct lbx_record {
@@ -62,6 +70,15 @@ void lbx_type_check(lua_State *L, const lbx_type *t, const char *method);
 /* What messages call the type of the value at idx: "boxd.Box", "nil". */
 const char *lbx_type_name(lua_State *L, int idx);
 
+/* Has the type a field of that name? */
+bool lbx_has_field(const lbx_type *t, const char *name);
+
+/* Raises: objects of the type have no such name. The nearest of theirs is named,
+** or what the contract's field of that name is called here. */
+int lbx_no_field(lua_State *L, const lbx_type *t, const char *name);
+int lbx_unknown_name(lua_State *L, const char *type, const char *name,
+                     const char *const names[], size_t n);
+
 /* Pushes the Compute of the object of ours at idx (of a Compute: itself). */
 void lbx_push_compute(lua_State *L, int idx);
 
@@ -79,6 +96,9 @@ bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
                       const ProtobufCFieldDescriptor *f, const uint8_t *bytes,
                       size_t len);
 
+/* Pushes the record at idx as one of another type. */
+bool lbx_push_as(lua_State *L, int idx, const lbx_type *t);
+
 /* Puts a later message in the place of the object's; fields that it can't have
 ** keep their value. False: the bytes are no such message. */
 bool lbx_record_refresh(lua_State *L, int idx,
@@ -94,7 +114,12 @@ void lbx_record_set(lua_State *L, int idx, const char *name);
 /* Pushes a new table of all fields that are set. */
 void lbx_record_table(lua_State *L, int idx);
 
-/* Adds what our Lua files need of records to the core table on top. */
+/* boxd.type(v), boxd.has(v, name) */
+int lbx_type_value(lua_State *L);
+int lbx_has(lua_State *L);
+
+/* Add what our Lua files need to the core table on top. */
+void lbx_open_object_core(lua_State *L);
 void lbx_open_record_core(lua_State *L);
 
 #endif

@@ -4,6 +4,13 @@
 --- A box: fields as the service told them last; refresh asks again. create tells
 --- fewer of them than get and refresh do, and 0.1 fewer than today's service:
 --- what neither told is nil. (GetVmResponse of the contract.)
+---
+--- An object is a userdata (so are a Compute, its services, a Disk, a Template
+--- and a Snapshot). A field or method that its type lacks raises an error with the
+--- nearest name: boxd.has asks without one. To write a field raises an error that
+--- names the method which changes it. Two boxes are equal (==) where their id and
+--- Compute are; as keys of a table they differ: use box.id. pairs lists the fields
+--- that are set, and boxd.json.encode takes a box, or a list of them.
 ---@class boxd.Box
 ---@field id string
 ---@field name? string

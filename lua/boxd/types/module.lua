@@ -56,6 +56,21 @@ function boxd.path(name) end
 ---@return boolean
 function boxd.is_error(value, class) end
 
+--- The type of an object of ours, as io.type: "Box", "Compute", "Disk",
+--- "ExecProcess", "Task", "Error" and so on; nil for any other value. Raises an
+--- argument error where no value is given.
+---@param value any
+---@return string?
+function boxd.type(value) end
+
+--- Has an object of ours a field or a method of that name, set or not? To read a
+--- name that an object lacks raises an error; this does not. Of a table: is the
+--- field there? False for any other value.
+---@param value any
+---@param name string
+---@return boolean
+function boxd.has(value, name) end
+
 --- Starts fn(...) as a task, at once. A failed task that nobody joins is
 --- reported through `warn`.
 ---@param fn fun(...): ...

@@ -1,0 +1,291 @@
+-- The objects that have methods are userdata over the service's messages: what
+-- their fields are, what a name that they lack says, and what they hide.
+
+local boxd = require "boxd"
+local core = require "boxd.core"
+local scripted = require "spec.support.scripted"
+
+local failure, refused = scripted.failure, scripted.refused
+
+local VM = { vm_id = "vm1", name = "web", image_ref = "ubuntu:24.04",
+  status = "running", labels = { tier = "front" }, vcpu = 2,
+  networks = { "n1" }, created_at = 5 }
+
+local REPLIES = {
+  GetVm = VM, ListVms = { vms = { VM } }, CreateVm = { vm_id = "vm1" },
+  ListDisks = { disks = { { disk_id = "d1", name = "data" } } },
+  ListTemplates = { templates = { { template_id = "t1" } } },
+  ListSnapshots = { snapshots = { { snapshot_id = "s1" } } },
+}
+
+local function read(object, name) return object[name] end
+local function write(object, name, v) object[name] = v end
+
+describe("an object", function()
+  local s, c, box, objects
+
+  setup(function()
+    s = scripted.start(REPLIES)
+    c = s.c
+    box = c.box:get "vm1"
+    objects = { Compute = c, Box = box, Boxes = c.box, Files = box.files,
+      Disk = c.disk:list()[1], Disks = c.disk,
+      Template = c.template:list()[1], Templates = c.template,
+      Snapshot = c.snapshot:list()[1], Snapshots = c.snapshot,
+      Checkpoints = c.checkpoint, Backups = c.backup, Domains = c.domain,
+      Networks = c.network, Tokens = c.token, ApiKeys = c.api_key,
+      Env = c.env, Secrets = c.secret }
+  end)
+  teardown(function() s:close() end)
+
+  it("with methods is a userdata of a named type", function()
+    for name, object in pairs(objects) do
+      assert.equal("userdata", type(object), name)
+      assert.equal("boxd." .. name, debug.getmetatable(object).__name)
+      assert.equal(name, boxd.type(object))
+      assert.is_false(getmetatable(object))
+    end
+  end)
+
+  it("has its type asked of it as io.type asks", function()
+    for _, v in ipairs { 1, "Box", {}, print, io.stdout,
+      setmetatable({}, { __name = "boxd.Box" }) } do
+      assert.is_nil(boxd.type(v))
+    end
+    assert.is_nil(boxd.type(nil))
+    assert.matches("bad argument #1 to '.-type' %(value expected%)",
+      refused(boxd.type))
+    assert.equal("Task", boxd.type(boxd.spawn(print)))
+    assert.equal("Error", boxd.type(failure(c.box.create, c.box, "", {
+      nonsense = 1 })))
+  end)
+
+  it("says what a name that it lacks may have been", function()
+    for name, wanted in pairs {
+      staus = "Box has no field or method 'staus' (did you mean 'status'?)",
+      vm_id = "Box has no field 'vm_id': it is called 'id' here",
+      hibernated_at_ms = "Box has no field 'hibernated_at_ms': it is called "
+        .. "'hibernated_at' here",
+      frobnicate = "Box has no field or method 'frobnicate'",
+    } do
+      assert.equal(wanted, (refused(read, box, name):gsub("^[^ ]+ ", "")))
+    end
+    for name, object in pairs(objects) do
+      assert.matches("^spec/api/records_spec.lua:%d+: " .. name
+        .. " has no field or method 'zzzzzzzz'$",
+        refused(read, object, "zzzzzzzz"))
+    end
+  end)
+
+  it("reads nil for a field that is unset, whichever answer has it", function()
+    local made = c.box:create()
+    for _, name in ipairs { "labels", "vcpu", "created_at", "forked_from",
+      "restart_policy", "spec", "boot_time_ms", "ssh_port", "name", "url" } do
+      assert.is_nil(made[name], name)
+    end
+    assert.same({ "front", "n1" }, { box.labels.tier, box.networks[1] })
+    for _, name in ipairs { "ssh_port", "boot_time_ms", "hibernated_at" } do
+      assert.is_nil(box[name], name)
+    end
+  end)
+
+  it("reads nil for what libraries probe any value for", function()
+    for _, object in pairs(objects) do
+      for _, key in ipairs { "_name", "__pairs", "_init", 1, 2.5, true, {},
+        print } do
+        assert.is_nil(object[key])
+      end
+    end
+  end)
+
+  it("can be asked for a name without an error", function()
+    assert.is_true(boxd.has(box, "labels"))
+    assert.is_true(boxd.has(box, "hibernated_at"))
+    assert.is_true(boxd.has(box, "start"))
+    assert.is_true(boxd.has(box, "wait_until_ready"))
+    assert.is_true(boxd.has(box, "files"))
+    assert.is_false(boxd.has(box, "vm_id"))
+    assert.is_false(boxd.has(box, "frobnicate"))
+    assert.is_true(boxd.has(c, "box"))
+    assert.is_true(boxd.has(c, "timeout"))
+    assert.is_false(boxd.has(c, "boxes"))
+    assert.is_true(boxd.has({ url = "x" }, "url"))
+    assert.is_false(boxd.has({ url = "x" }, "name"))
+    for _, v in ipairs { 1, "x", print } do
+      assert.is_false(boxd.has(v, "x"))
+    end
+    assert.is_false(boxd.has(nil, "x"))
+  end)
+
+  it("is read-only, and names the method that changes a field", function()
+    for name, wanted in pairs {
+      id = "Box.id is read-only: the service says what it is",
+      status = "Box.status is read-only: its method 'start' changes it",
+      name = "Box.name is read-only: its method 'rename' changes it",
+      labels = "Box.labels is read-only: its method 'set_labels' changes it",
+      vcpu = "Box.vcpu is read-only: its method 'resize' changes it",
+      delete_at = "Box.delete_at is read-only: its method 'set_delete_after' "
+        .. "changes it",
+      start = "Box.start is a method, which can't be replaced",
+      exec = "Box.exec is a method, which can't be replaced",
+      staus = "Box has no field or method 'staus' (did you mean 'status'?)",
+      _mine = "a Box takes no fields: keep yours in a table, by its id",
+    } do
+      assert.equal(wanted,
+        (refused(write, box, name, "x"):gsub("^[^ ]+ ", "")))
+    end
+    assert.matches("Compute.timeout is read%-only: it stays as it was made",
+      refused(write, c, "timeout", 5))
+    assert.matches("Compute.box is read%-only", refused(write, c, "box", {}))
+    assert.equal("vm1", box.id)
+  end)
+
+  it("equals another of the same id and Compute, and no other", function()
+    assert.is_true(box == c.box:get "vm1")
+    assert.is_true(box == c.box:list()[1])
+    assert.is_false(rawequal(box, c.box:list()[1]))
+    assert.is_true(c.box == c.box)
+    local other = boxd.Compute { api_url = s.address, token = "t" }
+    local _close <close> = other
+    assert.is_false(box == other.box:get "vm1")
+    assert.is_false(box == objects.Disk)
+    s.handlers.CreateVm = {}
+    assert.is_false(c.box:create() == c.box:create())
+    s.handlers.CreateVm = REPLIES.CreateVm
+  end)
+
+  it("lists its fields to pairs and to JSON", function()
+    local seen = {}
+    for k, v in pairs(box) do seen[k] = v end
+    assert.same({ "vm1", "web", 2, "front" }, { seen.id, seen.name, seen.vcpu,
+      seen.labels.tier })
+    assert.is_nil(seen.vm_id)
+    local text = boxd.json.encode(box)
+    local plain = boxd.json.decode(text)
+    assert.same({ "vm1", { "n1" } }, { plain.id, plain.networks })
+    local list = boxd.json.decode(boxd.json.encode(c.box:list()))
+    assert.equal("vm1", list[1].id)
+    assert.equal(text, boxd.json.encode { box }:sub(2, -2))
+    assert.equal(c.box, (function()
+      for k, v in pairs(c) do if k == "box" then return v end end
+    end)())
+    assert.is_nil(next((function()
+      local out = {}
+      for k in pairs(c.box) do out[k] = true end
+      return out
+    end)()))
+  end)
+
+  it("gives a list that is empty as one that JSON writes []", function()
+    s.handlers.ListVms = { vms = {} }
+    assert.equal("[]", boxd.json.encode(c.box:list()))
+    s.handlers.ListVms = REPLIES.ListVms
+    assert.equal("[]", boxd.json.encode(c.box:list { labels = { "gpu" } }))
+    s.handlers.ListNetworks = {}
+    assert.equal("[]", boxd.json.encode(c.network:list()))
+    s.handlers.GetVm = { vm_id = "vm1" }
+    local bare = c.box:get "vm1"
+    s.handlers.GetVm = VM
+    assert.matches('"networks":%[%]', boxd.json.encode(bare))
+    assert.matches('"labels":{}', boxd.json.encode(bare))
+    assert.equal('{"vms":[]}', boxd.json.encode(
+      (function()
+        s.handlers.ListVms = {}
+        local reply = c:call("ListVms", {})
+        s.handlers.ListVms = REPLIES.ListVms
+        return reply
+      end)()))
+  end)
+
+  it("gives the same nested table each time", function()
+    assert.equal(box.labels, box.labels)
+    assert.equal(box.networks, box.networks)
+  end)
+
+  it("has no length", function()
+    assert.matches("attempt to get length of a boxd.Box value",
+      refused(function() return #box end))
+  end)
+
+  it("refuses a method of another type's as an argument error", function()
+    local disk = objects.Disk
+    local list, exec, destroy = c.box.list, box.exec, disk.destroy
+    assert.matches("bad argument #1 to 'list' %(boxd.Boxes expected, got "
+      .. "boxd.Box", refused(list, box))
+    assert.matches("bad argument #1 to 'exec' %(boxd.Box expected, got "
+      .. "boxd.Disk", refused(exec, disk, "true"))
+    assert.matches("bad argument #1 to 'destroy' %(boxd.Disk expected, got "
+      .. "boxd.Box", refused(destroy, box))
+    assert.matches("bad argument #1 to 'start' %(boxd.Box expected, got "
+      .. "boxd.Files", refused(box.start, box.files))
+    assert.equal(0, s:count "DestroyVm" + s:count "DestroyDisk"
+      + s:count "Exec")
+  end)
+
+  it("says that its Compute is closed", function()
+    local other = scripted.start(REPLIES)
+    local kept = other.c.box:get "vm1"
+    local boxes = other.c.box
+    other:close()
+    for _, f in ipairs { function() kept:start() end,
+      function() kept:exec "true" end, function() boxes:list() end,
+      function() boxes:create() end, function() other.c:whoami() end } do
+      local e = failure(f)
+      assert.equal("CancelledError", e.class)
+      assert.matches("^this Compute is closed: make a new one", e.message)
+    end
+    assert.equal("web", kept.name)
+  end)
+end)
+
+describe("a process", function()
+  it("says what a name that it lacks may have been", function()
+    local s <close> = scripted.start { Exec = function(_, call)
+      call:send { exit_code = 0 }
+      call:finish()
+    end }
+    local p <close> = s:box():exec("true", { stream = true })
+    assert.equal("ExecProcess", boxd.type(p))
+    assert.matches("records_spec.lua:%d+: ExecProcess has no field or method "
+      .. "'read_stdot' %(did you mean 'read_stdout'%?%)",
+      refused(read, p, "read_stdot"))
+    assert.matches("has no field or method 'zzzzzzzz'$",
+      refused(read, p, "zzzzzzzz"))
+    assert.is_nil(p._x)
+    assert.is_nil(p[1])
+    assert.is_true(boxd.has(p, "lines"))
+    assert.is_true(boxd.has(p, "stdin"))
+    assert.is_false(boxd.has(p, "stdinn"))
+  end)
+end)
+
+describe("a finalizer", function()
+  it("may refresh an object while its fields are read", function()
+    local version = 0
+    local s <close> = scripted.start { GetVm = function()
+      version = version + 1
+      local labels = {}
+      for i = 1, 300 do labels["k" .. i] = ("v%d"):format(version) end
+      return { vm_id = "vm1", name = "web", labels = labels }
+    end }
+    local box = s.c.box:get "vm1"
+    local pause <const>, running = collectgarbage("setpause", 0), true
+    local function litter()
+      setmetatable({}, { __gc = function()
+        if not running then return end
+        box:refresh()
+        litter()
+      end })
+    end
+    litter()
+    for _ = 1, 30 do
+      for _, labels in ipairs { box.labels, core.table(box).labels } do
+        for i = 1, 300 do assert.equal(labels.k1, labels["k" .. i]) end
+      end
+      assert.equal("vm1", box.files.id)
+    end
+    running = false
+    collectgarbage("setpause", pause)
+    assert.is_true(version > 3, version)
+  end)
+end)
