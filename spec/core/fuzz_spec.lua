@@ -17,7 +17,7 @@ describe("the fuzzer", function()
   local output
 
   setup(function()
-    if not os.execute("command -v clang-14 >/dev/null") then return end
+    if not os.execute("ls /usr/bin/clang-[1-9][0-9] >/dev/null 2>&1") then return end
     local seconds = os.getenv("BOXD_FUZZ_SECONDS") or "2"
     local result = program.run { "make", "-s", "-k", "BUILD=build",
       "SANITIZE=", "SECONDS=" .. seconds, "fuzz", env = { MAKEFLAGS = "" } }
@@ -27,7 +27,7 @@ describe("the fuzzer", function()
   for _, name in ipairs(fuzzers()) do
     it(name .. " finds nothing", function()
       if not output then
-        pending("clang-14 and libclang-rt-14-dev are not installed")
+        pending("clang is not installed")
         return
       end
       local inputs = output:match(

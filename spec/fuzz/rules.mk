@@ -5,7 +5,8 @@
 #   make fuzz SECONDS=10                     all, two at a time
 #   make fuzz FUZZERS="decode json" SECONDS=3600
 
-FUZZ_CC ?= clang-14
+# The newest clang of this machine.
+FUZZ_CC ?= $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9]))))
 FUZZ := $(BUILD)/fuzz
 FUZZERS ?= $(patsubst spec/fuzz/%.c,%,$(filter-out %/state.c,\
   $(wildcard spec/fuzz/*.c)))
