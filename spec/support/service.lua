@@ -20,11 +20,16 @@ end
 
 --- Starts it on its state again.
 function service:start()
-  local args = { "sh", "-c", (self.options.before or ":")
+  local args = { "env", "STATE=" .. self.state, "sh", "-c",
+    (self.options.before or ":")
     .. "; exec \"$@\" 2>>" .. self.folder .. "/errors",
     "sh", program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
     self.state }
   table.move(self.options, 1, #self.options, #args + 1, args)
+  if self.options.under then
+    args = table.move(args, 1, #args, #self.options.under + 1,
+      { table.unpack(self.options.under) })
+  end
   self.process = process.start(args)
   self.pid = self.process.pid
   self.api_url = read_export(self, "BOXD_API_URL")
@@ -91,7 +96,8 @@ local function with(options)
 end
 
 --- A service with further options of --serve: service.new { "--max-boxes", "3" }.
---- before: a shell command that it starts after.
+--- before: a shell command that it starts after, with $STATE; under: a command that
+--- runs it and what comes before.
 function service.new(options) return begin(with(options)) end
 
 -- The client that the service has at the time: over its restarts, too.

@@ -116,7 +116,7 @@ function account:exchange(body)
     return 401, { error = "invalid or expired API key" }
   end
   if now - record.last_used_at >= 60 then
-    self.store:update("keys", record, { last_used_at = now }, true)
+    self.store:note("keys", record, { last_used_at = now }, true)
   end
   local claims = { sub = USER, iat = now, exp = now + HOUR, key = record.id }
   return 200, { token = sign(self, claims), expires_at = claims.exp,

@@ -145,27 +145,36 @@ local function halt(self, record)
 end
 
 -- Keeps changes of a record that is kept; makes them in one that is not yet.
-local function change(self, record, changes)
-  if changes.status and changes.status ~= record.status then
-    usage.note(record, changes)
-  end
+function boxes:change(record, changes)
   if record.new then
-    for k, v in pairs(changes) do record[k] = v ~= NONE and v or nil end
+    store.apply(record, changes)
   else
     self.store:update("boxes", record, changes)
   end
   self.changed:fire()
 end
 
-function boxes:change(record, changes) change(self, record, changes) end
+-- The same of what has happened to the box already.
+local function note(self, record, changes)
+  if changes.status and changes.status ~= record.status then
+    usage.note(record, changes)
+  end
+  if record.new then
+    store.apply(record, changes)
+  else
+    self.store:note("boxes", record, changes)
+  end
+  self.changed:fire()
+end
 
--- What can't be kept is not left running: it would be started once more.
+function boxes:note(record, changes) note(self, record, changes) end
+
 local function bring_up(self, record)
-  local ok, e = pcall(function() change(self, record, boot(self, record)) end)
+  local ok, e = pcall(function() note(self, record, boot(self, record)) end)
   if not ok then
     halt(self, record)
     if record.status == "running" or record.status == "suspended" then
-      change(self, record, { status = "failed" })
+      note(self, record, { status = "failed" })
     end
     error(e, 0)
   end
@@ -262,7 +271,7 @@ local function make(self, fields, prepare)
   end })
   prepare(record)
   tell(self, "prepare", record)
-  change(self, record, boot(self, record))
+  note(self, record, boot(self, record))
   record.new = nil
   self.store:put("boxes", record.id, record)
   kept = true
@@ -360,7 +369,7 @@ local function unfreeze(self, record)
     if not ok then
       status.unable(errno, "the box can't be resumed: %s", message)
     end
-    change(self, record, { status = "running" })
+    note(self, record, { status = "running" })
     tell(self, "woken", record)
   end)
 end
@@ -377,7 +386,7 @@ function boxes:stop(record)
   local _lock <close> = take(self, record)
   if record.status == "stopped" then return end
   take_down(self, record)
-  change(self, record, { status = "stopped" })
+  note(self, record, { status = "stopped" })
 end
 
 -- Of a box that is taken.
@@ -404,10 +413,7 @@ function boxes:suspend(record, unless)
   if not handle then refuse(record, "suspended: it has died") end
   return microseconds(function()
     freeze(self, handle)
-    local kept, e = pcall(change, self, record, { status = "suspended" })
-    if kept then return end
-    self.spawner:resume(handle)
-    error(e, 0)
+    note(self, record, { status = "suspended" })
   end)
 end
 
@@ -426,7 +432,7 @@ function boxes:replace_files(record, from)
   copy(self, from, self.dir .. "/" .. new)
   local old, up = self:folder(record), self.live[record.id] ~= nil
   if up then take_down(self, record) end
-  local ok, e = pcall(change, self, record, { folder = new })
+  local ok, e = pcall(self.change, self, record, { folder = new })
   self.spawner:remove(ok and old or self.dir .. "/" .. new)
   if up then bring_up(self, record) end
   if not ok then error(e, 0) end
@@ -441,7 +447,7 @@ function boxes:hibernate(record, unless)
     refuse(record, "hibernated: start it")
   end
   take_down(self, record)
-  change(self, record, { status = "hibernated" })
+  note(self, record, { status = "hibernated" })
 end
 
 function boxes:wake(record)

@@ -38,7 +38,7 @@ local function on_death(self, record)
       or record.status == "hibernated" then
       return
     end
-    all:change(record, { status = "failed" })
+    all:note(record, { status = "failed" })
   end
   if record.restart_policy == "always" then start_again(self, record) end
 end

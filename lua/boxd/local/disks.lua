@@ -43,7 +43,7 @@ function disks:restore()
   end
   for _, disk in pairs(self.records) do
     if disk.vm_id and not self.service.boxes.records[disk.vm_id] then
-      change(self, disk, FREE)
+      self.service.store:note("disks", disk, FREE)
     end
   end
 end
@@ -51,7 +51,7 @@ end
 -- A box that is destroyed, or was not made.
 function disks:gone(record)
   for _, disk in pairs(self.records) do
-    if disk.vm_id == record.id then change(self, disk, FREE) end
+    if disk.vm_id == record.id then self.service.store:note("disks", disk, FREE) end
   end
 end
 

@@ -35,12 +35,7 @@ end
 
 -- A disk that is full must not keep anybody from a box, to clear it.
 local function keep(self, record, fields)
-  local ok, e = pcall(self.service.store.update, self.service.store, "boxes",
-    record, fields, true)
-  if not ok and not self.complained then
-    self.service.boxes.say(record, "is used, which can't be kept", e)
-  end
-  self.complained = not ok
+  self.service.store:note("boxes", record, fields, true)
 end
 
 local function note(self, record)

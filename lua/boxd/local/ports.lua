@@ -45,7 +45,7 @@ function ports:prepare(record)
     moved = moved or port ~= entry.gate
     entry.gate = port
   end
-  if moved then self.service.boxes:change(record, { ports = list }) end
+  if moved then self.service.boxes:note(record, { ports = list }) end
 end
 
 function ports:gone(record)

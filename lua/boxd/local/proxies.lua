@@ -95,7 +95,7 @@ function proxies:prepare(record)
     moved = moved or port ~= proxy.gate
     proxy.gate = port
   end
-  if moved then self.service.boxes:change(record, { proxies = list }) end
+  if moved then self.service.boxes:note(record, { proxies = list }) end
 end
 
 function proxies:gone(record)

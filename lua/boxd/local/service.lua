@@ -168,6 +168,7 @@ end
 function service:run()
   boxd.spawn(accept_requests, self)
   boxd.spawn(watch_boxes, self)
+  boxd.spawn(self.store.run, self.store)
   boxd.spawn(self.idle.run, self.idle)
   boxd.spawn(self.backups.run, self.backups)
   boxd.spawn(accept_calls, self):join()

@@ -1,9 +1,12 @@
 -- Records on disk: a folder a kind, a JSON file a record. What put, update and
--- remove have done is durable when they return, and in memory only then.
+-- remove have done is durable when they return, and in memory only then. note is
+-- for what has happened anyhow, and must not depend on a disk that may be full.
 
 local boxd = require "boxd"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
-local sys = require "boxd.serve".sys
+local serve = require "boxd.serve"
+local sys = serve.sys
 
 local store = {}
 store.__index = store
@@ -11,6 +14,7 @@ store.__index = store
 -- In the changes of an update: the field goes away.
 store.NONE = setmetatable({}, { __name = "none" })
 
+local RETRY_SECONDS = 5   -- between two tries to write what is owed
 local LOCK_SECONDS = 1    -- for a killed service to be gone
 local SPAWNER_SECONDS = 10 -- and then for its spawner, with all boxes
 
@@ -71,8 +75,10 @@ end
 
 -- For the next service of this folder.
 function store:note_spawner(pid)
-  check(sys.write(self.dir .. "/spawner",
-    ("%d %s\n"):format(pid, start_of(pid) or 0), true))
+  local ok, message = sys.write(self.dir .. "/spawner",
+    ("%d %s\n"):format(pid, start_of(pid) or 0), true)
+  if not ok then log("a restart can't wait for this service's boxes to end: %s",
+    message) end
 end
 
 local function check_private(path, remedy)
@@ -84,8 +90,9 @@ end
 function store.open(dir)
   check(sys.mkdir(dir, 448)) -- 0700
   check_private(dir, "chmod 700 it, or choose another folder with --state")
+  -- owed: the kinds of records that are not on disk as they are, by record.
   local self = setmetatable({ dir = dir, lock = lock(dir), kinds = {},
-    last = 0 }, store)
+    last = 0, owed = {}, owing = serve.signal() }, store)
   await_spawner(dir)
   return self
 end
@@ -141,6 +148,7 @@ end
 local function write(self, kind, id, record, old, passing)
   local path = path_of(self, kind, id)
   checked(path, old, sys.write(path, boxd.json.encode(record), passing))
+  if old then self.owed[old] = nil end
 end
 
 -- n: the order in which records were made.
@@ -156,23 +164,65 @@ function store:put(kind, id, record)
   records[id] = record
 end
 
+function store.apply(record, changes)
+  for k, v in pairs(changes) do
+    if v == store.NONE then v = nil end
+    record[k] = v
+  end
+end
+
 -- Changes fields of a record. passing: it may be lost when the machine falls,
 -- though not when the service does.
 function store:update(kind, record, changes, passing)
   local new = {}
   for k, v in pairs(record) do new[k] = v end
-  for k, v in pairs(changes) do
-    if v == store.NONE then v = nil end
-    new[k] = v
-  end
+  store.apply(new, changes)
   write(self, kind, record.id, new, record, passing)
   for k in pairs(changes) do record[k] = new[k] end
+end
+
+-- False: it is owed from here on.
+local function try(self, kind, record, passing)
+  local ok, message = sys.write(path_of(self, kind, record.id),
+    boxd.json.encode(record), passing)
+  self.owed[record] = not ok and kind or nil
+  return ok, message
+end
+
+-- Changes fields of a record to what has become of them already. What can't be
+-- written is tried again until it can.
+function store:note(kind, record, changes, passing)
+  store.apply(record, changes)
+  local others = next(self.owed)
+  local ok, message = try(self, kind, record, passing)
+  if ok then return end
+  if not others then
+    log("the state can't be written, which is tried again: %s", message)
+  end
+  self.owing:fire()
+end
+
+-- Writes what is owed. False: not all of it could be.
+function store:settle()
+  for record, kind in pairs(self.owed) do
+    if not try(self, kind, record) then return false end
+  end
+  return true
+end
+
+-- A task of the service: writes what is owed as soon as it can be.
+function store:run()
+  while true do
+    self.owing:wait()
+    repeat boxd.sleep(RETRY_SECONDS) until self:settle()
+  end
 end
 
 function store:remove(kind, id)
   local records = self:all(kind)
   local path = path_of(self, kind, id)
   checked(path, records[id], sys.unlink(path))
+  if records[id] then self.owed[records[id]] = nil end
   records[id] = nil
 end
 
