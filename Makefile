@@ -1,5 +1,13 @@
 # boxd for Lua. `make` builds build/boxd.so and build/boxdlua.
 # Every package needed is named in scripts/deps.
+#
+#: all           build boxd.so, boxdlua and libboxd.a (the default)
+#: check         lint everything and build with warnings as errors
+#: quick         the fast specs, in under a minute
+#: test          every spec; SPEC="FILE ..." for some
+#: install       into PREFIX (/usr/local), below DESTDIR; uninstall: remove that
+#: doc           the API reference: Markdown, HTML and a manual page
+#: clean         remove BUILD (build)
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -63,7 +71,8 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all test soak faults flat check asan gc valgrind install install-lua install-embed clean e2e
+.PHONY: all help test quick soak faults flat check check-lua check-sh check-c \
+  check-build asan gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -118,9 +127,18 @@ $(BUILD)/%.o: $(BUILD)/%.c
 $(BUILD):
 	mkdir -p $@
 
-test: all
-	sh scripts/test
+help:
+	@sed -n 's/^#: /make /p' $(MAKEFILE_LIST)
 
+test: all
+	sh scripts/test $(SPEC)
+
+quick: all
+	sh scripts/test $$(ls spec/api/*_spec.lua spec/core/*_spec.lua \
+	  spec/contract/*_spec.lua spec/local/exec_spec.lua | \
+	  xargs grep -L '^-- Runs first: ')
+
+#: soak          look long for rare faults: boxes, kills of the service
 # Boxes made and destroyed 1000 times, and 1000 scripts ended at any moment,
 # which must leave nothing; the embedded service killed 100 times under load,
 # which must lose nothing.
@@ -129,32 +147,61 @@ soak: all
 	  sh scripts/test spec/local/interrupts_spec.lua \
 	  spec/sandbox/spawn_spec.lua spec/local/model_spec.lua
 
-# What the README's table of reliability has from here, with its figures.
+#: faults        networks and system calls that fail, with figures
+# What the table in scripts/torture/README.md has from here, with its figures.
 faults: all
 	BOXD_FIGURES=1 sh scripts/test $(sort $(filter-out %/flat_spec.lua \
 	  %/garbage_spec.lua %/torture_spec.lua,$(wildcard spec/faults/*_spec.lua))) \
 	  spec/core/auth_spec.lua spec/contract/conformance_tls_spec.lua \
 	  spec/module/host_spec.lua
 
+#: flat          memory at full size
 # Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.
 flat: all
 	BOXD_FLAT=1 sh scripts/test spec/faults/flat_spec.lua
 
 check:
+	@$(MAKE) -s -j$$(nproc) check-lua check-sh check-c check-build
+
+check-lua:
 	luacheck -q lua spec scripts
+
+check-sh:
+	shellcheck .ci/run $$(grep -l '^#!/bin/sh' scripts/* 2>/dev/null)
+
+# It does not see gRPC's types, so what it says of them is false.
+check-c: $(BUILD)/proto/boxd.pb-c.h
+	cppcheck -q --std=c11 --enable=warning,performance,portability \
+	  --inline-suppr --suppress=missingIncludeSystem \
+	  --suppress=legacyUninitvar --error-exitcode=1 -Isrc -I$(BUILD)/proto \
+	  src scripts/bench scripts/torture spec/fuzz
+
+check-build:
 	$(MAKE) BUILD=$(BUILD)/check OPT=-O2 CFLAGS=-Werror all
 
+# For editors: how each C file is compiled.
+compile_commands.json: Makefile
+	@{ sep='['; for f in $(SO_SRC) $(EXE_SRC); do \
+	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" \
+	    '$(CURDIR)' "$$f" '$(strip $(CC) $(ALL_CFLAGS) $(LUA_CFLAGS)) -c '"$$f"; \
+	  sep=,; done; echo; echo ']'; } > $@
+
+#: compile_commands.json   how each C file is compiled, for editors
+#: asan          the specs under address and undefined-behaviour sanitizers
 asan:
 	sh scripts/asan
 
+#: valgrind      the specs that are mostly about C, under valgrind
 # What is C mostly, without a byte lost or read wrongly: some minutes.
 valgrind:
 	sh scripts/valgrind
 
+#: gc            the specs with Lua's collector always at work
 # With Lua's garbage collector at work all the time.
 gc:
 	sh scripts/gc
 
+#: e2e           against the service that the environment names
 # Against the service that BOXD_API_KEY or BOXD_TOKEN, and BOXD_API_URL and
 # BOXD_EXCHANGE_URL if need be, name; skipped, with a line, when none is named.
 e2e: all
@@ -182,6 +229,14 @@ install-embed: $(BUILD)/libboxd.a
 	  -e 's|@VERSION@|$(VERSION)|' src/boxd.pc.in \
 	  > $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
 	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
+
+# The files of `install`, and the folders that are only ours.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/boxdlua $(DESTDIR)$(LIBDIR)/boxd.so \
+	  $(DESTDIR)$(MANDIR)/man1/boxdlua.1 $(DESTDIR)$(MANDIR)/man3/boxd.3 \
+	  $(DESTDIR)$(INCLUDEDIR)/boxd.h $(DESTDIR)$(STATICDIR)/libboxd.a \
+	  $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
+	rm -rf $(DESTDIR)$(LUADIR)/boxd $(DESTDIR)$(DOCDIR)
 
 clean:
 	rm -rf $(BUILD)

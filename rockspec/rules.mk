@@ -1,3 +1,4 @@
+#: rock          a rock with the source in it
 # make rock: a rock of the released version with the source in it, which
 # `luarocks install FILE` builds without the network. The times in it are of
 # no day: the same source is the same rock.

@@ -1,3 +1,5 @@
+#: bench         speed against bare C and Python; QUICK=1 for a short one
+#: bench-boxes   speed of local boxes
 # The bench's programs, and `make bench`: ROUNDS=N, QUICK=1 for a short one.
 
 BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) -pthread \

@@ -1,4 +1,4 @@
--- The README's table of all RPCs: what calls each, and whether the embedded
+-- The table of all RPCs in proto/README.md: what calls each, and whether the embedded
 -- service answers it. Made of the contract, of the annotations and of the
 -- embedded service's own tables:
 --

@@ -1,3 +1,4 @@
+#: check-types   the annotations, by emmylua_check
 # make doc: the API reference, of the annotations in lua/boxd/types/.
 # make check-types: those annotations, and the examples by them, looked at by
 # emmylua_check (a crate: Debian has no checker of Lua's types).

@@ -1,3 +1,4 @@
+#: torture       every allocation fails once; QUICK=1 for a sample
 # Allocations that fail, one after the other: `make torture`. The client's
 # objects and the service's are linked anew, with their malloc and its like going by fault.c;
 # boxdlua and boxd.so have nothing of it. gRPC is linked dynamically, so that

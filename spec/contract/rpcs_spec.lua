@@ -1,4 +1,4 @@
--- The README's table of all RPCs against what it is made of, and that against
+-- The table of all RPCs in proto/README.md against what it is made of, and that against
 -- what methods were seen to send.
 
 local rpcs = require "scripts.doc.rpcs"
@@ -8,14 +8,14 @@ require "spec.support.surface_exec"
 require "spec.support.surface_today"
 local types = require "scripts.doc.types"
 
-describe("the README's table of RPCs", function()
+describe("proto/README.md", function()
   it("is what the contract, the methods and the embedded service say",
     function()
-      local f <close> = assert(io.open "README.md")
+      local f <close> = assert(io.open "proto/README.md")
       local text = f:read "a"
       for _, line in ipairs(rpcs.lines()) do
         assert.truthy(text:find("\n" .. line .. "\n", 1, true),
-          "not in the README (boxdlua scripts/doc/rpcs.lua makes it): " .. line)
+          "not in proto/README.md (boxdlua scripts/doc/rpcs.lua makes it): " .. line)
       end
       local _, count = text:match "\n| RPC | by | embedded |\n(.-)\n\n"
         :gsub("\n| %u", "")

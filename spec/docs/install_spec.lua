@@ -38,6 +38,14 @@ describe("make install", function()
       folder))
   end)
 
+  it("is undone by make uninstall, which leaves other files alone", function()
+    sh(MAKE .. "install DESTDIR=%s/gone PREFIX=/usr", folder)
+    sh("touch %s/gone/usr/bin/other", folder)
+    sh(MAKE .. "uninstall DESTDIR=%s/gone PREFIX=/usr", folder)
+    assert.equal("./usr/bin/other\n",
+      sh("cd %s/gone && find . -type f", folder))
+  end)
+
   it("installs a module that lua5.4 finds", function()
     sh(MAKE .. "install-lua PREFIX=%s/u", folder)
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env %s \

@@ -50,11 +50,4 @@ describe("boxdlua(1)", function()
         name)
     end
   end)
-
-  it("has the README name them, too", function()
-    local list = read "README.md":match "\n### Environment\n(.-)\n## "
-    for name in pairs(variables()) do
-      assert.truthy(list:find("`" .. name .. "`", 1, true), name)
-    end
-  end)
 end)

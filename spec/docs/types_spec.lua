@@ -305,10 +305,10 @@ describe("the API reference", function()
   end)
 end)
 
-describe("the README's table of the Python SDK's names", function()
+describe("the tables of the Python SDK's names", function()
   it("has only names of ours that exist", function()
-    local readme <close> = assert(io.open "README.md")
-    local table_ = readme:read("a"):match "## Coming from the Python SDK\n(.-)\n## "
+    local page <close> = assert(io.open "scripts/doc/python.md")
+    local tables = page:read "a"
     local class = { box = "Box", p = "ExecProcess", d = "Disk", c = "Compute",
       ["box.files"] = "Files" }
     local service = { box = "Boxes", template = "Templates", disk = "Disks",
@@ -316,7 +316,7 @@ describe("the README's table of the Python SDK's names", function()
       api_key = "ApiKeys", snapshot = "Snapshots", checkpoint = "Checkpoints",
       backup = "Backups", env = "Env", secret = "Secrets" }
     local n = 0
-    for ours in table_:gmatch "\n|[^\n]-|([^\n|]*)|" do
+    for ours in tables:gmatch "\n|[^\n]-|([^\n|]*)|" do
       for name in ours:gmatch "boxd%.([%w_]+)" do
         assert.truthy(boxd[name], name)
       end

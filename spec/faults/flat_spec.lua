@@ -1,6 +1,6 @@
 -- Memory that stays flat: big transfers both ways, a process whose output nobody
 -- reads, many calls. The client is a process of its own, whose peak counts.
--- BOXD_FLAT=1 (make flat) takes the sizes of the README's table.
+-- BOXD_FLAT=1 (make flat) takes the sizes of the table in scripts/torture/README.md.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -57,7 +57,7 @@ local function signal(name, pid)
   assert(os.execute(("kill -%s %d"):format(name, pid)))
 end
 
--- For `make faults`: the figures of the README's table.
+-- For `make faults`: the figures of the table in scripts/torture/README.md.
 local function tell(...)
   if os.getenv "BOXD_FIGURES" then print(("\n" .. (...)):format(select(2, ...))) end
 end

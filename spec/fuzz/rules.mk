@@ -1,3 +1,4 @@
+#: fuzz          the fuzzers; SECONDS=10 for each
 # Fuzzers of whatever reads what others wrote: spec/fuzz/NAME.c, begun from
 # spec/fuzz/corpus/NAME. What one finds is left in $(FUZZ)/NAME-*; run the
 # fuzzer with that file to see it again, and keep the file in the corpus.

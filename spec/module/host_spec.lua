@@ -55,7 +55,7 @@ end
 ]]
 
 -- What is left, as a script prints it: descriptors, threads, KiB. For `make
--- faults`: the figures of the README's table.
+-- faults`: the figures of the table in scripts/torture/README.md.
 local function left(what, text)
   local fds, threads, memory = text:match "(%S+)%s+(%S+)%s+(%S+)"
   if os.getenv "BOXD_FIGURES" then

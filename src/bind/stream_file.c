@@ -63,6 +63,7 @@ static grpc_byte_buffer *read_message(const ProtobufCMessage *m, uint32_t id,
   if (*n > 0) before += put_head(head, id, *n); /* empty: unset, as ever */
   uint8_t *at = data - before; /* all of it right before the data */
   protobuf_c_message_pack(m, at);
+  // cppcheck-suppress uninitvar ; put_head wrote the bytes that are copied
   memcpy(at + size, head, before - size);
   size_t from = (size_t)(at - start);
   grpc_slice used = grpc_slice_sub(room, from, from + before + *n);

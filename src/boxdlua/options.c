@@ -211,6 +211,7 @@ static int check(reader *r, const char *needs_serve) {
 
 int host_options_read(host_options *o, int argc, char **argv, char *message,
                       size_t size) {
+  // cppcheck-suppress ctuuninitvar ; o is what this fills
   reader r = {o, 1, message, size};
   const char *needs_serve = NULL;
   *o = (host_options){.announce = -1, .argc = argc, .argv = argv};

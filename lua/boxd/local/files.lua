@@ -156,7 +156,7 @@ end
 function files.download_stream(service, call)
   local request = call:recv() or {}
   reading(service, request, function(fd, size)
-    local parts, done = nil, 0
+    local done, parts = 0
     if size == 0 then
       parts, size = read_parts(request, fd)
     else

@@ -203,8 +203,9 @@ static int append_entry(call *c, int dir, const char *path, const char *name,
 
 bool bx_file_entry_next(const bx_spawn_event *ev, size_t *at,
                         bx_file_entry *f) {
+  if (!ev->text) return false;
   const char *end = ev->text + ev->len, *p = ev->text + *at;
-  if (!ev->text || (size_t)(end - p) < sizeof *f + 2) return false;
+  if ((size_t)(end - p) < sizeof *f + 2) return false;
   memcpy(f, p, sizeof *f);
   f->name = p + sizeof *f;
   const char *link = memchr(f->name, '\0', (size_t)(end - f->name));

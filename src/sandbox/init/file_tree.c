@@ -47,6 +47,7 @@ static int whereabouts(const char *path, char out[PATH_MAX]) {
 
 /* `path` is `folder`, or in it; both real. */
 static bool within(const char *folder, const char *path) {
+  // cppcheck-suppress uninitvar ; whereabouts fills both where it returns 0
   size_t n = strlen(folder);
   if (n == 1) return true;
   return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');

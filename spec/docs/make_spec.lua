@@ -1,0 +1,50 @@
+-- What the Makefile offers for everyday work.
+
+local boxd = require "boxd"
+local program = require "spec.support.program"
+
+local MAKE = "env -u MAKEFLAGS -u MAKELEVEL make -s BUILD=${BUILD:-build} "
+
+local function sh(command)
+  local result = program.run { "sh", "-c", command }
+  assert.equal(0, result.status, result.out .. result.err)
+  return result.out
+end
+
+describe("the Makefile", function()
+  it("explains its targets in make help", function()
+    local help = sh(MAKE .. "help")
+    for _, name in ipairs { "all", "check", "quick", "test", "install", "doc",
+      "asan", "bench", "fuzz", "rock", "torture" } do
+      assert.matches("\nmake " .. name .. " +%a", "\n" .. help)
+    end
+  end)
+
+  it("explains only targets that exist", function()
+    local rules = sh(MAKE .. "-prq : 2>/dev/null || true")
+    for name in sh(MAKE .. "help"):gmatch "make (%S+)" do
+      assert.truthy(rules:find("\n" .. name .. ":", 1, true), name)
+    end
+  end)
+
+  it("says how each C file is compiled in compile_commands.json", function()
+    local there = program.run { "test", "-e", "compile_commands.json" }.status
+    sh(MAKE .. "-B compile_commands.json")
+    local f <close> = assert(io.open "compile_commands.json")
+    local list, seen = boxd.json.decode(f:read "a"), {}
+    if there ~= 0 then os.remove "compile_commands.json" end
+    for _, entry in ipairs(list) do
+      assert.matches(" %-std=c11 .* %-c " .. entry.file:gsub("%p", "%%%0") .. "$",
+        entry.command)
+      seen[entry.file] = true
+    end
+    for path in sh "ls src/*/*.c":gmatch "%S+" do
+      assert.is_true(seen[path], path)
+    end
+  end)
+
+  it("names every lint of make check in its continuous integration", function()
+    assert.matches("\nmake check\n", sh "cat .ci/run")
+    assert.matches("make check", sh "cat .github/workflows/ci.yml")
+  end)
+end)
