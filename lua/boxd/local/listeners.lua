@@ -6,7 +6,7 @@ local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 
 local CONNECTIONS_MAX = 256 -- a gate; others wait
-local SHARE = 8 -- of the process's descriptors: all gates' connections, of two each
+local SHARE = 8 -- of the process's descriptors: all listeners' connections, of two each
 
 local listeners = {}
 
@@ -56,8 +56,8 @@ local function listen(wanted)
   return listener
 end
 
--- What all gates of a service have together.
-function gates.pool(descriptors)
+-- What all listeners of a service have together.
+function listeners.pool(descriptors)
   return { count = 0, max = descriptors // SHARE, freed = serve.signal() }
 end
 

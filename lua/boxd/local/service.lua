@@ -11,7 +11,7 @@ local crashes = require "boxd.local.crashes"
 local disks = require "boxd.local.disks"
 local domains = require "boxd.local.domains"
 local front = require "boxd.local.front"
-local gates = require "boxd.local.gates"
+local listeners = require "boxd.local.listeners"
 local idle = require "boxd.local.idle"
 local log = require "boxd.local.log"
 local logs = require "boxd.local.logs"
@@ -137,7 +137,7 @@ function service.open(options)
   local self = setmetatable({}, service)
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state)
-  self.gates = gates.pool(assert(serve.sys.raise_descriptors()))
+  self.gates = listeners.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
   local limits, message = self.spawner:ready()
   if not limits then
