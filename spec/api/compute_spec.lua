@@ -4,7 +4,6 @@ local boxd = require "boxd"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local scripted = require "spec.support.scripted"
-local serve = require "boxd.serve"
 
 local failure, refused = scripted.failure, scripted.refused
 
@@ -58,25 +57,34 @@ describe("boxd.Compute", function()
   end)
 
   it("derives from the endpoint where keys are exchanged", function()
-    local addresses = require "boxd.compute".addresses
-    for api_url, expected in pairs {
-      ["https://boxd.sh:9443"] = "https://boxd.sh",
-      ["https://eu.example:9443"] = "https://app.eu.example",
-      ["http://eu.example:9443"] = "https://app.eu.example",
-      ["eu.example"] = "https://app.eu.example",
-      ["https://app.eu.example:9443"] = "https://app.eu.example:9443",
-      ["http://127.0.0.1:9443"] = "http://127.0.0.1:9443",
-      ["https://10.0.0.1:9443"] = "https://10.0.0.1:9443",
-      ["localhost:9443"] = "http://localhost:9443",
-      ["http://[::1]:9443"] = "http://[::1]:9443",
-    } do
-      assert.equal(expected .. "/api/v1/auth/token",
-        addresses { api_url = api_url }.exchange_url, api_url)
+    local addresses = require "boxd.core".addresses
+    local function urls(options)
+      local found = addresses(options).exchange_urls
+      for n, u in ipairs(found) do
+        found[n] = u:gsub("/api/v1/auth/token$", "")
+      end
+      return found
     end
-    assert.equal("https://x.example/y", addresses { exchange_url =
-      "https://x.example/y", api_url = "https://eu.example" }.exchange_url)
+    for api_url, expected in pairs {
+      ["https://boxd.sh:9443"] = { "https://app.boxd.sh", "https://boxd.sh" },
+      ["https://eu.example:9443"] =
+        { "https://app.eu.example", "https://eu.example" },
+      ["http://eu.example:9443"] =
+        { "https://app.eu.example", "https://eu.example" },
+      ["eu.example"] = { "https://app.eu.example", "https://eu.example" },
+      ["https://app.eu.example:9443"] = { "https://app.eu.example:9443" },
+      ["http://127.0.0.1:9443"] = { "http://127.0.0.1:9443" },
+      ["https://10.0.0.1:9443"] = { "https://10.0.0.1:9443" },
+      ["localhost:9443"] = { "http://localhost:9443" },
+      ["http://[::1]:9443"] = { "http://[::1]:9443" },
+    } do
+      assert.same(expected, urls { api_url = api_url }, api_url)
+    end
+    assert.same({ "https://x.example/y" }, urls { exchange_url =
+      "https://x.example/y", api_url = "https://eu.example" })
     assert.equal("https://e.example/z", prints([[
-      print(require "boxd.compute".addresses {}.exchange_url)]], {
+      local urls = require "boxd.core".addresses {}.exchange_urls
+      print(table.concat(urls, " "))]], {
       BOXD_BASE_URL = "https://eu.example",
       BOXD_EXCHANGE_URL = "https://e.example/z" }))
   end)
@@ -146,26 +154,18 @@ describe("boxd.Compute", function()
   end)
 
   it("has the defaults that API.md names", function()
-    local core = require "boxd.core"
-    local new, given = core.compute_new, nil
-    local _restore <close> = setmetatable({}, { __close = function()
-      core.compute_new = new
+    assert.equal("60.0 https://boxd.sh:9443 https://app.boxd.sh"
+      .. "/api/v1/auth/token", prints([[
+      local c = boxd.Compute { api_key = "k", api_url = "" }
+      print(c.timeout, c.api_url,
+        require "boxd.core".addresses {}.exchange_urls[1])]]):gsub("\t", " "), "")
+    local tries = 0
+    local made <close> = scripted.start({ GetConfig = function(_, call)
+      tries = tries + 1
+      call:finish("UNAVAILABLE", "not now")
     end })
-    function core.compute_new(options, ...)
-      given = options
-      return new(options, ...)
-    end
-    local c <close> = boxd.Compute { api_key = "k" }
-    assert.same({ api_key = "k", target = "boxd.sh:9443", tls = true,
-      exchange_url = "https://boxd.sh/api/v1/auth/token", keepalive = 330,
-      max_retries = 2 }, given)
-    assert.equal(60, c.timeout)
-    local d <close> = boxd.Compute { token = "t", keepalive = 20.5,
-      max_retries = 0, ca_file = "ca.pem", api_url = "", exchange_url = "" }
-    assert.same({ token = "t", target = "boxd.sh:9443", tls = true,
-      exchange_url = "https://boxd.sh/api/v1/auth/token", keepalive = 20.5,
-      max_retries = 0, ca_file = "ca.pem" }, given)
-    assert.truthy(d)
+    assert.equal("ConnectionError", failure(made.c.config, made.c).class)
+    assert.equal(1 + 2, tries)
   end)
 
   it("has one client's options only, naming the nearest", function()
@@ -269,6 +269,13 @@ describe("credentials come", function()
       bearer("", { BOXD_TOKEN = "", BOXD_API_KEY = "env-key" }))
   end)
 
+  it("as a key where a token begins as one does", function()
+    assert.equal("Bearer jwt-of-bxd_1", bearer("token = 'bxd_1'", both))
+    assert.equal("Bearer jwt-of-bxk_2",
+      bearer("", { BOXD_TOKEN = "bxk_2", BOXD_API_KEY = "env-key" }))
+    assert.equal("Bearer bxd", bearer("token = 'bxd'"))
+  end)
+
   it("from the environment even in a boxd machine", function()
     assert.equal("Bearer env-token",
       bearer("", { BOXD_TOKEN = "env-token", BOXD_VM_ID = "vm" }))
@@ -276,40 +283,21 @@ describe("credentials come", function()
 end)
 
 describe("the exchange URL comes", function()
-  -- Which path of a server is asked, at the URL of `options` or of `env`.
-  local function asked(options, env)
-    local server <close> = serve.listen()
-    local seen
-    boxd.spawn(function()
-      for request in function() return server:request() end do
-        seen = request.path
-        request:answer(401, nil, "{}")
-      end
-    end)
-    local base = "http://" .. server.address
-    if env then env = base .. env end
-    local getenv = os.getenv
-    os.getenv = function(name) -- luacheck: ignore
-      if name == "BOXD_EXCHANGE_URL" then return env end
-      return getenv(name)
-    end
-    local _restore <close> = setmetatable({}, { __close = function()
-      os.getenv = getenv -- luacheck: ignore
-    end })
-    local c <close> = boxd.Compute { api_key = "k", api_url = base, timeout = 2,
-      exchange_url = options and (options == "" and "" or base .. options) }
-    assert.equal("AuthenticationError", failure(c.whoami, c).class)
-    return seen
+  local function exchange(option, env)
+    return prints(([[
+      local urls = require "boxd.core".addresses { exchange_url = %q }
+      print(urls.exchange_urls[1], urls.exchange_urls[2])]]):format(option),
+      { BOXD_EXCHANGE_URL = env })
   end
 
   it("from the argument", function()
-    assert.equal("/arg", asked("/arg", "/env"))
-    assert.equal("/arg", asked("/arg"))
+    assert.equal("http://a/arg\tnil", exchange("http://a/arg", "http://a/env"))
+    assert.equal("http://a/arg\tnil", exchange("http://a/arg"))
   end)
 
   it("from the environment, and an empty argument counts as absent", function()
-    assert.equal("/env", asked(nil, "/env"))
-    assert.equal("/env", asked("", "/env"))
+    assert.equal("http://a/env\tnil", exchange("", "http://a/env"))
+    assert.matches("^https://app%.boxd%.sh/", exchange("", ""))
   end)
 end)
 

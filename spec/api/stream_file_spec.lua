@@ -117,9 +117,9 @@ describe("box:download", function()
   it("says that a disk is full", function()
     local service <close> = start({ { total_size = 1 << 20,
       data = bytes(1 << 20) } })
-    local client = require "boxd.internal.resource".client(service.c)
+    local core = require "boxd.core"
     local f <close> = assert(io.open("/dev/full", "wb"))
-    local stream <close> = client:stream("DownloadFileStream",
+    local stream <close> = core.stream(service.c, "DownloadFileStream",
       { vm_id = "vm1", path = "/f" })
     local message, why = stream:recv_file(f)
     assert.is_nil(message)
@@ -155,9 +155,9 @@ describe("box:upload", function()
 
   it("takes bytes of a file in a message that carries data only", function()
     local service <close> = start {}
-    local client = require "boxd.internal.resource".client(service.c)
+    local core = require "boxd.core"
     local f <close> = assert(io.open "/dev/zero")
-    local stream <close> = client:stream "UploadFileStream"
+    local stream <close> = core.stream(service.c, "UploadFileStream")
     assert.error_matches(function() stream:send_file({}, f, -1) end, "32 MiB")
     assert.error_matches(function() stream:send_file({}, {}, 1) end, "FILE")
     local e = scripted.failure(stream.send_file, stream, { pth = "x" }, f, 1)

@@ -223,7 +223,7 @@ describe("the contract", function()
   -- A server that tells of `change(answer)` instead of our own contract.
   local function compare(answer, version)
     local server <close> = serve.listen()
-    local client = core.client { target = server.address, token = "t",
+    local client = core.client{api_url = "http://" .. server.address, token = "t",
       max_retries = 0 }
     local task = boxd.spawn(function()
       for call in function() return server:accept() end do

@@ -96,9 +96,12 @@ describe("credentials", function()
     authority:remove()
   end)
 
+  -- A Compute that shares no token with the others: its URL is its own.
+  local clients = 0
   local function client(url, options)
+    clients = clients + 1
     options = options or { api_key = KEY }
-    options.api_url, options.exchange_url = api_url, url
+    options.api_url, options.exchange_url = api_url, url .. "#" .. clients
     return boxd.Compute(options)
   end
 

@@ -110,7 +110,7 @@ describe("a finalizer", function()
         return boxd.Compute { token = "t", api_url = "http://127.0.0.1:1" }
       end
       expect("whoami", dropped(make, function(c) return c:whoami() end),
-        "this client is closed")]]
+        "this Compute is closed")]]
   end)
 
   it("that opens a stream as the program ends does not keep it", function()

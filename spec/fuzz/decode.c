@@ -49,20 +49,20 @@ static void again(lua_State *L, const ProtobufCMessageDescriptor *d) {
 ** beyond all numbers. */
 static bool is_lax(const ProtobufCMessageDescriptor *d, const uint8_t *p,
                    size_t len) {
-  lbx_reader r = {p, p + len};
-  lbx_field w;
+  bx_reader r = {p, p + len};
+  bx_field w;
   while (r.p < r.end) {
     uint64_t key;
-    lbx_reader ahead = r;
-    if (lbx_read_varint(&ahead, &key) && (key >> 3 == 0 || key >> 32))
+    bx_reader ahead = r;
+    if (bx_read_varint(&ahead, &key) && (key >> 3 == 0 || key >> 32))
       return true;
-    if (!lbx_read_field(&r, &w)) return false;
+    if (!bx_read_field(&r, &w)) return false;
     const ProtobufCFieldDescriptor *f =
         protobuf_c_message_descriptor_get_field(d, w.id);
     if (!f) continue;
-    if (f->type == PROTOBUF_C_TYPE_BOOL && w.type != LBX_WIRE_VARINT)
+    if (f->type == PROTOBUF_C_TYPE_BOOL && w.type != BX_WIRE_VARINT)
       return true;
-    if (f->type == PROTOBUF_C_TYPE_MESSAGE && w.type == LBX_WIRE_BYTES &&
+    if (f->type == PROTOBUF_C_TYPE_MESSAGE && w.type == BX_WIRE_BYTES &&
         is_lax(f->descriptor, w.s, w.n))
       return true;
   }
@@ -74,10 +74,10 @@ static bool is_lax(const ProtobufCMessageDescriptor *d, const uint8_t *p,
 ** nothing of these. */
 static bool is_in_pieces(const ProtobufCMessageDescriptor *d, const uint8_t *p,
                          size_t len) {
-  lbx_reader r = {p, p + len};
-  lbx_field w;
+  bx_reader r = {p, p + len};
+  bx_field w;
   bool seen[256] = {false};
-  while (r.p < r.end && lbx_read_field(&r, &w)) {
+  while (r.p < r.end && bx_read_field(&r, &w)) {
     const ProtobufCFieldDescriptor *f =
         protobuf_c_message_descriptor_get_field(d, w.id);
     if (!f || f->type != PROTOBUF_C_TYPE_MESSAGE) continue;

@@ -18,7 +18,7 @@
 #include "../../src/server/port_connection.c"
 
 #include "server/reflection.h"
-#include "server/wire.h"
+#include "core/wire.h"
 #include "state.h"
 
 #define SOCKET 77
@@ -145,12 +145,16 @@ static void reflection(const uint8_t *data, size_t len) {
   bool told = bx_reflection_answer(bx_proto_descriptor, bx_proto_descriptor_len,
                                    data, len, &out);
   if (told) {
-    bx_wire w = bx_wire_of((bx_wire_bytes){(void *)out.data, out.len});
-    bx_wire_field f;
-    while (bx_wire_next(&w, &f))
-      if (f.number == 2)
-        echoed = bx_wire_equal(f.bytes, (bx_wire_bytes){data, len});
-    if (w.bad || !echoed) fuzz_fail("no answer to that question");
+    bx_reader r = bx_reader_of((bx_bytes){(void *)out.data, out.len});
+    bx_field f;
+    bool whole = true;
+    while (whole && r.p < r.end) {
+      whole = bx_read_field(&r, &f);
+      if (whole && f.id == 2)
+        echoed = bx_bytes_equal((bx_bytes){f.s, (size_t)f.n},
+                                (bx_bytes){data, len});
+    }
+    if (!whole || !echoed) fuzz_fail("no answer to that question");
   }
   bx_buf_free(&out);
 }

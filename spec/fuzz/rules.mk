@@ -17,7 +17,7 @@ FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(FUZZ_CC) OPT="-O1 -g" \
   SANITIZE="-fsanitize=fuzzer-no-link $(FUZZ_FLAGS)" CFLAGS=-Werror
 FUZZ_PARTS := spec/fuzz/state.o proto/boxd_desc.o \
-  $(patsubst %,src/server/%.o,http1 reflection wire)
+  $(patsubst %,src/server/%.o,http1 reflection)
 
 .PHONY: fuzz fuzz-build fuzzers $(FUZZERS:%=fuzz-%)
 

@@ -139,7 +139,7 @@ describe("the port", function()
   end)
 
   it("tells gRPC calls where they come from", function()
-    local client <close> = core.client{target = address, token = "t"}
+    local client <close> = core.client{api_url = "http://" .. address, token = "t"}
     local reply = client:call("GetVm", {vm_id = "x"}, 10)
     assert.equal("x", reply.vm_id)
     assert.matches("^127%.0%.0%.1:%d+$", reply.name)

@@ -18,7 +18,7 @@ local function start(handlers, options)
       end)
     end
   end)
-  local client = core.client{target = server.address, token = "tok",
+  local client = core.client{api_url = "http://" .. server.address, token = "tok",
                              max_retries = 0}
   return server, client
 end
@@ -137,7 +137,7 @@ describe("a call", function()
       call:finish()
     end}, {tls = {cert = read(path .. ".pem"), key = read(path .. ".key")}})
     client:close()
-    client = core.client{target = server.address, token = "t", tls = true,
+    client = core.client{api_url = "https://" .. server.address, token = "t",
                          ca_file = authority:path("ca.pem"), max_retries = 0}
     local _ <close> = cleanup(server, client)
     assert.matches("^127%.0%.0%.1:%d+$", client:call("GetVm", {}, 10).vm_id)
@@ -167,7 +167,7 @@ describe("a call", function()
 
   it("that is collected ends with INTERNAL", function()
     local server = serve.listen()
-    local client = core.client{target = server.address, token = "t",
+    local client = core.client{api_url = "http://" .. server.address, token = "t",
                                max_retries = 0}
     local _ <close> = cleanup(server, client)
     boxd.spawn(function()
@@ -190,7 +190,7 @@ describe("a call", function()
                                            ["x-bytes-bin"] = "\0\255"})
     end}
     client:close()
-    client = core.client{target = server.address, token = "t", max_retries = 2}
+    client = core.client{api_url = "http://" .. server.address, token = "t", max_retries = 2}
     local _ <close> = cleanup(server, client)
     assert.equal("here", client:call("GetVm", {}).vm_id)
     assert.equal(2, tries)
@@ -266,7 +266,7 @@ end)
 describe("calls that nobody accepts", function()
   it("are refused beyond a number", function()
     local server = serve.listen()
-    local client = core.client{target = server.address, token = "t",
+    local client = core.client{api_url = "http://" .. server.address, token = "t",
                                max_retries = 0}
     local _ <close> = cleanup(server, client)
     local codes, tasks = {}, {}

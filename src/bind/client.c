@@ -4,12 +4,12 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "../core/message.h"
 #include "await.h"
 #include "codec.h"
 #include "decode.h"
 #include "error.h"
 #include "exec.h"
-#include "message.h"
 #include "stream.h"
 #include "type.h"
 #include "types.h"
@@ -17,99 +17,59 @@
 #define TYPE "boxd.Client"
 #define CALL_TYPE "boxd.ClientCall"
 
-/* User values of a client. */
-#define UV_OPTIONS 1
-
 /* A unary call on the stack: cancelled when it is collected. */
 typedef struct unary {
   bx_call *call;
-  const lbx_rpc *rpc;
+  const bx_rpc *rpc;
 } unary;
 
-/* Pushes the option, which keeps the text. */
-static const char *push_option(lua_State *L, int options, const char *name) {
-  lua_getfield(L, options, name);
-  return lua_tostring(L, -1);
-}
-
-/* The channel; options at the top of the stack. */
-static bx_class connect_channel(lua_State *L, lbx_client *c, bx_error *e) {
-  int o = lua_gettop(L);
-  bx_channel_config cc = {.target = push_option(L, o, "target"),
-                          .ca_file = push_option(L, o, "ca_file")};
-  lua_getfield(L, o, "tls");
-  cc.tls = lua_toboolean(L, -1);
-  lua_getfield(L, o, "keepalive");
-  cc.keepalive = lua_tonumber(L, -1);
-  lua_getfield(L, o, "max_retries");
-  c->retries = (unsigned)lua_tointeger(L, -1);
-  lua_getfield(L, o, "follow");
-  cc.later = lua_toboolean(L, -1);
-  c->channel = bx_channel_new(lbx_loop(L), &cc, e);
-  lua_settop(L, o);
-  return c->channel ? BX_OK : e->class_;
-}
-
-static bx_class connect_auth(lua_State *L, lbx_client *c, bx_error *e) {
-  int o = lua_gettop(L);
-  bx_auth_config ac = {.token = push_option(L, o, "token"),
-                       .api_key = push_option(L, o, "api_key"),
-                       .exchange_url = push_option(L, o, "exchange_url"),
-                       .ca_file = push_option(L, o, "ca_file")};
-  lua_getfield(L, o, "machine");
-  ac.machine = lua_toboolean(L, -1);
-  lua_getfield(L, o, "follow");
-  ac.follow = lua_toboolean(L, -1);
-  c->auth = bx_auth_new(lbx_loop(L), &ac, e);
-  lua_settop(L, o);
-  return c->auth ? BX_OK : e->class_;
-}
-
-/* A client, or a Compute, which is one. */
+/* A client, or a Compute, which is one. Its `client` is NULL once it has been
+** collected: a finalizer may still have it. */
 static lbx_client *check_client(lua_State *L, int idx) {
   if (lbx_type_of(L, idx) == &lbx_compute_type) return lua_touserdata(L, idx);
   return luaL_checkudata(L, idx, TYPE);
 }
 
-lbx_client *lbx_client_check(lua_State *L, int idx) {
+bx_call *lbx_client_prepare(lua_State *L, int idx, const bx_rpc *rpc,
+                            double deadline) {
   lbx_client *c = check_client(L, idx);
   bx_error e;
-  if (c->closed && !lbx_state_get(L)->current->alone)
-    lbx_error_class(L, BX_CANCELLED, "this Compute is closed: make a new one, "
-                    "and get its objects from it");
-  if (c->channel && c->auth) return c;
-  lua_getiuservalue(L, idx, UV_OPTIONS);
-  if ((!c->auth && connect_auth(L, c, &e)) ||
-      (!c->channel && connect_channel(L, c, &e)))
-    lbx_throw(L, &e, NULL);
-  lua_pop(L, 1);
-  return c;
+  if (!c->client) lbx_error_class(L, BX_CANCELLED, BX_CLIENT_CLOSED);
+  bool lasting = lbx_state_get(L)->current->alone;
+  bx_call *call = bx_client_prepare(c->client, rpc, deadline, lasting, &e);
+  if (!call) lbx_throw(L, &e, NULL);
+  return call;
+}
+
+double lbx_client_timeout(lua_State *L, int idx) {
+  return check_client(L, idx)->timeout;
 }
 
 void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
-                           const lbx_rpc *rpc) {
+                           const bx_rpc *rpc) {
   bx_error named = *e;
+  bool tls;
   const lbx_client *c = lua_touserdata(L, client);
-  if (e->class_ == BX_CONNECTION && e->status != BX_NO_STATUS && c->channel) {
-    bx_error_set(&named, BX_CONNECTION, "%s: %s", c->channel->target,
-                 e->message);
+  if (e->class_ == BX_CONNECTION && e->status != BX_NO_STATUS && c->client) {
+    bx_error_set(&named, BX_CONNECTION, "%s: %s",
+                 bx_client_target(c->client, &tls), e->message);
     named.status = e->status;
   }
   lbx_push_error(L, &named, rpc->name);
 }
 
 int lbx_client_throw(lua_State *L, int client, const bx_error *e,
-                     const lbx_rpc *rpc) {
+                     const bx_rpc *rpc) {
   lbx_client_push_error(L, client, e, rpc);
   return lua_error(L);
 }
 
-const lbx_rpc *lbx_client_rpc(lua_State *L, int idx) {
+const bx_rpc *lbx_client_rpc(lua_State *L, int idx) {
   size_t len;
   const char *name = luaL_checklstring(L, idx, &len);
-  const lbx_rpc *rpc = lbx_rpc_find(name);
+  const bx_rpc *rpc = bx_rpc_find(name);
   if (rpc && strlen(name) == len) return rpc;
-  const char *near = lbx_rpc_nearest(name);
+  const char *near = bx_rpc_nearest(name);
   if (near)
     lbx_error_invalid(L, "the contract has no RPC '%s' (did you mean '%s'?)",
                       name, near);
@@ -122,10 +82,10 @@ double lbx_client_deadline(lua_State *L, int idx) {
   return bx_now() + luaL_checknumber(L, idx);
 }
 
-grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc) {
+grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const bx_rpc *rpc) {
   lbx_arena *arena = lbx_arena_scratch(L);
-  ProtobufCMessage *m = lbx_encode(L, idx, lbx_rpc_request(rpc), arena);
-  grpc_byte_buffer *buffer = lbx_pack(m);
+  ProtobufCMessage *m = lbx_encode(L, idx, bx_rpc_request(rpc), arena);
+  grpc_byte_buffer *buffer = bx_message_pack(m);
   lbx_arena_reset(arena);
   if (!buffer)
     lbx_error_invalid(L, "%s: the message is longer than 64 MiB; send large "
@@ -134,11 +94,11 @@ grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const lbx_rpc *rpc) {
 }
 
 void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
-                       const lbx_rpc *rpc) {
+                       const bx_rpc *rpc) {
   bx_error e;
-  if (lbx_decode_buffer(L, lbx_rpc_reply(rpc), buffer)) return;
+  if (lbx_decode_buffer(L, bx_rpc_reply(rpc), buffer)) return;
   bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
-               lbx_rpc_reply(rpc)->short_name);
+               bx_rpc_reply(rpc)->short_name);
   lbx_throw(L, &e, rpc->name);
 }
 
@@ -164,19 +124,15 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* client:call(rpc, request, seconds or nil) -> reply */
 static int m_call(lua_State *L) {
-  lbx_client *c = lbx_client_check(L, 1);
-  const lbx_rpc *rpc = lbx_client_rpc(L, 2);
-  if (rpc->kind != LBX_UNARY)
+  const bx_rpc *rpc = lbx_client_rpc(L, 2);
+  if (rpc->kind != BX_UNARY)
     lbx_error_invalid(L, "%s is a stream: call stream for it", rpc->name);
   luaL_checktype(L, 3, LUA_TTABLE);
   double deadline = lbx_client_deadline(L, 4);
   lua_settop(L, 3);
   unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
   u->rpc = rpc;
-  u->call = bx_call_new(c->channel, c->auth, rpc->path, deadline);
-  if (!u->call) return luaL_error(L, "not enough memory");
-  u->call->lasting = lbx_state_get(L)->current->alone;
-  if (rpc->reads) u->call->retries = c->retries;
+  u->call = lbx_client_prepare(L, 1, rpc, deadline);
   grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
   bx_call_unary(u->call, request);
   lua_settop(L, 4);
@@ -195,53 +151,140 @@ static int m__gc_call(lua_State *L) {
 
 int lbx_client_close(lua_State *L) {
   lbx_client *c = check_client(L, 1);
-  c->closed = true;
-  if (c->channel) bx_channel_close(c->channel);
+  if (c->client) bx_client_close(c->client);
   return 0;
 }
 
 /* core.is_open(compute) -> boolean */
 static int is_open(lua_State *L) {
-  lua_pushboolean(L, !check_client(L, 1)->closed);
+  const lbx_client *c = check_client(L, 1);
+  lua_pushboolean(L, c->client && bx_client_is_open(c->client));
   return 1;
 }
 
-/* client:address() -> "host:port", tls: of the service, as far as known */
-int lbx_client_address(lua_State *L) {
-  lbx_client *c = check_client(L, 1);
-  lua_getiuservalue(L, 1, UV_OPTIONS);
-  lua_getfield(L, -1, "target");
-  lua_getfield(L, -2, "tls");
-  if (!c->channel) return 2;
-  lua_pushstring(L, c->channel->target);
-  lua_pushboolean(L, c->channel->tls);
-  return 2;
+int lbx_client_push_url(lua_State *L) {
+  bool tls;
+  const lbx_client *c = check_client(L, 1);
+  if (!c->client) return 0;
+  const char *target = bx_client_target(c->client, &tls);
+  lua_pushfstring(L, "%s://%s", tls ? "https" : "http", target);
+  return 1;
 }
 
 int lbx_client_gc(lua_State *L) {
   lbx_client *c = check_client(L, 1);
-  lbx_client_close(L);
-  if (c->channel) bx_channel_unref(c->channel);
-  if (c->auth) bx_auth_free(c->auth);
-  c->channel = NULL;
-  c->auth = NULL;
+  bx_client *client = c->client;
+  c->client = NULL;
+  bx_client_free(client);
   return 0;
 }
 
-/* client{ target=, tls=, ca_file=, keepalive=, max_retries=, token=, api_key=,
-** exchange_url=, machine=, follow= }: checked by its callers in lua/boxd. */
-static int client(lua_State *L) {
-  lbx_client_new(L, 1, 1, TYPE);
-  return 1;
+/* A field that is text or absent; the table keeps it. */
+static const char *text(lua_State *L, int options, const char *name) {
+  lua_getfield(L, options, name);
+  const char *s = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+/* A field of the service that boxdlua --local has started. */
+static const char *provided(lua_State *L, const char *field) {
+  lua_pushfstring(L, "boxd.local.%s", field);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  const char *s = lua_tostring(L, -1);
+  lua_pop(L, 1); /* the registry keeps it */
+  return s;
+}
+
+/* Fills what the options table says; `given` is what the configuration may
+** point to. */
+static bx_client_config configure(lua_State *L, int options,
+                                  bx_provided *given) {
+  bx_client_config config = BX_CLIENT_DEFAULTS;
+  config.token = text(L, options, "token");
+  config.api_key = text(L, options, "api_key");
+  config.api_url = text(L, options, "api_url");
+  config.exchange_url = text(L, options, "exchange_url");
+  config.ca_file = text(L, options, "ca_file");
+  if (lua_getfield(L, options, "keepalive") != LUA_TNIL)
+    config.keepalive = lua_tonumber(L, -1);
+  if (lua_getfield(L, options, "max_retries") != LUA_TNIL)
+    config.max_retries = (unsigned)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  given->api_url = provided(L, "api_url");
+  given->exchange_url = provided(L, "exchange_url");
+  given->api_key = provided(L, "api_key");
+  if (given->api_url) config.provided = given;
+  return config;
 }
 
 lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
                            const char *type) {
+  bx_provided given;
+  bx_error e;
   luaL_checktype(L, options, LUA_TTABLE);
+  bx_loop *loop = lbx_loop(L);
+  bx_client_config config = configure(L, options, &given);
   lbx_client *c = lbx_new(L, sizeof *c, uservalues, type);
-  lua_pushvalue(L, options);
-  lua_setiuservalue(L, -2, UV_OPTIONS);
+  c->client = bx_client_new(loop, &config, &e);
+  if (!c->client) lbx_throw(L, &e, NULL);
   return c;
+}
+
+/* core.client(options): checked by its callers in lua/boxd */
+static int client(lua_State *L) {
+  lbx_client_new(L, 1, 0, TYPE);
+  return 1;
+}
+
+/* core.addresses(options) -> { api_url=, host=, port=, tls=, named=,
+** exchange_urls= } */
+static int addresses(lua_State *L) {
+  bx_provided given;
+  bx_addresses at;
+  bx_error e;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  bx_client_config config = configure(L, 1, &given);
+  if (bx_addresses_find(&config, &at, &e)) lbx_throw(L, &e, NULL);
+  lua_createtable(L, 0, 6);
+  lua_pushfstring(L, "%s://%s", at.api.tls ? "https" : "http", at.api.target);
+  lua_setfield(L, -2, "api_url");
+  lua_pushstring(L, at.api.host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, at.api.port);
+  lua_setfield(L, -2, "port");
+  lua_pushboolean(L, at.api.tls);
+  lua_setfield(L, -2, "tls");
+  lua_pushboolean(L, at.named);
+  lua_setfield(L, -2, "named");
+  lua_createtable(L, 2, 0);
+  for (int i = 0; i < 2 && at.exchange[i]; i++) {
+    lua_pushstring(L, at.exchange[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "exchange_urls");
+  return 1;
+}
+
+/* core.credentials(options) -> { token= }, { api_key= } or { machine=true },
+** with `from`, what they were found in */
+static int credentials(lua_State *L) {
+  bx_provided given;
+  bx_credentials found;
+  bx_error e;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  bx_client_config config = configure(L, 1, &given);
+  if (bx_credentials_find(&config, &found, &e)) lbx_throw(L, &e, NULL);
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, found.token);
+  lua_setfield(L, -2, "token");
+  lua_pushstring(L, found.api_key);
+  lua_setfield(L, -2, "api_key");
+  lua_pushboolean(L, found.machine);
+  lua_setfield(L, -2, "machine");
+  lua_pushstring(L, found.from);
+  lua_setfield(L, -2, "from");
+  return 1;
 }
 
 /* core.stream(object, ...), core.exec(object, ...): of its Compute */
@@ -262,7 +305,7 @@ void lbx_open_client(lua_State *L) {
                                      {"stream", lbx_stream_open},
                                      {"exec", lbx_exec_open},
                                      {"close", lbx_client_close},
-                                     {"address", lbx_client_address},
+                                     {"is_open", is_open},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", lbx_client_gc}, {"__close", lbx_client_close}, {NULL, NULL}};
@@ -270,6 +313,8 @@ void lbx_open_client(lua_State *L) {
   lbx_newtype(L, TYPE, methods, meta);
   lbx_newtype(L, CALL_TYPE, NULL, call_meta);
   static const luaL_Reg functions[] = {{"client", client},
+                                       {"addresses", addresses},
+                                       {"credentials", credentials},
                                        {"stream", stream},
                                        {"exec", exec},
                                        {"is_open", is_open},

@@ -8,8 +8,7 @@
 #include "type.h"
 #include "types.h"
 
-/* User values, of which a client has the first. */
-#define UV_SERVICES 2
+#define UV_SERVICES 1 /* a user value */
 
 static const struct {
   const char *name;
@@ -72,15 +71,11 @@ static int other(lua_State *L) {
     if (strcmp(services[i].name, name) == 0)
       return push_service(L, services[i].type);
   if (strcmp(name, "timeout") == 0) {
-    lua_pushnumber(L, ((lbx_client *)lua_touserdata(L, 1))->timeout);
+    lua_pushnumber(L, lbx_client_timeout(L, 1));
     return 1;
   }
   if (strcmp(name, "api_url") != 0) return 0;
-  lbx_client_address(L);
-  lua_pushstring(L, lua_toboolean(L, -1) ? "https://" : "http://");
-  lua_pushvalue(L, -3);
-  lua_concat(L, 2);
-  return 1;
+  return lbx_client_push_url(L);
 }
 
 const lbx_type lbx_compute_type = {
@@ -97,11 +92,10 @@ static int m__tostring(lua_State *L) {
   return 1;
 }
 
-/* core.compute_new(options, timeout): the options of core.client */
+/* core.compute_new(options [, timeout]): the options of core.client */
 static int compute_new(lua_State *L) {
-  lua_Number timeout = luaL_checknumber(L, 2);
-  lbx_client *c = lbx_client_new(L, 1, 2, lbx_compute_type.metatable);
-  c->timeout = timeout;
+  lua_Number timeout = luaL_optnumber(L, 2, BX_CLIENT_TIMEOUT);
+  lbx_client_new(L, 1, 1, lbx_compute_type.metatable)->timeout = timeout;
   return 1;
 }
 

@@ -3,20 +3,19 @@
 #include <grpc/byte_buffer.h>
 #include <lauxlib.h>
 
+#include "../core/message.h"
+#include "../core/wire.h"
 #include "arena.h"
 #include "codec.h"
 #include "json.h"
-#include "message.h"
 #include "names.h"
 #include "type.h"
-#include "wire.h"
 
 typedef ProtobufCMessageDescriptor Message;
 typedef ProtobufCFieldDescriptor Field;
 
 /* Of one message; the contract's largest has 42. */
 #define FIELDS_MAX 128
-#define DEPTH_MAX 100
 
 /* What a table costs, and each of its fields, near enough. */
 #define TABLE_BYTES 64
@@ -101,19 +100,6 @@ static const Field *find(const Message *d, uint32_t id, size_t after) {
 static int32_t unzigzag32(uint32_t n) { return (int32_t)(n >> 1 ^ -(n & 1)); }
 static int64_t unzigzag64(uint64_t n) { return (int64_t)(n >> 1 ^ -(n & 1)); }
 
-/* The wire type that values of f have. */
-static unsigned wire_type(const Field *f) {
-  switch (f->type) {
-    case PROTOBUF_C_TYPE_SFIXED32: case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT: return LBX_WIRE_FIXED32;
-    case PROTOBUF_C_TYPE_SFIXED64: case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE: return LBX_WIRE_FIXED64;
-    case PROTOBUF_C_TYPE_STRING: case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE: return LBX_WIRE_BYTES;
-    default: return LBX_WIRE_VARINT;
-  }
-}
-
 /* Pushes a number or a boolean from its bits on the wire. */
 static void push_number(lua_State *L, const Field *f, uint64_t n) {
   float single;
@@ -146,14 +132,14 @@ static void push_bytes(lua_State *L, const Field *f, const uint8_t *s,
   lua_pushlstring(L, (const char *)s, len);
 }
 
-static bool push_message(decoder *c, const Message *d, const lbx_field *w);
+static bool push_message(decoder *c, const Message *d, const bx_field *w);
 
 /* False, and perhaps something pushed: malformed. */
-static bool push_value(decoder *c, const Field *f, const lbx_field *w) {
-  if (w->type != wire_type(f)) return false;
+static bool push_value(decoder *c, const Field *f, const bx_field *w) {
+  if (w->type != bx_message_wire_type(f)) return false;
   if (f->type == PROTOBUF_C_TYPE_MESSAGE)
     return push_message(c, f->descriptor, w);
-  if (w->type != LBX_WIRE_BYTES) {
+  if (w->type != BX_WIRE_BYTES) {
     push_number(c->L, f, w->n);
     return true;
   }
@@ -196,15 +182,15 @@ static void push_collection(lua_State *L, size_t i, bool old) {
 }
 
 /* Many numbers in one field; the list is on the top. */
-static bool take_packed(decoder *c, const Field *f, const lbx_field *w) {
-  lbx_reader r = {w->s, w->s + w->n};
-  unsigned type = wire_type(f);
+static bool take_packed(decoder *c, const Field *f, const bx_field *w) {
+  bx_reader r = {w->s, w->s + w->n};
+  unsigned type = bx_message_wire_type(f);
   lua_Integer i = (lua_Integer)lua_rawlen(c->L, -1);
   uint64_t n;
   while (r.p < r.end) {
-    bool ok = type == LBX_WIRE_VARINT
-                  ? lbx_read_varint(&r, &n)
-                  : lbx_read_fixed(&r, type == LBX_WIRE_FIXED32 ? 4 : 8, &n);
+    bool ok = type == BX_WIRE_VARINT
+                  ? bx_read_varint(&r, &n)
+                  : bx_read_fixed(&r, type == BX_WIRE_FIXED32 ? 4 : 8, &n);
     if (!ok || !charge(c, FIELD_BYTES)) return false;
     push_number(c->L, f, n);
     lua_rawseti(c->L, -2, ++i);
@@ -214,20 +200,20 @@ static bool take_packed(decoder *c, const Field *f, const lbx_field *w) {
 
 /* The pieces of f that follow each other; w is the first. */
 static bool take_list(decoder *c, const Message *d, const Field *f,
-                      lbx_reader *r, lbx_field *w, bool old) {
-  bool packs = wire_type(f) != LBX_WIRE_BYTES;
+                      bx_reader *r, bx_field *w, bool old) {
+  bool packs = bx_message_wire_type(f) != BX_WIRE_BYTES;
   push_collection(c->L, (size_t)(f - d->fields), old);
   lua_Integer i = (lua_Integer)lua_rawlen(c->L, -1);
   for (;;) {
-    if (packs && w->type == LBX_WIRE_BYTES) {
+    if (packs && w->type == BX_WIRE_BYTES) {
       if (!take_packed(c, f, w)) return false;
       i = (lua_Integer)lua_rawlen(c->L, -1);
     } else {
       if (!charge(c, FIELD_BYTES) || !push_value(c, f, w)) return false;
       lua_rawseti(c->L, -2, ++i);
     }
-    lbx_reader ahead = *r;
-    if (r->p == r->end || !lbx_read_field(&ahead, w) || w->id != f->id) break;
+    bx_reader ahead = *r;
+    if (r->p == r->end || !bx_read_field(&ahead, w) || w->id != f->id) break;
     *r = ahead;
   }
   if (i == 0) mark_list(c->L);
@@ -236,16 +222,16 @@ static bool take_list(decoder *c, const Message *d, const Field *f,
 }
 
 /* Pushes key and value of a map's entry. */
-static bool push_entry(decoder *c, const Message *entry, const lbx_field *w) {
+static bool push_entry(decoder *c, const Message *entry, const bx_field *w) {
   const Field *pair = entry->fields;
-  lbx_field part;
+  bx_field part;
   lua_State *L = c->L;
-  if (w->type != LBX_WIRE_BYTES) return false;
-  lbx_reader r = {w->s, w->s + w->n};
+  if (w->type != BX_WIRE_BYTES) return false;
+  bx_reader r = {w->s, w->s + w->n};
   for (int i = 0; i < 2; i++)
     if (!push_default(L, entry, &pair[i])) lua_pushliteral(L, "");
   while (r.p < r.end) {
-    if (!lbx_read_field(&r, &part)) return false;
+    if (!bx_read_field(&r, &part)) return false;
     if (part.id != pair[0].id && part.id != pair[1].id) continue;
     int i = part.id == pair[1].id;
     if (!push_value(c, &pair[i], &part)) return false;
@@ -256,7 +242,7 @@ static bool push_entry(decoder *c, const Message *entry, const lbx_field *w) {
 
 /* A key that comes twice has its last value, as the protocol has it. */
 static bool take_entry(decoder *c, const Message *d, const Field *f,
-                       const lbx_field *w, bool old) {
+                       const bx_field *w, bool old) {
   push_collection(c->L, (size_t)(f - d->fields), old);
   if (!charge(c, FIELD_BYTES) || !push_entry(c, f->descriptor, w))
     return false;
@@ -267,7 +253,7 @@ static bool take_entry(decoder *c, const Message *d, const Field *f,
 
 /* ---- messages ---- */
 
-static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s);
+static bool take_fields(decoder *c, const Message *d, bx_reader r, seen *s);
 
 /* The other members of f's oneof make way for it. */
 static void clear_others(lua_State *L, const Message *d, const Field *f) {
@@ -285,18 +271,18 @@ static void clear_others(lua_State *L, const Message *d, const Field *f) {
 
 /* One that came before is gone on with: such are merged. */
 static bool take_message(decoder *c, const Message *d, const Field *f,
-                         const lbx_field *w) {
+                         const bx_field *w) {
   seen s = {{0}};
   lua_State *L = c->L;
   int t = lua_gettop(L);
-  if (w->type != LBX_WIRE_BYTES) return false;
+  if (w->type != BX_WIRE_BYTES) return false;
   push_name(L, t, (size_t)(f - d->fields));
   push_names(c, f->descriptor);
   lua_pushvalue(L, t + 1);
   if (lua_rawget(L, t) == LUA_TTABLE) {
     /* Its lists are there already, empty or not. */
     for (size_t i = 0; i < FIELDS_MAX; i++) mark(&s, i);
-    lbx_reader r = {w->s, w->s + w->n};
+    bx_reader r = {w->s, w->s + w->n};
     bool ok = take_fields(c, f->descriptor, r, &s);
     lua_settop(L, t);
     return ok;
@@ -308,7 +294,7 @@ static bool take_message(decoder *c, const Message *d, const Field *f,
 }
 
 static bool take_single(decoder *c, const Message *d, const Field *f,
-                        const lbx_field *w, bool old) {
+                        const bx_field *w, bool old) {
   lua_State *L = c->L;
   if (is_oneof(f)) clear_others(L, d, f);
   if (old && f->type == PROTOBUF_C_TYPE_MESSAGE)
@@ -328,11 +314,11 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
 }
 
 /* Reads the fields into the table on the top; d's names are below it. */
-static bool take_fields(decoder *c, const Message *d, lbx_reader r, seen *s) {
-  lbx_field w;
+static bool take_fields(decoder *c, const Message *d, bx_reader r, seen *s) {
+  bx_field w;
   size_t next = 0;
   while (r.p < r.end) {
-    if (!lbx_read_field(&r, &w)) return false;
+    if (!bx_read_field(&r, &w)) return false;
     const Field *f = find(d, w.id, next);
     if (!f) continue;
     size_t i = (size_t)(f - d->fields);
@@ -364,13 +350,13 @@ static void set_defaults(decoder *c, const Message *d, const seen *s) {
   }
 }
 
-static bool push_message(decoder *c, const Message *d, const lbx_field *w) {
+static bool push_message(decoder *c, const Message *d, const bx_field *w) {
   seen s = {{0}};
   lua_State *L = c->L;
-  if (w->type != LBX_WIRE_BYTES ||
+  if (w->type != BX_WIRE_BYTES ||
       !charge(c, TABLE_BYTES + d->n_fields * FIELD_BYTES))
     return false;
-  lbx_reader r = {w->s, w->s + w->n};
+  bx_reader r = {w->s, w->s + w->n};
   lbx_room(L, 8);
   if (d->n_fields > FIELDS_MAX) luaL_error(L, "%s is too large", d->name);
   push_names(c, d);
@@ -385,7 +371,7 @@ static bool decode(lua_State *L, const Message *d, const uint8_t *bytes,
                    size_t len, bool named) {
   decoder c = {L, LBX_ARENA_MAX, named};
   int top = lua_gettop(L);
-  lbx_field w = {.type = LBX_WIRE_BYTES, .n = len, .s = bytes};
+  bx_field w = {.type = BX_WIRE_BYTES, .n = len, .s = bytes};
   if (push_message(&c, d, &w)) return true;
   lua_settop(L, top);
   return false;
@@ -403,58 +389,17 @@ bool lbx_decode_named(lua_State *L, const Message *d, const uint8_t *bytes,
 
 /* ---- without a table ---- */
 
-static bool is_valid(const Message *d, lbx_reader r, unsigned depth);
-
-static bool is_valid_packed(const Field *f, const lbx_field *w) {
-  lbx_reader r = {w->s, w->s + w->n};
-  unsigned type = wire_type(f);
-  uint64_t n;
-  if (type == LBX_WIRE_FIXED32) return w->n % 4 == 0;
-  if (type == LBX_WIRE_FIXED64) return w->n % 8 == 0;
-  while (r.p < r.end)
-    if (!lbx_read_varint(&r, &n)) return false;
-  return true;
-}
-
-static bool is_valid_value(const Field *f, const lbx_field *w,
-                           unsigned depth) {
-  unsigned type = wire_type(f);
-  if (w->type != type)
-    return is_repeated(f) && w->type == LBX_WIRE_BYTES &&
-           is_valid_packed(f, w);
-  if (f->type != PROTOBUF_C_TYPE_MESSAGE) return true;
-  return is_valid(f->descriptor, (lbx_reader){w->s, w->s + w->n}, depth + 1);
-}
-
-static bool is_valid(const Message *d, lbx_reader r, unsigned depth) {
-  lbx_field w;
-  size_t next = 0;
-  if (depth > DEPTH_MAX) return false;
-  while (r.p < r.end) {
-    if (!lbx_read_field(&r, &w)) return false;
-    const Field *f = find(d, w.id, next);
-    if (!f) continue;
-    next = (size_t)(f - d->fields) + 1;
-    if (!is_valid_value(f, &w, depth)) return false;
-  }
-  return true;
-}
-
-bool lbx_is_valid(const Message *d, const uint8_t *bytes, size_t len) {
-  return is_valid(d, (lbx_reader){bytes, bytes + len}, 0);
-}
-
 /* Pushes all pieces of f as one, through a table for its message. */
 static bool push_collected(decoder *c, const Message *d, const Field *f,
-                           lbx_reader r) {
+                           bx_reader r) {
   lua_State *L = c->L;
-  lbx_field w;
+  bx_field w;
   bool ok = true, old = false;
   int top = lua_gettop(L);
   lbx_room(L, 12);
   push_names(c, d);
   lua_newtable(L);
-  while (ok && r.p < r.end && lbx_read_field(&r, &w)) {
+  while (ok && r.p < r.end && bx_read_field(&r, &w)) {
     if (w.id != f->id) continue;
     if (!is_repeated(f))
       ok = take_single(c, d, f, &w, old);
@@ -476,11 +421,11 @@ static bool push_collected(decoder *c, const Message *d, const Field *f,
 
 /* The last of f's pieces, which counts; false: there is none, or another
 ** member of its oneof came after it. */
-static bool last_piece(const Message *d, const Field *f, lbx_reader r,
-                       lbx_field *last) {
+static bool last_piece(const Message *d, const Field *f, bx_reader r,
+                       bx_field *last) {
   bool found = false;
-  lbx_field w;
-  while (r.p < r.end && lbx_read_field(&r, &w)) {
+  bx_field w;
+  while (r.p < r.end && bx_read_field(&r, &w)) {
     if (w.id == f->id) {
       *last = w;
       found = true;
@@ -497,8 +442,8 @@ static bool last_piece(const Message *d, const Field *f, lbx_reader r,
 void lbx_push_field(lua_State *L, const Message *d, const Field *f,
                     const uint8_t *bytes, size_t len) {
   decoder c = {L, LBX_ARENA_MAX, true};
-  lbx_reader r = {bytes, bytes + len};
-  lbx_field w;
+  bx_reader r = {bytes, bytes + len};
+  bx_field w;
   lbx_room(L, 4);
   if (is_repeated(f) || f->type == PROTOBUF_C_TYPE_MESSAGE) {
     if (!push_collected(&c, d, f, r))
@@ -521,9 +466,9 @@ void lbx_push_field(lua_State *L, const Message *d, const Field *f,
 
 bool lbx_next_message(const Field *f, const uint8_t **at, const uint8_t *end,
                       const uint8_t **bytes, size_t *len) {
-  lbx_reader r = {*at, end};
-  lbx_field w;
-  while (r.p < r.end && lbx_read_field(&r, &w)) {
+  bx_reader r = {*at, end};
+  bx_field w;
+  while (r.p < r.end && bx_read_field(&r, &w)) {
     if (w.id != f->id) continue;
     *at = r.p;
     *bytes = w.s;
@@ -537,7 +482,7 @@ bool lbx_decode_buffer(lua_State *L, const Message *d,
                        grpc_byte_buffer **buffer) {
   if ((*buffer)->data.raw.slice_buffer.count != 1) {
     grpc_byte_buffer *pieces = *buffer;
-    *buffer = lbx_join(pieces);
+    *buffer = bx_message_join(pieces);
     grpc_byte_buffer_destroy(pieces);
   }
   grpc_slice whole = (*buffer)->data.raw.slice_buffer.slices[0];

@@ -22,10 +22,6 @@ bool lbx_decode(lua_State *L, const ProtobufCMessageDescriptor *d,
 bool lbx_decode_named(lua_State *L, const ProtobufCMessageDescriptor *d,
                       const uint8_t *bytes, size_t len);
 
-/* Are the bytes such a message, to its depths? Nothing is made of them. */
-bool lbx_is_valid(const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
-                  size_t len);
-
 /* Pushes the one field f of a valid message, nil where it would be. */
 void lbx_push_field(lua_State *L, const ProtobufCMessageDescriptor *d,
                     const ProtobufCFieldDescriptor *f, const uint8_t *bytes,

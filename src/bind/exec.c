@@ -19,7 +19,7 @@
 #define UV_FEED 2
 #define UV_COUNT 2
 
-static const lbx_rpc *exec_rpc(void) { return lbx_rpc_find("Exec"); }
+static const bx_rpc *exec_rpc(void) { return bx_rpc_find("Exec"); }
 
 /* The process at 1, of which that is known. */
 static lbx_process *get_process(lua_State *L) {
@@ -41,7 +41,6 @@ static int throw_ended(lua_State *L, lbx_process *p) {
 
 int lbx_exec_open(lua_State *L) {
   size_t len = 0;
-  lbx_client *c = lbx_client_check(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   const char *feed = luaL_optlstring(L, 3, NULL, &len);
   bool half_close = lua_toboolean(L, 4);
@@ -53,9 +52,7 @@ int lbx_exec_open(lua_State *L) {
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, at, UV_FEED);
   p->collect = lua_toboolean(L, 5);
-  bx_call *call = bx_call_new(c->channel, c->auth, exec_rpc()->path, deadline);
-  if (!call) return luaL_error(L, "not enough memory");
-  lbx_process_own(p, call);
+  lbx_process_own(p, lbx_client_prepare(L, 1, exec_rpc(), deadline));
   grpc_byte_buffer *first = lbx_client_encode(L, 2, exec_rpc());
   lbx_process_start(p, first, feed, len, half_close);
   lua_settop(L, at);

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/message.h"
+#include "../core/wire.h"
 #include "boxd.pb-c.h"
-#include "message.h"
-#include "wire.h"
 
 typedef Boxd__Api__V1__ExecChunk exec_chunk;
 
@@ -55,12 +55,12 @@ static void fail(lbx_process *p, const char *why) {
 /* Reads the chunk's message, in place. False: it is no ExecChunk. */
 static bool read_chunk(lbx_chunk *c, size_t size, int32_t *exit_code,
                        bool *is_stderr) {
-  lbx_reader r = {c->message, c->message + size};
-  lbx_field f;
+  bx_reader r = {c->message, c->message + size};
+  bx_field f;
   while (r.p < r.end) {
-    if (!lbx_read_field(&r, &f)) return false;
+    if (!bx_read_field(&r, &f)) return false;
     bool known = f.id == DATA || f.id == EXIT_CODE || f.id == IS_STDERR;
-    if (known && (f.type == LBX_WIRE_BYTES) != (f.id == DATA)) return false;
+    if (known && (f.type == BX_WIRE_BYTES) != (f.id == DATA)) return false;
     if (f.id == DATA) {
       c->data = f.s;
       c->len = f.n;
@@ -78,7 +78,7 @@ static lbx_chunk *copy_message(grpc_byte_buffer *message, size_t size) {
   lbx_chunk *c = malloc(sizeof *c + size);
   if (!c) return NULL;
   *c = (lbx_chunk){.len = 0};
-  lbx_copy(message, c->message);
+  bx_message_copy(message, c->message);
   return c;
 }
 
@@ -165,7 +165,7 @@ void lbx_process_receive(lbx_process *p, const bx_event *awaited) {
   if (may_receive(p, awaited)) bx_call_recv(c);
 }
 
-static grpc_byte_buffer *pack(exec_chunk *m) { return lbx_pack(&m->base); }
+static grpc_byte_buffer *pack(exec_chunk *m) { return bx_message_pack(&m->base); }
 
 void lbx_process_send(lbx_process *p, const char *data, size_t len) {
   exec_chunk m = BOXD__API__V1__EXEC_CHUNK__INIT;

@@ -177,14 +177,16 @@ static int request_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* boxd.http.request{ url=, method=, headers=, body=, timeout=60, ca_file=,
-** max_redirects=5 }. Upvalue 1: is no proxy to be used? */
+** max_redirects=5 }. Upvalue 1: does it hold what a proxy may not read? */
 static int request(lua_State *L) {
   static const char *const names[] = {"url",     "method",  "headers",
                                       "body",    "timeout", "ca_file",
                                       "max_redirects", NULL};
   bx_error e;
   bx_http_request q = {.max_bytes = BODY_BYTES_MAX,
-                       .proxy = !lua_toboolean(L, lua_upvalueindex(1))};
+                       .proxy = lua_toboolean(L, lua_upvalueindex(1))
+                                    ? BX_PROXY_TUNNEL
+                                    : BX_PROXY_ANY};
   luaL_checktype(L, OPTIONS, LUA_TTABLE);
   lua_settop(L, OPTIONS);
   lbx_options(L, OPTIONS, WHAT, names);
@@ -211,7 +213,7 @@ static int request(lua_State *L) {
 void lbx_open_http_core(lua_State *L) {
   lua_pushboolean(L, 1);
   lua_pushcclosure(L, request, 1);
-  lua_setfield(L, -2, "request_directly");
+  lua_setfield(L, -2, "request_privately");
 }
 
 void lbx_open_http(lua_State *L) {

@@ -7,7 +7,7 @@
 
 #include <lua.h>
 
-/* Adds request_directly, which takes no proxy, to the core table on top. */
+/* Adds request_privately, which no proxy can read, to the core table on top. */
 void lbx_open_http_core(lua_State *L);
 
 /* Adds the table `http` to the module table on top. */

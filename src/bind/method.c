@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "../core/message.h"
 #include "../core/text.h"
 #include "arena.h"
 #include "await.h"
@@ -13,7 +14,6 @@
 #include "decode.h"
 #include "error.h"
 #include "json.h"
-#include "message.h"
 #include "names.h"
 #include "type.h"
 #include "types.h"
@@ -30,7 +30,7 @@ enum { OPTIONS = ARGS_MAX + 2, COMPUTE, CALL, FIRST_ERROR };
 /* A unary call on the stack: cancelled when it is collected. */
 typedef struct unary {
   bx_call *call;
-  const lbx_rpc *rpc;
+  const bx_rpc *rpc;
   const lbx_method *m;
   double deadline;
 } unary;
@@ -223,7 +223,7 @@ static grpc_byte_buffer *make_request(lua_State *L, const lbx_method *m,
       lbx_encode_field(L, -1, q, field_of(d, p->field), a);
     lua_pop(L, 1); /* the table has it */
   }
-  grpc_byte_buffer *buffer = lbx_pack(q);
+  grpc_byte_buffer *buffer = bx_message_pack(q);
   lbx_arena_reset(a);
   if (!buffer)
     lbx_error_invalid(L, "%s: the message is longer than 64 MiB; send large "
@@ -242,7 +242,7 @@ typedef struct bytes {
 static bytes whole(bx_call *c) {
   if (c->reply->data.raw.slice_buffer.count != 1) {
     grpc_byte_buffer *pieces = c->reply;
-    c->reply = lbx_join(pieces);
+    c->reply = bx_message_join(pieces);
     grpc_byte_buffer_destroy(pieces);
   }
   /* Not a copy of the slice: short ones have their bytes inside. */
@@ -250,10 +250,10 @@ static bytes whole(bx_call *c) {
   return (bytes){GRPC_SLICE_START_PTR(*s), GRPC_SLICE_LENGTH(*s)};
 }
 
-static int malformed(lua_State *L, const lbx_rpc *rpc) {
+static int malformed(lua_State *L, const bx_rpc *rpc) {
   bx_error e;
   bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
-               lbx_rpc_reply(rpc)->short_name);
+               bx_rpc_reply(rpc)->short_name);
   return lbx_throw(L, &e, rpc->name);
 }
 
@@ -263,7 +263,7 @@ static bool push_object(lua_State *L, const lbx_method *m, const Message *d,
   if (m->field) {
     const Field *f = field_of(d, m->field);
     const uint8_t *at = b.s;
-    if (!lbx_is_valid(d, b.s, b.len)) return false;
+    if (!bx_message_valid(d, b.s, b.len)) return false;
     if (!lbx_next_message(f, &at, b.s + b.len, &b.s, &b.len)) {
       lua_pushnil(L);
       return true;
@@ -288,7 +288,7 @@ static bool push_found(lua_State *L, const lbx_method *m, const Message *d,
   const Field *f = field_of(d, m->field);
   const uint8_t *at = b.s, *end = b.s + b.len;
   bytes one, found = {NULL, 0};
-  if (!lbx_is_valid(d, b.s, b.len)) return false;
+  if (!bx_message_valid(d, b.s, b.len)) return false;
   while (lbx_next_message(f, &at, end, &one.s, &one.len)) {
     if (has_text(L, f->descriptor, "id", one, 2)) {
       found = one;
@@ -372,12 +372,12 @@ static bool push_result(lua_State *L, const lbx_method *m, const Message *d,
       lua_pushvalue(L, 1);
       return true;
     case LBX_FIELD:
-      if (!lbx_is_valid(d, b.s, b.len)) return false;
+      if (!bx_message_valid(d, b.s, b.len)) return false;
       lbx_push_field(L, d, field_of(d, m->field), b.s, b.len);
       return true;
     case LBX_NOTHING: break;
   }
-  if (!lbx_is_valid(d, b.s, b.len)) return false;
+  if (!bx_message_valid(d, b.s, b.len)) return false;
   lua_pushnil(L);
   return true;
 }
@@ -403,21 +403,17 @@ static int m__gc_call(lua_State *L) {
 }
 
 /* Makes the call of an RPC; a request is to follow. */
-static void new_call(lua_State *L, unary *u, const lbx_rpc *rpc) {
-  const lbx_client *c = lbx_client_check(L, COMPUTE);
+static void new_call(lua_State *L, unary *u, const bx_rpc *rpc) {
   u->rpc = rpc;
-  u->call = bx_call_new(c->channel, c->auth, rpc->path, u->deadline);
-  if (!u->call) luaL_error(L, "not enough memory");
-  u->call->lasting = lbx_state_get(L)->current->alone;
-  if (rpc->reads) u->call->retries = c->retries;
+  u->call = lbx_client_prepare(L, COMPUTE, rpc, u->deadline);
 }
 
 /* Starts the RPC of a row, with what is on the stack. */
 static void start(lua_State *L, unary *u, const lbx_method *m) {
   u->m = m;
-  new_call(L, u, lbx_rpc_find(m->rpc));
+  new_call(L, u, bx_rpc_find(m->rpc));
   if (m->self) lbx_record_get(L, 1, "id");
-  grpc_byte_buffer *request = make_request(L, m, lbx_rpc_request(u->rpc));
+  grpc_byte_buffer *request = make_request(L, m, bx_rpc_request(u->rpc));
   bx_call_unary(u->call, request);
   if (m->self) lua_pop(L, 1);
 }
@@ -478,7 +474,7 @@ static void forget(lua_State *L) {
 
 static int finish(lua_State *L, unary *u) {
   const lbx_method *m = u->m;
-  const Message *d = lbx_rpc_reply(u->rpc);
+  const Message *d = bx_rpc_reply(u->rpc);
   bytes b = whole(u->call);
   if (!push_result(L, m, d, b)) malformed(L, u->rpc);
   make_sets(L, m, d, b);
@@ -503,8 +499,8 @@ static int method_k(lua_State *L, int status, lua_KContext row) {
   }
 }
 
-static double deadline(lua_State *L, const lbx_client *c) {
-  double seconds = c->timeout;
+static double deadline(lua_State *L) {
+  double seconds = lbx_client_timeout(L, COMPUTE);
   if (lua_istable(L, OPTIONS)) {
     if (lua_getfield(L, OPTIONS, "timeout") != LUA_TNIL)
       seconds = lua_tonumber(L, -1);
@@ -517,14 +513,14 @@ static double deadline(lua_State *L, const lbx_client *c) {
 static int m_method(lua_State *L) {
   const lbx_method *m = lua_touserdata(L, lua_upvalueindex(1));
   const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
-  const Message *d = lbx_rpc_request(lbx_rpc_find(m->rpc));
+  const Message *d = bx_rpc_request(bx_rpc_find(m->rpc));
   lbx_type_check(L, t, m->name);
   place_arguments(L, m);
   read_arguments(L, m, d);
   read_options(L, m, d);
   lbx_push_compute(L, 1);
   unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
-  u->deadline = deadline(L, lua_touserdata(L, COMPUTE));
+  u->deadline = deadline(L);
   start(L, u, m);
   return method_k(L, LUA_OK, (lua_KContext)m);
 }
@@ -556,7 +552,7 @@ static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
     lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
                              .arg = c}, ctx, core_call_k);
   if (c->error.class_) throw_error(L, u);
-  const Message *d = lbx_rpc_reply(u->rpc);
+  const Message *d = bx_rpc_reply(u->rpc);
   bytes b = whole(c);
   if (lua_isstring(L, 5)) {
     ok = lbx_push_record(L, COMPUTE, lbx_type_named(lua_tostring(L, 5)), d,
@@ -573,15 +569,15 @@ static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 int lbx_core_call(lua_State *L) {
-  const lbx_rpc *rpc = lbx_client_rpc(L, 2);
-  if (rpc->kind != LBX_UNARY)
+  const bx_rpc *rpc = lbx_client_rpc(L, 2);
+  if (rpc->kind != BX_UNARY)
     lbx_error_invalid(L, "%s is a stream: call stream for it", rpc->name);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, OPTIONS);
   lbx_push_compute(L, 1);
-  const lbx_client *c = lbx_client_check(L, COMPUTE);
+  double seconds = luaL_optnumber(L, 4, lbx_client_timeout(L, COMPUTE));
   unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
-  u->deadline = bx_now() + luaL_optnumber(L, 4, c->timeout);
+  u->deadline = bx_now() + seconds;
   new_call(L, u, rpc);
   grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
   bx_call_unary(u->call, request);

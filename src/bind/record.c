@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "../core/message.h"
 #include "codec.h"
 #include "decode.h"
 #include "json.h"
@@ -142,7 +143,7 @@ void lbx_push_service(lua_State *L, int compute, const lbx_type *t) {
 /* The metatable is on the top. */
 static bool add_record(lua_State *L, int compute, const lbx_type *t,
                        const Message *d, const uint8_t *bytes, size_t len) {
-  if (!lbx_is_valid(d, bytes, len)) return false;
+  if (!bx_message_valid(d, bytes, len)) return false;
   lbx_record *r = new_record(L, compute, t, len);
   r->message = d;
   r->bytes = r->own;
@@ -228,7 +229,7 @@ static void keep_others(lua_State *L, int idx, const Message *d,
 bool lbx_record_refresh(lua_State *L, int idx, const Message *d,
                         const uint8_t *bytes, size_t len) {
   lbx_record *r = lua_touserdata(L, idx);
-  if (!lbx_is_valid(d, bytes, len)) return false;
+  if (!bx_message_valid(d, bytes, len)) return false;
   idx = lua_absindex(L, idx);
   lbx_room(L, 10);
   lua_newtable(L);

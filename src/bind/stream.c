@@ -34,11 +34,10 @@ static int throw_ended(lua_State *L, stream *s) {
 }
 
 int lbx_stream_open(lua_State *L) {
-  lbx_client *c = lbx_client_check(L, 1);
-  const lbx_rpc *rpc = lbx_client_rpc(L, 2);
-  if (rpc->kind == LBX_UNARY)
+  const bx_rpc *rpc = lbx_client_rpc(L, 2);
+  if (rpc->kind == BX_UNARY)
     lbx_error_invalid(L, "%s is no stream: use call for it", rpc->name);
-  bool half_close = !(rpc->kind & LBX_CLIENT);
+  bool half_close = !(rpc->kind & BX_CLIENT);
   if (half_close || !lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
   double deadline = lbx_client_deadline(L, 4);
   stream *s = lbx_new(L, sizeof *s, 1, TYPE);
@@ -46,8 +45,7 @@ int lbx_stream_open(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, at, 1);
   s->rpc = rpc;
-  s->call = bx_call_new(c->channel, c->auth, rpc->path, deadline);
-  if (!s->call) return luaL_error(L, "not enough memory");
+  s->call = lbx_client_prepare(L, 1, rpc, deadline);
   grpc_byte_buffer *request =
       lua_istable(L, 3) ? lbx_client_encode(L, 3, rpc) : NULL;
   bx_call_start(s->call, request, half_close);
@@ -127,7 +125,7 @@ static int send_k(lua_State *L, int status, lua_KContext half_close) {
 
 lbx_stream *lbx_stream_sender(lua_State *L) {
   stream *s = check_stream(L);
-  if (!(s->rpc->kind & LBX_CLIENT))
+  if (!(s->rpc->kind & BX_CLIENT))
     lbx_error_class(L, BX_BOXD, "%s takes one request only", s->rpc->name);
   if (bx_event_awaited(&s->call->sent))
     lbx_error_class(L, BX_BOXD, "busy: another task writes to this stream");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../core/channel.h"
+#include "../core/wire.h"
 #include "arena.h"
 #include "client.h"
 #include "codec.h"
@@ -17,7 +18,6 @@
 #include "stream.h"
 #include "stream_private.h"
 #include "type.h"
-#include "wire.h"
 
 #define HEAD_MAX 15 /* bytes of a field's key and length */
 
@@ -46,7 +46,7 @@ static size_t put_varint(uint8_t *to, uint64_t n) {
 }
 
 static size_t put_head(uint8_t *to, uint32_t id, size_t len) {
-  size_t n = put_varint(to, (uint64_t)id << 3 | LBX_WIRE_BYTES);
+  size_t n = put_varint(to, (uint64_t)id << 3 | BX_WIRE_BYTES);
   return n + put_varint(to + n, len);
 }
 
@@ -79,7 +79,7 @@ static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
   lbx_stream *s = lua_touserdata(L, 1);
   lbx_stream_await_room(L, ctx, send_file_k);
   FILE *f = check_file(L, 3);
-  const ProtobufCMessageDescriptor *d = lbx_rpc_request(s->rpc);
+  const ProtobufCMessageDescriptor *d = bx_rpc_request(s->rpc);
   uint32_t id = data_field(L, d);
   size_t n = (size_t)lua_tointeger(L, 4), wanted = n;
   lbx_arena *arena = lbx_arena_scratch(L);
@@ -120,14 +120,14 @@ typedef struct place {
 static bool find_data(const grpc_slice_buffer *sb, uint32_t id, place *at) {
   grpc_slice first = sb->slices[0];
   const uint8_t *start = GRPC_SLICE_START_PTR(first);
-  lbx_reader r = {start, GRPC_SLICE_END_PTR(first)};
+  bx_reader r = {start, GRPC_SLICE_END_PTR(first)};
   uint64_t key, len;
-  lbx_field f;
+  bx_field f;
   for (;;) {
-    lbx_reader field = r;
-    if (!lbx_read_varint(&r, &key)) return false;
+    bx_reader field = r;
+    if (!bx_read_varint(&r, &key)) return false;
     if (key >> 3 == id) {
-      if ((key & 7) != LBX_WIRE_BYTES || !lbx_read_varint(&r, &len))
+      if ((key & 7) != BX_WIRE_BYTES || !bx_read_varint(&r, &len))
         return false;
       at->before = (size_t)(field.p - start);
       at->skip = (size_t)(r.p - start);
@@ -135,7 +135,7 @@ static bool find_data(const grpc_slice_buffer *sb, uint32_t id, place *at) {
       return len == sb->length - at->skip;
     }
     r = field;
-    if (!lbx_read_field(&r, &f)) return false;
+    if (!bx_read_field(&r, &f)) return false;
   }
 }
 
@@ -152,7 +152,7 @@ static bool write_slices(const grpc_slice_buffer *sb, size_t skip, FILE *f) {
 /* Pushes the message without its data, which goes to the file; the data's
 ** length in *n. False: it can't be written. */
 static bool take_message(lua_State *L, lbx_stream *s, FILE *f, size_t *n) {
-  const ProtobufCMessageDescriptor *d = lbx_rpc_reply(s->rpc);
+  const ProtobufCMessageDescriptor *d = bx_rpc_reply(s->rpc);
   grpc_slice_buffer *sb = &s->call->message->data.raw.slice_buffer;
   place at;
   if (sb->count > 0 && find_data(sb, data_field(L, d), &at) &&
@@ -189,7 +189,7 @@ static int recv_file_k(lua_State *L, int status, lua_KContext ctx) {
 int lbx_stream_recv_file(lua_State *L) {
   lbx_stream *s = lbx_stream_reader(L);
   check_file(L, 2);
-  data_field(L, lbx_rpc_reply(s->rpc));
+  data_field(L, bx_rpc_reply(s->rpc));
   lua_settop(L, 2);
   return recv_file_k(L, LUA_OK, 0);
 }

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 
 #include "../core/call.h"
-#include "rpc.h"
+#include "../core/rpc.h"
 
 typedef struct lbx_stream {
   bx_call *call;
-  const lbx_rpc *rpc;
+  const bx_rpc *rpc;
   bool closed;
 } lbx_stream;
 

@@ -233,18 +233,17 @@ static int push_bytes(lua_State *L, grpc_byte_buffer *buffer) {
 ** bytes; or nil, message and the status's number */
 static int m_reflect(lua_State *L) {
   static const char *const versions[] = {"v1", "v1alpha", NULL};
-  static const char *const paths[] = {
-      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
+#define REFLECTION(version)                                     \
+  {.name = "ServerReflectionInfo", .kind = BX_BIDI,              \
+   .path = "/grpc.reflection." version ".ServerReflection/" \
+           "ServerReflectionInfo"}
+  static const bx_rpc rpcs[] = {REFLECTION("v1"), REFLECTION("v1alpha")};
   size_t n;
-  lbx_client *client = lbx_client_check(L, 1);
-  const char *path = paths[luaL_checkoption(L, 2, NULL, versions)];
+  const bx_rpc *rpc = &rpcs[luaL_checkoption(L, 2, NULL, versions)];
   const char *question = luaL_checklstring(L, 3, &n);
   double deadline = lbx_client_deadline(L, 4);
   call_ud *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
-  bx_call *c = u->call =
-      bx_call_new(client->channel, client->auth, path, deadline);
-  if (c == NULL) return luaL_error(L, "not enough memory");
+  bx_call *c = u->call = lbx_client_prepare(L, 1, rpc, deadline);
   grpc_slice slice = grpc_slice_from_copied_buffer(question, n);
   bx_call_start(c, grpc_raw_byte_buffer_create(&slice, 1), true);
   grpc_slice_unref(slice);

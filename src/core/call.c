@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call_ops.h"
 #include "observe.h"
 #include "retry.h"
 #include "runtime.h"
@@ -52,7 +53,8 @@ bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
   c->refs = 1;
   c->channel = ch;
   ch->refs++;
-  c->auth = auth;
+  c->auth = bx_auth_ref(auth);
+  c->renewable = bx_auth_renewable(auth);
   c->method = method;
   c->deadline = deadline;
   c->wait.ready = on_bearer;
@@ -74,9 +76,11 @@ bx_call *bx_call_ref(bx_call *c) {
   return c;
 }
 
+/* From here on the call can't be repeated. */
 static void drop_again(bx_call *c) {
   if (c->again) grpc_byte_buffer_destroy(c->again);
   c->again = NULL;
+  c->renewable = false;
 }
 
 /* What gRPC has of the call, most of its memory. */
@@ -105,6 +109,7 @@ void bx_call_unref(bx_call *c) {
   grpc_slice_unref(c->details);
   grpc_slice_unref(c->bearer);
   bx_channel_unref(c->channel);
+  bx_auth_unref(c->auth);
   free(c);
 }
 
@@ -115,6 +120,8 @@ static void finish(bx_call *c) {
   bx_timer_stop(loop, &c->timer);
   bx_observe_finish(c);
   if (c->on_finish) c->on_finish(c);
+  bx_auth_unref(c->auth);
+  c->auth = NULL;
   bx_event_set(loop, &c->finished);
   /* Nobody may wait for a message or for room that will never come. */
   if (!c->receiving) bx_event_set(loop, &c->received);
@@ -128,6 +135,7 @@ static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
   grpc_call_error rc = grpc_call_start_batch(c->call, ops, n, tag, NULL);
   if (rc == GRPC_CALL_OK) {
     bx_call_ref(c);
+    c->batches++;
     return true;
   }
   bx_error_set(&c->error, BX_INTERNAL, "gRPC refused to start the call: %s",
@@ -135,46 +143,15 @@ static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
   return false;
 }
 
-static grpc_op op_headers(bx_call *c) {
-  grpc_op op = {.op = GRPC_OP_SEND_INITIAL_METADATA};
-  op.data.send_initial_metadata.count = 1;
-  op.data.send_initial_metadata.metadata = &c->metadata;
-  return op;
-}
-
-static grpc_op op_message(grpc_byte_buffer *message) {
-  grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
-  op.data.send_message.send_message = message;
-  return op;
-}
-
-static grpc_op op_half_close(void) {
-  return (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
-}
-
-static grpc_op op_initial(bx_call *c) {
-  grpc_op op = {.op = GRPC_OP_RECV_INITIAL_METADATA};
-  op.data.recv_initial_metadata.recv_initial_metadata = &c->initial;
-  return op;
-}
-
-static grpc_op op_receive(grpc_byte_buffer **into) {
-  grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
-  op.data.recv_message.recv_message = into;
-  return op;
-}
-
-static grpc_op op_status(bx_call *c) {
-  grpc_op op = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
-  op.data.recv_status_on_client.trailing_metadata = &c->trailing;
-  op.data.recv_status_on_client.status = &c->status;
-  op.data.recv_status_on_client.status_details = &c->details;
-  return op;
-}
-
 /* gRPC empties the request as it sends it. */
+static void keep_request(bx_call *c) {
+  bool retryable = c->tries++ < c->retries;
+  if ((retryable || c->renewable) && c->request)
+    c->again = grpc_byte_buffer_copy(c->request);
+}
+
 static bool start_unary(bx_call *c) {
-  if (c->tries++ < c->retries) c->again = grpc_byte_buffer_copy(c->request);
+  keep_request(c);
   grpc_op ops[] = {op_headers(c),         op_message(c->request),
                    op_half_close(),       op_initial(c),
                    op_receive(&c->reply), op_status(c)};
@@ -189,6 +166,7 @@ static void receive(bx_call *c) {
 /* The status first: once its batch runs, the call ends by it whatever else
 ** goes wrong. */
 static bool start_stream(bx_call *c) {
+  keep_request(c);
   grpc_op end[] = {op_initial(c), op_status(c)};
   if (!batch(c, end, 2, &c->status_tag)) return false;
   grpc_op ops[3] = {op_headers(c)};
@@ -203,7 +181,7 @@ static bool start_stream(bx_call *c) {
 
 /* Ends a call that has no batch under way. */
 static void end_early(bx_call *c) {
-  c->receiving = c->sending = false;
+  c->receiving = c->sending = c->owing = false;
   finish(c);
 }
 
@@ -300,6 +278,7 @@ void bx_call_send(bx_call *c, grpc_byte_buffer *message, bool half_close) {
   if (c->request) grpc_byte_buffer_destroy(c->request);
   c->request = message;
   c->closing = half_close;
+  if (message) drop_again(c);
   observe_message(c, true, message);
   if (c->finished.set) return; /* `sent` is and stays set: see `error` */
   grpc_op ops[2];
@@ -326,11 +305,22 @@ void bx_call_recv(bx_call *c) {
     bx_call_cancel(c, "gRPC refused to receive a message");
 }
 
-static void end_send(bx_call *c) {
-  c->sending = false;
-  if (c->on_send) c->on_send(c);
-  if (!c->sending) bx_event_set(c->channel->loop, &c->sent);
+static void renew(bx_call *c);
+
+/* A batch has ended; drops its reference. */
+static void end_batch(bx_call *c) {
+  if (c->renewing && c->batches == 0) renew(c);
   bx_call_unref(c);
+}
+
+static void end_send(bx_call *c) {
+  c->batches--;
+  if (!c->renewing) {
+    c->sending = false;
+    if (c->on_send) c->on_send(c);
+    if (!c->sending) bx_event_set(c->channel->loop, &c->sent);
+  }
+  end_batch(c);
 }
 
 /* Whether it went out, the status tells. */
@@ -344,14 +334,21 @@ static void on_sent(bx_tag *tag, bool ok) {
   end_send(OWNER(bx_call, send_tag, tag));
 }
 
-static void on_received(bx_tag *tag, bool ok) {
-  bx_call *c = OWNER(bx_call, recv_tag, tag);
-  (void)ok; /* the message is NULL then */
-  c->receiving = false;
+static void end_receive(bx_call *c) {
+  c->owing = c->receiving = false;
   observe_message(c, false, c->message);
   if (c->on_receive) c->on_receive(c);
   if (!c->receiving) bx_event_set(c->channel->loop, &c->received);
-  bx_call_unref(c);
+}
+
+static void on_received(bx_tag *tag, bool ok) {
+  bx_call *c = OWNER(bx_call, recv_tag, tag);
+  (void)ok; /* the message is NULL then */
+  c->batches--;
+  if (c->message) drop_again(c);
+  c->owing = !c->finished.set && (c->renewable || c->renewing);
+  if (!c->owing) end_receive(c);
+  end_batch(c);
 }
 
 /* gRPC's words for a message over the limit, ours or the server's, do not say
@@ -401,9 +398,33 @@ static void reset_try(bx_call *c) {
   c->details = grpc_empty_slice();
 }
 
+/* Starts anew with another bearer. What the owner waits for it gets then. */
+static void renew(bx_call *c) {
+  c->renewing = c->owing = false;
+  c->tries--;
+  reset_try(c);
+  get_bearer(c);
+}
+
+/* True: the call is repeated with another bearer, once. */
+static bool take_renewal(bx_call *c) {
+  if (!c->renewable || c->status != GRPC_STATUS_UNAUTHENTICATED) return false;
+  bx_auth_refused(c->auth, (const char *)GRPC_SLICE_START_PTR(c->bearer),
+                  GRPC_SLICE_LENGTH(c->bearer));
+  c->renewable = false;
+  c->renewing = true;
+  c->sending = c->streaming;
+  if (c->sending) bx_event_reset(&c->sent);
+  if (bx_observers & BX_LOG_DEBUG)
+    bx_log_debug("%s: the token was refused, another one is taken", c->method);
+  return true;
+}
+
 /* True: the call is tried again after a while, which its time allows. */
 static bool try_again(bx_call *c) {
-  if (!c->again || c->status != GRPC_STATUS_UNAVAILABLE) return false;
+  if (!c->again || c->tries > c->retries || c->streaming ||
+      c->status != GRPC_STATUS_UNAVAILABLE)
+    return false;
   double seconds = bx_retry_after(c->tries, &c->trailing);
   double at = bx_now() + seconds;
   c->timer.fire = on_retry;
@@ -420,10 +441,13 @@ static void on_retry(bx_timer *t) { get_bearer(OWNER(bx_call, timer, t)); }
 static void on_status(bx_tag *tag, bool ok) {
   bx_call *c = OWNER(bx_call, status_tag, tag);
   (void)ok; /* receiving a status never fails */
-  if (try_again(c)) {
-    bx_call_unref(c);
+  c->batches--;
+  if (take_renewal(c) || try_again(c)) {
+    end_batch(c);
     return;
   }
+  drop_again(c);
+  if (c->owing) end_receive(c);
   if (c->status != GRPC_STATUS_OK)
     bx_error_from_status(&c->error, (int)c->status,
                          (const char *)GRPC_SLICE_START_PTR(c->details),
@@ -444,6 +468,13 @@ void bx_call_cancel(bx_call *c, const char *why) {
     return;
   }
   drop_again(c); /* its status may have come already */
+  if (c->renewing) {
+    c->renewing = false;
+    bx_error_set(&c->error, BX_CANCELLED, "%s", why);
+    c->error.status = GRPC_STATUS_CANCELLED;
+    end_early(c);
+    return;
+  }
   bool ours = bx_runtime_check(&c->error) == BX_OK; /* a fork's is the parent's */
   if (c->call && ours) {
     grpc_call_cancel_with_status(c->call, GRPC_STATUS_CANCELLED, why, NULL);

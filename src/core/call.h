@@ -6,6 +6,9 @@
 ** first (auth), the deadline covers that as well. `finished` is set exactly
 ** once for every started call, also after a cancellation; then `error` says how
 ** it ended (class BX_OK: status OK) and, for a unary call, `reply` is there.
+** A call whose bearer is refused (UNAUTHENTICATED) is repeated once with a new
+** one; a stream only while nothing but its first message was sent and nothing
+** was received; never with a token given as such. The owner sees one call.
 ** A stream has one message in flight each way: bx_call_send while `sending`, or
 ** bx_call_recv while `receiving`, is the caller's mistake (asserted).
 */
@@ -24,7 +27,7 @@ struct bx_call {
   unsigned refs;
   bx_channel *channel;
   bx_call *prev, *next; /* in channel->calls */
-  bx_auth *auth;
+  bx_auth *auth;        /* NULL once it is over */
   const char *method;   /* "/boxd.api.v1.BoxdApi/GetVm"; must outlive it */
   grpc_call *call;      /* NULL until the token is there */
   bx_http *asking;      /* it has failed, and asks why */
@@ -33,6 +36,10 @@ struct bx_call {
   unsigned retries;     /* how often a unary call may be tried again when the
                            server is unavailable: the owner sets it */
   unsigned tries;
+  unsigned batches;     /* under way in gRPC */
+  bool renewable;       /* may be repeated should its bearer be refused, */
+  bool renewing;        /* ... and is as soon as no batch is under way */
+  bool owing;           /* a receive that ended: the status says how */
   bx_auth_wait wait;
   bx_tag start_tag, status_tag, send_tag, recv_tag;
   bool streaming, started, closing; /* closing: half-close asked for */
@@ -59,7 +66,7 @@ struct bx_call {
   } seen; /* kept by observe.h's hooks */
 
   grpc_byte_buffer *request;
-  grpc_byte_buffer *again; /* the request, for the next try */
+  grpc_byte_buffer *again; /* the request, while the call may be repeated */
   grpc_metadata metadata;
   grpc_metadata_array initial, trailing;
   grpc_status_code status;

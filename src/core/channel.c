@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "call.h"
+#include "proxy.h"
 #include "runtime.h"
 #include "text.h"
 #include "version.h"
@@ -74,11 +75,6 @@ static grpc_arg string(const char *key, const char *value) {
                     .value.string = (char *)value};
 }
 
-static bool is_loopback(const char *target) {
-  return strncmp(target, "127.", 4) == 0 || strncmp(target, "[::1]", 5) == 0 ||
-         strncmp(target, "localhost:", 10) == 0;
-}
-
 /* Who wants pings often wants to know soon: an answer to one has as long as
 ** the time between them, within bounds. */
 static double pong_seconds(double keepalive) {
@@ -106,8 +102,9 @@ static grpc_channel *create(const bx_channel *ch,
     /* Else pings stop on quiet streams and a dead server goes unnoticed. */
     args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   }
-  if (is_loopback(ch->target))
-    args[n++] = integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  const char *proxy = bx_proxy_for(ch->target);
+  args[n++] = proxy ? string(GRPC_ARG_HTTP_PROXY, proxy)
+                    : integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args[n++] = integer(GRPC_ARG_ENABLE_RETRIES, 0); /* see retry.h */
   grpc_channel_args all = {.num_args = n, .args = args};
   sigset_t old;

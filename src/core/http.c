@@ -110,6 +110,7 @@ static void explain_protocol(request *r, const char *reason) {
 static void explain(request *r, CURLcode rc) {
   bx_error *e = &r->pub.error;
   const char *reason = r->reason[0] ? r->reason : r->lib->easy_strerror(rc);
+  r->pub.unknown_host = rc == CURLE_COULDNT_RESOLVE_HOST;
   if (r->body_too_long)
     bx_error_set(e, BX_BOXD, "%s: the response is longer than %zu bytes",
                  r->where, r->max_bytes);
@@ -251,7 +252,8 @@ static CURLcode set_proxy(request *r, const bx_http_request *q) {
   const bx_curl_library *lib = r->lib;
   CURL *easy = r->transfer.easy;
   CURLcode rc = CURLE_OK;
-  if (!q->proxy) {
+  bool secure = strncasecmp(q->url, "https:", 6) == 0;
+  if (q->proxy == BX_PROXY_NONE || (q->proxy == BX_PROXY_TUNNEL && !secure)) {
     SET(CURLOPT_PROXY, "");
     return rc;
   }

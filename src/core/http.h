@@ -15,6 +15,12 @@
 #include "error.h"
 #include "loop.h"
 
+typedef enum bx_proxy {
+  BX_PROXY_NONE,
+  BX_PROXY_ANY,
+  BX_PROXY_TUNNEL /* only by CONNECT within TLS: it reads nothing */
+} bx_proxy;
+
 typedef struct bx_http_request {
   const char *method;         /* "GET", "POST", ... */
   const char *url;            /* http or https */
@@ -28,8 +34,7 @@ typedef struct bx_http_request {
   int max_redirects;          /* 0: a redirect is the response. Followed for
                                  GET, HEAD and POST only; another host does not
                                  get the headers Authorization and Cookie */
-  bool proxy;                 /* go through the environment's proxy, if any;
-                                 never to this machine itself */
+  bx_proxy proxy;             /* the environment's, never to this machine */
 } bx_http_request;
 
 typedef struct bx_http bx_http;
@@ -39,6 +44,7 @@ struct bx_http {
   ** reached, or broke off; BX_TIMEOUT; BX_INVALID_ARGUMENT: a ca_file that is
   ** none; BX_BOXD: the answer is not HTTP, too long, redirected too often. */
   bx_error error;
+  bool unknown_host; /* with an error: nothing has the URL's name */
   long status;
   bx_buf headers; /* the last response's header lines, "Name: value\r\n"... */
   bx_buf body;

@@ -1,5 +1,6 @@
 /*
-** loop_private: the loop's own fields, for loop.c, op.c and curl.c only.
+** loop_private: the loop's own fields, for loop.c, op.c, curl.c and auth.c
+** only.
 */
 #ifndef BX_LOOP_PRIVATE_H
 #define BX_LOOP_PRIVATE_H
@@ -11,6 +12,7 @@ struct bx_loop {
   bx_io *io;
   struct bx_curl *curl; /* made at the first HTTP request */
   bx_open *open;
+  struct bx_auth *auths; /* all there are, each owned by its clients */
   bx_waiters ready;
   bool woken; /* what somebody waits for in place has been set */
   unsigned held;

@@ -29,7 +29,7 @@ bx_http *bx_why_ask(const bx_channel *ch, bx_error *e,
   int n = snprintf(url, sizeof url, "https://%s/", ch->target);
   if (n >= (int)sizeof url) return NULL;
   bx_http_request request = {.method = "HEAD", .url = url, .timeout = SECONDS,
-                             .ca_file = ch->ca_file, .proxy = true};
+                             .ca_file = ch->ca_file, .proxy = BX_PROXY_ANY};
   bx_error ignored; /* gRPC's own words are there */
   return bx_http_start(ch->loop, &request, done, owner, &ignored);
 }

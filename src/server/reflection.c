@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire.h"
+#include "../core/wire.h"
 
 #define NOT_FOUND 5
 #define UNIMPLEMENTED 12
@@ -36,22 +36,23 @@ bool bx_reflection_serves(const char *path) {
                       "ServerReflectionInfo") == 0;
 }
 
-static bx_wire_bytes text(const char *s) {
-  return (bx_wire_bytes){(const unsigned char *)s, strlen(s)};
+static bx_bytes text(const char *s) {
+  return (bx_bytes){(const unsigned char *)s, strlen(s)};
 }
 
 /* The bytes of a message's field; empty when it is not there. */
-static bx_wire_bytes get(bx_wire_bytes message, uint32_t number) {
-  bx_wire w = bx_wire_of(message);
-  bx_wire_field f;
-  bx_wire_bytes found = {NULL, 0};
-  while (bx_wire_next(&w, &f))
-    if (f.number == number && f.type == 2) found = f.bytes;
+static bx_bytes get(bx_bytes message, uint32_t number) {
+  bx_reader r = bx_reader_of(message);
+  bx_bytes part;
+  uint32_t id;
+  bx_bytes found = {NULL, 0};
+  while (bx_read_bytes(&r, &id, &part))
+    if (id == number) found = part;
   return found;
 }
 
 /* Takes "name" or "name." off the front of the symbol. */
-static bool take_name(bx_wire_bytes *symbol, bx_wire_bytes name) {
+static bool take_name(bx_bytes *symbol, bx_bytes name) {
   if (name.len > symbol->len ||
       (name.len && memcmp(symbol->data, name.data, name.len) != 0))
     return false;
@@ -65,57 +66,58 @@ static bool take_name(bx_wire_bytes *symbol, bx_wire_bytes name) {
 }
 
 /* Does one of the message's fields `number` have exactly that name? */
-static bool names(bx_wire_bytes message, uint32_t number,
-                  bx_wire_bytes symbol) {
-  bx_wire w = bx_wire_of(message);
-  bx_wire_field f;
-  while (bx_wire_next(&w, &f))
-    if (f.number == number && f.type == 2 &&
-        bx_wire_equal(get(f.bytes, ANY_NAME), symbol))
+static bool names(bx_bytes message, uint32_t number,
+                  bx_bytes symbol) {
+  bx_reader r = bx_reader_of(message);
+  bx_bytes part;
+  uint32_t id;
+  while (bx_read_bytes(&r, &id, &part))
+    if (id == number &&
+        bx_bytes_equal(get(part, ANY_NAME), symbol))
       return true;
   return false;
 }
 
-static bool in_enum(bx_wire_bytes e, bx_wire_bytes symbol) {
+static bool in_enum(bx_bytes e, bx_bytes symbol) {
   return take_name(&symbol, get(e, ANY_NAME)) &&
          (symbol.len == 0 || names(e, ENUM_VALUE, symbol));
 }
 
-static bool in_service(bx_wire_bytes service, bx_wire_bytes symbol) {
+static bool in_service(bx_bytes service, bx_bytes symbol) {
   return take_name(&symbol, get(service, ANY_NAME)) &&
          (symbol.len == 0 || names(service, SERVICE_METHOD, symbol));
 }
 
-static bool in_message(bx_wire_bytes message, bx_wire_bytes symbol,
+static bool in_message(bx_bytes message, bx_bytes symbol,
                        int depth) {
-  bx_wire w = bx_wire_of(message);
-  bx_wire_field f;
+  bx_reader r = bx_reader_of(message);
+  bx_bytes part;
+  uint32_t id;
   if (depth > DEPTH_MAX || !take_name(&symbol, get(message, ANY_NAME)))
     return false;
   if (symbol.len == 0 || names(message, MESSAGE_FIELD, symbol) ||
       names(message, MESSAGE_ONEOF, symbol) ||
       names(message, MESSAGE_EXTENSION, symbol))
     return true;
-  while (bx_wire_next(&w, &f)) {
-    if (f.type != 2) continue;
-    if (f.number == MESSAGE_NESTED && in_message(f.bytes, symbol, depth + 1))
+  while (bx_read_bytes(&r, &id, &part)) {
+    if (id == MESSAGE_NESTED && in_message(part, symbol, depth + 1))
       return true;
-    if (f.number == MESSAGE_ENUM && in_enum(f.bytes, symbol)) return true;
+    if (id == MESSAGE_ENUM && in_enum(part, symbol)) return true;
   }
   return false;
 }
 
-static bool in_file(bx_wire_bytes file, bx_wire_bytes symbol) {
-  bx_wire_bytes package = get(file, FILE_PACKAGE);
-  bx_wire w = bx_wire_of(file);
-  bx_wire_field f;
+static bool in_file(bx_bytes file, bx_bytes symbol) {
+  bx_bytes package = get(file, FILE_PACKAGE);
+  bx_reader r = bx_reader_of(file);
+  bx_bytes part;
+  uint32_t id;
   if (package.len && !take_name(&symbol, package)) return false;
   if (names(file, FILE_EXTENSION, symbol)) return true;
-  while (bx_wire_next(&w, &f)) {
-    if (f.type != 2) continue;
-    if ((f.number == FILE_MESSAGE && in_message(f.bytes, symbol, 0)) ||
-        (f.number == FILE_ENUM && in_enum(f.bytes, symbol)) ||
-        (f.number == FILE_SERVICE && in_service(f.bytes, symbol)))
+  while (bx_read_bytes(&r, &id, &part)) {
+    if ((id == FILE_MESSAGE && in_message(part, symbol, 0)) ||
+        (id == FILE_ENUM && in_enum(part, symbol)) ||
+        (id == FILE_SERVICE && in_service(part, symbol)))
       return true;
   }
   return false;
@@ -124,7 +126,7 @@ static bool in_file(bx_wire_bytes file, bx_wire_bytes symbol) {
 /* The answers, each added to the response. */
 
 static bool tell_error(bx_buf *out, int code, const char *what,
-                       bx_wire_bytes name) {
+                       bx_bytes name) {
   char message[256];
   bx_buf error = {0};
   snprintf(message, sizeof message, "%s %.*s", what,
@@ -132,83 +134,87 @@ static bool tell_error(bx_buf *out, int code, const char *what,
   bool ok = bx_wire_add_varint(&error, 1, (uint64_t)code) &&
             bx_wire_add_bytes(&error, 2, text(message)) &&
             bx_wire_add_bytes(out, TELL_ERROR,
-                              (bx_wire_bytes){(void *)error.data, error.len});
+                              (bx_bytes){(void *)error.data, error.len});
   bx_buf_free(&error);
   return ok;
 }
 
-static bool tell_file(bx_buf *out, bx_wire_bytes file) {
+static bool tell_file(bx_buf *out, bx_bytes file) {
   bx_buf response = {0};
   bool ok =
       bx_wire_add_bytes(&response, 1, file) &&
       bx_wire_add_bytes(out, TELL_FILE,
-                        (bx_wire_bytes){(void *)response.data, response.len});
+                        (bx_bytes){(void *)response.data, response.len});
   bx_buf_free(&response);
   return ok;
 }
 
-static bool find_file(bx_buf *out, bx_wire_bytes set, bx_wire_bytes name) {
-  bx_wire w = bx_wire_of(set);
-  bx_wire_field f;
-  while (bx_wire_next(&w, &f))
-    if (f.number == SET_FILE && f.type == 2 &&
-        bx_wire_equal(get(f.bytes, FILE_NAME), name))
-      return tell_file(out, f.bytes);
+static bool find_file(bx_buf *out, bx_bytes set, bx_bytes name) {
+  bx_reader r = bx_reader_of(set);
+  bx_bytes part;
+  uint32_t id;
+  while (bx_read_bytes(&r, &id, &part))
+    if (id == SET_FILE &&
+        bx_bytes_equal(get(part, FILE_NAME), name))
+      return tell_file(out, part);
   return tell_error(out, NOT_FOUND, "no file", name);
 }
 
-static bool find_symbol(bx_buf *out, bx_wire_bytes set, bx_wire_bytes symbol) {
-  bx_wire w = bx_wire_of(set);
-  bx_wire_field f;
-  while (symbol.len && bx_wire_next(&w, &f))
-    if (f.number == SET_FILE && f.type == 2 && in_file(f.bytes, symbol))
-      return tell_file(out, f.bytes);
+static bool find_symbol(bx_buf *out, bx_bytes set, bx_bytes symbol) {
+  bx_reader r = bx_reader_of(set);
+  bx_bytes part;
+  uint32_t id;
+  while (symbol.len && bx_read_bytes(&r, &id, &part))
+    if (id == SET_FILE && in_file(part, symbol))
+      return tell_file(out, part);
   return tell_error(out, NOT_FOUND, "no symbol", symbol);
 }
 
 /* Adds a ServiceResponse with "package.Service" to the list. */
-static bool add_service(bx_buf *list, bx_wire_bytes package,
-                        bx_wire_bytes service) {
+static bool add_service(bx_buf *list, bx_bytes package,
+                        bx_bytes service) {
   bx_buf name = {0}, entry = {0};
-  bx_wire_bytes base = get(service, ANY_NAME);
+  bx_bytes base = get(service, ANY_NAME);
   bool ok = bx_buf_add(&name, package.data, package.len) &&
             (package.len == 0 || bx_buf_adds(&name, ".")) &&
             bx_buf_add(&name, base.data, base.len) &&
             bx_wire_add_bytes(&entry, 1,
-                              (bx_wire_bytes){(void *)name.data, name.len}) &&
+                              (bx_bytes){(void *)name.data, name.len}) &&
             bx_wire_add_bytes(list, 1,
-                              (bx_wire_bytes){(void *)entry.data, entry.len});
+                              (bx_bytes){(void *)entry.data, entry.len});
   bx_buf_free(&name);
   bx_buf_free(&entry);
   return ok;
 }
 
-static bool add_services(bx_buf *list, bx_wire_bytes file) {
-  bx_wire_bytes package = get(file, FILE_PACKAGE);
-  bx_wire w = bx_wire_of(file);
-  bx_wire_field f;
+static bool add_services(bx_buf *list, bx_bytes file) {
+  bx_bytes package = get(file, FILE_PACKAGE);
+  bx_reader r = bx_reader_of(file);
+  bx_bytes part;
+  uint32_t id;
   bool ok = true;
-  while (ok && bx_wire_next(&w, &f))
-    if (f.number == FILE_SERVICE && f.type == 2)
-      ok = add_service(list, package, f.bytes);
+  while (ok && bx_read_bytes(&r, &id, &part))
+    if (id == FILE_SERVICE)
+      ok = add_service(list, package, part);
   return ok;
 }
 
-static bool list_services(bx_buf *out, bx_wire_bytes set) {
+static bool list_services(bx_buf *out, bx_bytes set) {
   bx_buf list = {0};
-  bx_wire w = bx_wire_of(set);
-  bx_wire_field f;
+  bx_reader r = bx_reader_of(set);
+  bx_bytes part;
+  uint32_t id;
   bool ok = true;
-  while (ok && bx_wire_next(&w, &f))
-    if (f.number == SET_FILE && f.type == 2) ok = add_services(&list, f.bytes);
+  while (ok && bx_read_bytes(&r, &id, &part))
+    if (id == SET_FILE) ok = add_services(&list, part);
   ok = ok && bx_wire_add_bytes(out, TELL_SERVICES,
-                               (bx_wire_bytes){(void *)list.data, list.len});
+                               (bx_bytes){(void *)list.data, list.len});
   bx_buf_free(&list);
   return ok;
 }
 
-static bool answer(bx_buf *out, bx_wire_bytes set, uint32_t ask,
-                   bx_wire_bytes what) {
+static bool answer(bx_buf *out, bx_bytes set, uint32_t ask,
+                   bx_bytes what) {
   switch (ask) {
     case ASK_FILE: return find_file(out, set, what);
     case ASK_SYMBOL: return find_symbol(out, set, what);
@@ -224,19 +230,21 @@ static bool answer(bx_buf *out, bx_wire_bytes set, uint32_t ask,
 
 bool bx_reflection_answer(const void *set, size_t set_len, const void *request,
                           size_t len, bx_buf *response) {
-  bx_wire_bytes files = {set, set_len}, asked = {request, len};
-  bx_wire_bytes host = {NULL, 0}, what = {NULL, 0};
+  bx_bytes files = {set, set_len}, asked = {request, len};
+  bx_bytes host = {NULL, 0}, what = {NULL, 0};
   uint32_t ask = 0;
-  bx_wire w = bx_wire_of(asked);
-  bx_wire_field f;
-  while (bx_wire_next(&w, &f)) {
-    if (f.type != 2) continue;
-    if (f.number == ASK_HOST) host = f.bytes;
-    if (f.number < ASK_FILE || f.number > ASK_SERVICES) continue;
-    ask = f.number; /* a oneof: the last counts */
-    what = f.bytes;
+  bx_reader r = bx_reader_of(asked);
+  bx_field f;
+  while (r.p < r.end) {
+    if (!bx_read_field(&r, &f)) return false;
+    if (f.type != BX_WIRE_BYTES) continue;
+    bx_bytes bytes = {f.s, (size_t)f.n};
+    if (f.id == ASK_HOST) host = bytes;
+    if (f.id < ASK_FILE || f.id > ASK_SERVICES) continue;
+    ask = f.id; /* a oneof: the last counts */
+    what = bytes;
   }
-  return !w.bad && bx_wire_add_bytes(response, TELL_HOST, host) &&
+  return bx_wire_add_bytes(response, TELL_HOST, host) &&
          bx_wire_add_bytes(response, TELL_REQUEST, asked) &&
          answer(response, files, ask, what);
 }

@@ -2,7 +2,6 @@
 -- line a check, and says what to do where one fails. Prints no key or token.
 
 local boxd = require "boxd"
-local compute = require "boxd.compute"
 local contract = require "boxd.cli.contract"
 local core = require "boxd.core"
 local probe = require "boxd.cli.probe"
@@ -30,12 +29,6 @@ local function env(name)
   return value ~= "" and value or nil
 end
 
-local function split(target)
-  local host, port = target:match "^%[(.*)%]:(%d+)$"
-  if not host then host, port = target:match "^(.*):(%d+)$" end
-  return host, port
-end
-
 local function is_this_machine(host)
   return host == "localhost" or host == "::1" or host:find "^127%." ~= nil
 end
@@ -43,7 +36,7 @@ end
 -- The endpoint.
 
 local function check_endpoint()
-  local ok, found = pcall(compute.addresses, {})
+  local ok, found = pcall(core.addresses, {})
   if not ok then
     return say("fail", "endpoint", "%s; set BOXD_API_URL to https://host:port",
       message_of(found)) and nil
@@ -51,7 +44,6 @@ local function check_endpoint()
   local from = core.provided() and "of the embedded service"
     or env "BOXD_BASE_URL" and "from BOXD_BASE_URL"
     or env "BOXD_API_URL" and "from BOXD_API_URL" or "the default"
-  found.host, found.port = split(found.target)
   local open = not found.tls and not is_this_machine(found.host)
     and ": plaintext, so that tokens can be read on the way; use https://"
     or ""
@@ -106,7 +98,7 @@ local function check_tls(at, socket)
   local found, why = probe.certificate(socket, at.host, SECONDS, doctor.ca_file)
   if not found then
     return say("fail", "TLS", "%s; if this port is plaintext, say "
-      .. "http://%s", why, at.target)
+      .. "%s", why, (at.api_url:gsub("^https", "http")))
   end
   local whose = ("%s, issued by %s"):format(found.subject, found.issuer)
   if found.problem then
@@ -126,16 +118,15 @@ end
 -- Credentials.
 
 local function check_credentials()
-  local ok, found = pcall(compute.credentials, {})
+  local ok, found = pcall(core.credentials, {})
   if not ok then
     return say("fail", "credentials", "%s", message_of(found)) and nil
   end
   if core.provided() then
     say("ok", "credentials", "an API key of the embedded service")
-  elseif found.token then
-    say("ok", "credentials", "a token, from BOXD_TOKEN")
-  elseif found.api_key then
-    say("ok", "credentials", "an API key, from BOXD_API_KEY")
+  elseif not found.machine then
+    say("ok", "credentials", "%s, from %s",
+      found.token and "a token" or "an API key", found.from)
   else
     say("ok", "credentials", "perhaps those of the boxd machine this is")
   end
@@ -168,6 +159,13 @@ local function where_to_exchange()
       .. "elsewhere"
   end
   return "check BOXD_EXCHANGE_URL"
+end
+
+-- Does the answer say that keys are exchanged elsewhere?
+local function is_elsewhere(ok, answer)
+  if not ok then return tostring(answer):find "resolve host" ~= nil end
+  local status = answer.status
+  return status == 404 or status == 405 or status >= 300 and status < 400
 end
 
 -- Takes the answer to an exchange apart: the token, or nil after a line.
@@ -204,14 +202,17 @@ local function check_exchange(at, credentials)
       or "the machine's gateway is asked instead")
     return credentials
   end
-  local url = without_secrets(at.exchange_url)
-  -- No proxy and nobody else gets the key.
-  local ok, response = pcall(core.request_directly, {
-    url = at.exchange_url, method = "POST", timeout = EXCHANGE_SECONDS,
-    ca_file = doctor.ca_file, max_redirects = 0,
-    headers = { ["Content-Type"] = "application/json" },
-    body = boxd.json.encode { api_key = credentials.api_key },
-  })
+  local url, ok, response
+  for _, candidate in ipairs(at.exchange_urls) do
+    url = without_secrets(candidate)
+    ok, response = pcall(core.request_privately, {
+      url = candidate, method = "POST", timeout = EXCHANGE_SECONDS,
+      ca_file = doctor.ca_file, max_redirects = 0,
+      headers = { ["Content-Type"] = "application/json" },
+      body = boxd.json.encode { api_key = credentials.api_key },
+    })
+    if not is_elsewhere(ok, response) then break end
+  end
   if not ok then
     return say("fail", "exchange", "%s: %s; %s", url, message_of(response),
       where_to_exchange()) and nil

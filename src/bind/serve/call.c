@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../core/channel.h"
+#include "../../core/message.h"
 #include "../../server/reflection.h"
 #include "../arena.h"
 #include "../await.h"
@@ -13,7 +14,6 @@
 #include "../codec.h"
 #include "../decode.h"
 #include "../error.h"
-#include "../message.h"
 #include "serve.h"
 #include "../type.h"
 
@@ -147,7 +147,7 @@ static int m_recv_bytes(lua_State *L) { return receive(L, true); }
 static grpc_byte_buffer *encode(lua_State *L, lbx_server_call *x) {
   lbx_arena *a = get_arena(L);
   ProtobufCMessage *m = lbx_encode(L, 2, check_method(L, x)->output, a);
-  grpc_byte_buffer *message = lbx_pack(m);
+  grpc_byte_buffer *message = bx_message_pack(m);
   lbx_arena_reset(a);
   return message;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../core/text.h"
+#include "text.h"
 #include "boxd.pb-c.h"
 
 #define SERVICE "boxd.api.v1.BoxdApi"
@@ -12,12 +12,12 @@
 #define WRITES false
 #define ROW(name, kind, reads) GONE(name, kind, reads, NULL)
 #define GONE(name, kind, reads, successor) \
-  {#name, "/" SERVICE "/" #name, LBX_##kind, reads, successor}
+  {#name, "/" SERVICE "/" #name, BX_##kind, reads, successor}
 #define SNAPSHOTS "templates have given way to snapshots: "
 #define DOMAINS "custom domains have taken its place: "
 
 /* In alphabetical order: it is searched by halves. */
-static const lbx_rpc rpcs[] = {
+static const bx_rpc rpcs[] = {
     ROW(AddCustomDomain, UNARY, WRITES),
     ROW(AddTeamMember, UNARY, WRITES),
     ROW(AttachDisk, UNARY, WRITES),
@@ -159,28 +159,28 @@ static const lbx_rpc rpcs[] = {
 #define COUNT (sizeof rpcs / sizeof *rpcs)
 
 static int by_name(const void *name, const void *row) {
-  return strcmp(name, ((const lbx_rpc *)row)->name);
+  return strcmp(name, ((const bx_rpc *)row)->name);
 }
 
-const lbx_rpc *lbx_rpc_find(const char *name) {
+const bx_rpc *bx_rpc_find(const char *name) {
   return bsearch(name, rpcs, COUNT, sizeof *rpcs, by_name);
 }
 
-const char *lbx_rpc_nearest(const char *name) {
+const char *bx_rpc_nearest(const char *name) {
   const char *names[COUNT];
   for (size_t i = 0; i < COUNT; i++) names[i] = rpcs[i].name;
   return bx_text_nearest(name, names, COUNT);
 }
 
-static const ProtobufCMethodDescriptor *method(const lbx_rpc *rpc) {
+static const ProtobufCMethodDescriptor *method(const bx_rpc *rpc) {
   return protobuf_c_service_descriptor_get_method_by_name(
       &boxd__api__v1__boxd_api__descriptor, rpc->name);
 }
 
-const ProtobufCMessageDescriptor *lbx_rpc_request(const lbx_rpc *rpc) {
+const ProtobufCMessageDescriptor *bx_rpc_request(const bx_rpc *rpc) {
   return method(rpc)->input;
 }
 
-const ProtobufCMessageDescriptor *lbx_rpc_reply(const lbx_rpc *rpc) {
+const ProtobufCMessageDescriptor *bx_rpc_reply(const bx_rpc *rpc) {
   return method(rpc)->output;
 }
