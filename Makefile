@@ -61,7 +61,8 @@ EXE_SRC := $(wildcard src/boxdlua/*.c src/server/*.c src/bind/serve/*.c) \
 VERSION := $(shell sed -n 's/.*BX_VERSION "\(.*\)"/\1/p' src/core/version.h)
 LUA_SRC := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 # Annotations are for editors: nothing loads them.
-LUA_EMBEDDED := $(filter-out lua/boxd/types/%,$(LUA_SRC))
+LUA_TYPES := $(filter lua/boxd/types/%,$(LUA_SRC))
+LUA_EMBEDDED := $(filter-out $(LUA_TYPES),$(LUA_SRC))
 
 # What boxd.so carries: what boxdlua alone runs stays out.
 LUA_CLIENT := $(filter-out lua/boxd/local/% lua/boxd/cli/%,$(LUA_EMBEDDED))
@@ -107,8 +108,9 @@ $(BUILD)/embedded.c: scripts/embed.lua $(LUA_EMBEDDED) $(sort $(dir $(LUA_SRC)))
     | $(BUILD)
 	$(LUA) scripts/embed.lua $(LUA_EMBEDDED) > $@.new && mv $@.new $@
 
-$(BUILD)/embedded_so.c: scripts/embed_so.lua $(LUA_CLIENT) | $(BUILD)
-	$(LUA) scripts/embed_so.lua $(LUA_CLIENT) > $@.new && mv $@.new $@
+$(BUILD)/embedded_so.c: scripts/embed.lua $(LUA_CLIENT) $(sort $(dir $(LUA_SRC))) \
+    | $(BUILD)
+	$(LUA) scripts/embed.lua --text $(LUA_CLIENT) > $@.new && mv $@.new $@
 
 $(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
 	@mkdir -p $(@D)
@@ -210,12 +212,12 @@ e2e: all
 
 install: install-lua install-embed install-doc
 
-# What scripts need: all that a rock holds.
+# What scripts need, and annotations for editors: all that a rock holds.
 install-lua: $(BUILD)/boxd.so $(BUILD)/boxdlua
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(BINDIR)/boxdlua
 	$(INSTALL) -m 755 $(BUILD)/boxd.so $(DESTDIR)$(LIBDIR)/boxd.so
-	for f in $(LUA_SRC:lua/%=%); do \
+	for f in $(LUA_TYPES:lua/%=%); do \
 	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(LUADIR)/$$f || exit 1; done
 	$(INSTALL) -D -m 644 src/boxdlua/boxdlua.1 $(DESTDIR)$(MANDIR)/man1/boxdlua.1
 

@@ -16,8 +16,6 @@ end
 describe("an error about a name that is not there", function()
   it("names the nearest one of the objects at hand", function()
     for code, name in pairs {
-      ["boxd.compute {}"] = "Compute",
-      ["boxd.jsn.encode {}"] = "json",
       ["bodx.Compute {}"] = "boxd",
       ["local t = boxd.spawn(print) t:jion()"] = "join",
     } do
@@ -40,6 +38,8 @@ describe("an error about a name that is not there", function()
         .. "mean 'create'?)",
       ["local function f() box.strat(box) end f()"] = "Box has no field or "
         .. "method 'strat' (did you mean 'start'?)",
+      ["boxd.compute {}"] = "boxd has no 'compute' (did you mean 'Compute'?)",
+      ["boxd.jsn.encode {}"] = "boxd has no 'jsn' (did you mean 'json'?)",
       ["box:frobnicate()"] = "Box has no field or method 'frobnicate'",
     } do
       assert.equal(wanted, message(code))
@@ -71,7 +71,7 @@ describe("an error about a name that is not there", function()
       .. "c:whoam()\n" }
     assert.matches("stdin:1: Compute has no field or method 'whoam' %(did you "
       .. "mean 'whoami'%?%)", result.err)
-    result = program.lua { "-i", stdin = "boxd.spwan(print)\n" }
-    assert.matches("field 'spwan'%): did you mean 'spawn'%?", result.err)
+    result = program.lua { "-i", stdin = "bodx.spawn(print)\n" }
+    assert.matches("global 'bodx'%): did you mean 'boxd'%?", result.err)
   end)
 end)

@@ -1,7 +1,7 @@
 local program = require "spec.support.program"
 
 -- scripts/embed.lua over files of a folder of ours.
-local function embed(files)
+local function embed(files, ...)
   local folder = os.tmpname()
   os.remove(folder)
   os.execute("mkdir " .. folder)
@@ -16,7 +16,8 @@ local function embed(files)
   table.sort(names, function(a, b) return a > b end)
   local here = io.popen("pwd"):read("l")
   local result = program.run { "-C", folder, "lua5.4",
-    here .. "/scripts/embed.lua", table.unpack(names) }
+    here .. "/scripts/embed.lua", table.unpack(
+      table.move(names, 1, #names, 1 + select("#", ...), { ... })) }
   os.execute("rm -r " .. folder)
   return result
 end
@@ -39,6 +40,16 @@ describe("scripts/embed.lua", function()
     assert.truthy(result.out:find("27,76,117,97,84,", 1, true), "compiled")
     assert.truthy(result.out:gsub("%s", ""):find(",0,255,", 1, true),
       "strings as they are")
+  end)
+
+  it("keeps text as it is for boxd.so", function()
+    local result = embed({ ["lua/boxd/b.lua"] = "\n\n  -- x\nreturn 1" }, "--text")
+    assert.equal("", result.err)
+    assert.truthy(result.out:find('#include "bind/embedded.h"', 1, true))
+    assert.truthy(result.out:find('{"boxd.b", "@boxd/b.lua", ', 1, true))
+    assert.truthy(result.out:find("lbx_file_count = 1;", 1, true))
+    assert.truthy(result.out:gsub("%s", ""):find(
+      "10,10,32,32,45,45,32,120,10,114,101,116", 1, true))
   end)
 
   it("works without any file", function()

@@ -26,11 +26,12 @@ describe("make install", function()
     sh("diff -r %s/a %s/b", folder, folder)
     local list = sh("cd %s/a && find . -type f | sort", folder)
     for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
-      "share/lua/5.4/boxd/compute.lua", "share/lua/5.4/boxd/local/main.lua",
+      "share/lua/5.4/boxd/types/compute.lua",
       "share/man/man1/boxdlua.1", "include/boxd.h", "lib/libboxd.a",
       "lib/pkgconfig/boxd.pc", "share/doc/boxd/api.md" } do
       assert.truthy(list:find("./usr/" .. path .. "\n", 1, true), path)
     end
+    assert.is_nil(list:match "%./usr/share/lua/5%.4/boxd/[^\n/]*%.lua")
     assert.is_nil(sh("grep -r '%s/a' %s/a || true", folder, folder)
       :match "pkgconfig")
     -- The same also when built in another folder.
@@ -46,13 +47,12 @@ describe("make install", function()
       sh("cd %s/gone && find . -type f", folder))
   end)
 
-  it("installs a module that lua5.4 finds", function()
+  it("installs a module that needs no Lua file", function()
     sh(MAKE .. "install-lua PREFIX=%s/u", folder)
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env %s \
-      LUA_CPATH='%s/u/lib/lua/5.4/?.so' LUA_PATH='%s/u/share/lua/5.4/?.lua' \
-      lua5.4 -e 'print(require "boxd".Compute { token = "t",
-        api_url = "http://x:1" })']], os.getenv "MODULE_ENV" or "", folder,
-      folder))
+      LUA_CPATH='%s/u/lib/lua/5.4/?.so' lua5.4 -e 'package.path = ""
+        print(require "boxd".Compute { token = "t",
+          api_url = "http://x:1" })']], os.getenv "MODULE_ENV" or "", folder))
   end)
 
   it("lets a C program embed it", function()
@@ -65,7 +65,7 @@ describe("make install", function()
       print(task:join(), boxd.Compute { token = "t" })
       error(boxd.is_error(select(2, pcall(boxd.Compute, { nonsense = 1 }))))]]
     local result = program.run { folder .. "/embed", script, env = {
-      LUA_PATH = folder .. "/e/share/lua/5.4/?.lua" } }
+      LUA_PATH = "" } }
     os.remove(script)
     assert.matches("^boxd %d.%d.%d\tboxd.Compute %(https://boxd.sh:9443%)\n$",
       result.out)

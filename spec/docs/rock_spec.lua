@@ -37,14 +37,13 @@ describe("the rock", function()
     local home = "lib/luarocks/rocks-5.4/boxd/"
       .. rock:match "boxd%-([%d.-]+)%.src" .. "/"
     for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
-      "share/lua/5.4/boxd/compute.lua", home .. "doc/man/man1/boxdlua.1" } do
+      "share/lua/5.4/boxd/types/compute.lua", home .. "doc/man/man1/boxdlua.1" } do
       assert.truthy(list:find("./" .. path .. "\n", 1, true), path)
     end
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env -u LUA_PATH \
-      LUA_CPATH='%s/tree/lib/lua/5.4/?.so' \
-      LUA_PATH='%s/tree/share/lua/5.4/?.lua' lua5.4 -e '
+      LUA_CPATH='%s/tree/lib/lua/5.4/?.so' lua5.4 -e 'package.path = ""
         print(require "boxd".Compute { token = "t", api_url = "http://x:1" })'
-      ]], folder, folder))
+      ]], folder))
     assert.matches("^boxd %d", sh("%s/tree/bin/boxdlua -v", folder))
   end)
 

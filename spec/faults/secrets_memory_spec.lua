@@ -88,7 +88,7 @@ describe("in memory a key and its token", function()
     assert.equal("", told:read "a")
   end
 
-  local module_env = { LUA_PATH = "./lua/?.lua;;",
+  local module_env = { LUA_PATH = "./?.lua;;",
     LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
   for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
     module_env[name] = value

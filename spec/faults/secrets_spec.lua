@@ -86,7 +86,7 @@ describe("a key and its token", function()
   end)
 
   it("are not told by boxd.so in another host", function()
-    local env = { LUA_PATH = "./lua/?.lua;;",
+    local env = { LUA_PATH = "./?.lua;;",
       LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
     for name, value in pairs(loud) do env[name] = value end
     -- A sanitizer's runtime has to come first, where there is one.

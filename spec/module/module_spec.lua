@@ -33,8 +33,54 @@ describe("boxd.so under lua5.4", function()
     assert.same({ "task waits", "main waits", "task goes on" }, order)
   end)
 
-  it("finds its Lua files on package.path", function()
-    assert.equal("function", type(boxd.Compute))
+  it("is one file: no Lua file of ours is looked for", function()
+    local result = lua { "-e", [[
+      package.path = ""
+      local opened = {}
+      local boxd = require "boxd"
+      package.searchers[2] = function(name) opened[#opened + 1] = name end
+      local c = boxd.Compute { token = "t", api_url = "http://127.0.0.1:1" }
+      for name in pairs(boxd) do assert(boxd[name]) end
+      for _, service in pairs(c) do
+        pcall(function() service:list() end)
+      end
+      pcall(c.box.create, c.box, { config = { vcpu = 1 } })
+      pcall(c.box.temporary, c.box)
+      print(table.concat(opened, " "))]] }
+    assert.equal("", result.err)
+    assert.equal("\n", result.out)
+  end)
+
+  it("raises the errors that boxdlua raises, at the same lines", function()
+    local script = program.file [[
+      local boxd = require "boxd"
+      local c = boxd.Compute { token = "t", api_url = "http://127.0.0.1:1" }
+      for _, f in ipairs {
+        function() return c.boxes end,
+        function() return c.box.lst end,
+        function() c.timeout = 5 end,
+        function() c.box:create { imag = "x" } end,
+        function() c.box:create { config = { vcpus = 1 } } end,
+        function() c.box.list(c) end,
+        function() c.box:get(5) end,
+        function() c:call("GetVn", {}) end,
+        function() return boxd.compute end,
+        function() return boxd.spwan(print) end,
+      } do
+        print(select(2, pcall(f)))
+      end]]
+    local under_lua = lua { script }
+    local under_boxdlua = program.run { program.boxdlua, script }
+    os.remove(script)
+    assert.equal("", under_lua.err .. under_boxdlua.err)
+    assert.equal(under_boxdlua.out, under_lua.out)
+    local count = 0
+    for line in under_lua.out:gmatch "[^\n]+" do
+      assert.matches("^/tmp/[%w_]+:%d+: .*%g", line)
+      count = count + 1
+    end
+    assert.equal(10, count)
+    assert.matches("did you mean 'spawn'", under_lua.out)
   end)
 
   it("refuses BOXD_LOCAL instead of reaching another service", function()

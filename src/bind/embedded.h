@@ -9,6 +9,7 @@ typedef struct lbx_file {
   size_t size;
 } lbx_file;
 
-extern const lbx_file lbx_files[]; /* ends with a NULL name */
+extern const lbx_file lbx_files[];
+extern const size_t lbx_file_count;
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../core/text.h"
 #include "../core/version.h"
 #include "await.h"
 #include "client.h"
@@ -29,6 +30,9 @@ static const char *const lazy[][2] = {
     {"prefix", "boxd.terminal"}, {"spec", "boxd.spec"},
 };
 
+#define LAZY_COUNT (sizeof lazy / sizeof *lazy)
+#define NAMES_MAX 256
+
 static int load_lazy(lua_State *L, size_t i) {
   lua_getglobal(L, "require");
   lua_pushstring(L, lazy[i][1]);
@@ -40,18 +44,32 @@ static int load_lazy(lua_State *L, size_t i) {
   return 1;
 }
 
+/* A slip of the pen is an error; what is not near any name is nil, so that a
+** script may ask whether a later boxd has it. */
+static int misspelt(lua_State *L, const char *key) {
+  const char *names[NAMES_MAX];
+  size_t n = 0;
+  for (; n < LAZY_COUNT; n++) names[n] = lazy[n][0];
+  for (lua_pushnil(L); lua_next(L, 1) && n < NAMES_MAX; lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING) names[n++] = lua_tostring(L, -2);
+  const char *near = bx_text_nearest(key, names, n);
+  if (!near) return 0;
+  return lbx_error_usage(L, "boxd has no '%s' (did you mean '%s'?)", key, near);
+}
+
 /* boxd.Compute and its like, until they are there. */
 static int m__index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
   const char *key = lua_tostring(L, 2);
-  for (size_t i = 0; key && i < sizeof lazy / sizeof *lazy; i++)
+  for (size_t i = 0; i < LAZY_COUNT; i++)
     if (strcmp(key, lazy[i][0]) == 0) return load_lazy(L, i);
-  return 0;
+  return *key == '_' ? 0 : misspelt(L, key);
 }
 
 /* So that `for k in pairs(boxd)` shows all of it. */
 static int m__pairs(lua_State *L) {
   lua_settop(L, 1);
-  for (size_t i = 0; i < sizeof lazy / sizeof *lazy; i++) {
+  for (size_t i = 0; i < LAZY_COUNT; i++) {
     lua_getfield(L, 1, lazy[i][0]);
     lua_pop(L, 1);
   }
@@ -143,7 +161,7 @@ static int load_file(lua_State *L) {
 static void open_files(lua_State *L) {
   if (!lbx_state_get(L)->host) return;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (const lbx_file *f = lbx_files; f->name; f++) {
+  for (const lbx_file *f = lbx_files; f < lbx_files + lbx_file_count; f++) {
     lua_pushlightuserdata(L, (void *)f);
     lua_pushcclosure(L, load_file, 1);
     lua_setfield(L, -2, f->name);
