@@ -10,7 +10,8 @@
 #include "bind/codec.h"
 #include "bind/decode.h"
 #include "bind/error.h"
-#include "bind/wire.h"
+#include "core/message.h"
+#include "core/wire.h"
 #include "state.h"
 
 /* encode(message descriptor, table) -> bytes; raises what can't be sent. */
@@ -98,6 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   lua_State *L = fuzz_state();
   bool ok = lbx_decode(L, d, in.p, len);
   if (lua_gettop(L) != ok) fuzz_fail("the stack is not as it was");
+  if (bx_message_valid(d, in.p, len) != ok)
+    fuzz_fail("%s: only %s takes it", d->short_name, ok ? "decode" : "valid");
   bool told = ok ? !is_in_pieces(d, in.p, len) : !is_lax(d, in.p, len);
   if (ok != (m != NULL) && told)
     fuzz_fail("%s: only %s takes it", d->short_name, ok ? "ours" : "protobuf-c");
