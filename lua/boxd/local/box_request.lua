@@ -11,6 +11,9 @@ local DEFAULT_IMAGE = "ubuntu:24.04"
 local GIB = 1 << 30
 local LIMITS = { vcpu = 64, memory = 1 << 40, disk = 1 << 44 }
 local PROXIES_MAX = 32
+-- What Linux takes for a new program: a string with its NUL, and all of them
+-- with a pointer each, less some room for arguments.
+local PAIR_MAX, ENV_MAX, ENV_COST = 128 << 10, (2 << 20) - (256 << 10), 9
 
 box_request.DISKS_MAX = 64 -- as many as the sandbox of a box starts with
 
@@ -60,8 +63,28 @@ local function check_env(env)
       fail("INVALID_ARGUMENT", "'%s' is no name of an environment variable",
         v.key or "")
     end
+    if #v.key + #(v.value or "") + 2 > PAIR_MAX then
+      fail("INVALID_ARGUMENT", "the environment variable %s is too long: a "
+        .. "program can have %d bytes in one", v.key, PAIR_MAX - 2)
+    end
   end
   return env
+end
+
+-- Refuses an environment, pairs of "NAME=value", that no program could be
+-- started with.
+function box_request.check_env_total(env, more)
+  local total = more or 0
+  for _, pair in ipairs(env) do total = total + #pair + ENV_COST end
+  if total > ENV_MAX then
+    fail("INVALID_ARGUMENT", "a box would have an environment of %d bytes, with "
+      .. "the variables of its scopes: a program can have %d", total, ENV_MAX)
+  end
+end
+
+-- What one pair costs of that.
+function box_request.env_cost(name, value)
+  return #name + 1 + #value + ENV_COST
 end
 
 -- A proxy's name; the default one has its own.

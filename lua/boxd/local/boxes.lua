@@ -13,6 +13,7 @@ local account = require "boxd.local.account"
 local box_info = require "boxd.local.box_info"
 local box_request = require "boxd.local.box_request"
 local cron = require "boxd.local.cron"
+local ends = require "boxd.local.ends"
 local hostname = require "boxd.local.hostname"
 local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
@@ -29,15 +30,16 @@ boxes.__index = boxes
 boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 
 function boxes.new(kept, spawner, options)
-  return setmetatable({
+  local self = setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
     by_handle = {}, locks = locks.new(), dir = kept.dir .. "/files",
     max = options.max_boxes, net_host = options.net == "host", watchers = {},
     changed = serve.signal(),
   }, boxes)
+  self.ends = ends.new(self)
+  return self
 end
 
--- For who runs the service.
 local function say(record, what, e)
   local _, message = status.of(e)
   log("box '%s' %s: %s", record.name, what, message)
@@ -105,10 +107,12 @@ end
 -- Running.
 
 -- The box's environment, as a command has it: its own is the last word.
-function boxes:env(record)
+-- without: a name to leave out.
+function boxes:env(record, without)
   local values, env = {}, {}
   tell(self, "add_env", record, values)
   for _, v in ipairs(record.env or {}) do values[v.key] = v.value or "" end
+  if without then values[without] = nil end
   for name, value in pairs(values) do env[#env + 1] = name .. "=" .. value end
   table.sort(env)
   return env
@@ -124,7 +128,7 @@ local function boot(self, record)
     outgoing = not self.net_host, mounts = mounts,
   }
   if not handle then
-    status.unable(errno, "the box can't be started: %s", message)
+    self.ends:fail(record, errno, "the box can't be started", message)
   end
   self.live[record.id] = handle
   self.by_handle[handle] = record.id
@@ -141,6 +145,7 @@ local function halt(self, record)
   if not handle then return end
   self.live[record.id] = nil
   self.by_handle[handle] = nil
+  self.ends:ended(handle)
   self.spawner:kill(handle) -- it fails for one that is dead already
 end
 
@@ -212,9 +217,8 @@ function boxes:handle(record)
   if record.status == "hibernated" then self:wake(record) end
   local handle = self.live[record.id]
   if handle and record.status == "running" then return handle end
-  if not self.records[record.id] then
-    fail("NOT_FOUND", "no box '%s'", record.name)
-  end
+  self.ends:check(record)
+  if record.status == "running" then self.ends:gone(record) end
   fail("FAILED_PRECONDITION", "box '%s' is %s: start it first", record.name,
     record.status)
 end
@@ -287,33 +291,35 @@ function boxes:create(request, attach, from)
   from = from or {}
   local fields, volumes = box_request.fields(request, from.record)
   for k, v in pairs(from.fields or {}) do fields[k] = v end
+  box_request.check_env_total(self:env(fields))
   return make(self, fields, function(record)
     if from.copy then from.copy(record) end
     attach(record, volumes)
   end)
 end
 
-local function copy(self, from, to)
-  local bytes, message, errno = self.spawner:copy(from, to)
+local function copy(self, record, from, to)
+  local bytes, message, errno =
+    self.spawner:copy(from, to or self:folder(record))
   if bytes then return bytes end
-  status.unable(errno, "the box's files can't be copied: %s", message)
+  self.ends:fail(record, errno, "the box's files can't be copied", message)
 end
 
-local function freeze(self, handle)
+local function freeze(self, record, handle)
   local ok, message, errno = self.spawner:suspend(handle)
   if ok then return end
-  status.unable(errno, "the box can't be suspended: %s", message)
+  self.ends:fail(record, errno, "the box can't be suspended", message)
 end
 
 -- Copies a box's files while nothing in it changes them; the caller has taken
 -- it. Returns their bytes.
 function boxes:copy_files(record, to)
   local handle = record.status == "running" and self.live[record.id]
-  if handle then freeze(self, handle) end
+  if handle then freeze(self, record, handle) end
   local _resume <close> = setmetatable({}, { __close = function()
     if handle then self.spawner:resume(handle) end
   end })
-  return copy(self, self:folder(record), to)
+  return copy(self, record, self:folder(record), to)
 end
 
 -- fields: more that the fork's record has of its source.
@@ -329,15 +335,15 @@ function boxes:fork(source, request, attach, fields)
 end
 
 -- Files a box is made from, that are nobody's while they are copied.
-function boxes:fill(record, from) copy(self, from, self:folder(record)) end
+function boxes:fill(record, from) copy(self, record, from) end
 
 -- Changing.
 
 -- Once its record is gone, so is the box: what is left is swept at the next
--- start if need be.
--- unless: as for suspend. Else it is ended at once, and with it whatever it
--- keeps waiting.
+-- start. unless: as for suspend. Else it is ended at once, and with it whatever
+-- it keeps waiting.
 function boxes:destroy(record, unless)
+  local _ending <close> = not unless and self.ends:destroy(record) or nil
   if not unless then halt(self, record) end
   local _lock <close> = take(self, record)
   if unless and unless(record) then return end
@@ -361,13 +367,12 @@ local function microseconds(fn)
   return math.max(1, math.floor((boxd.now() - began) * 1e6))
 end
 
--- With the box taken.
 local function unfreeze(self, record)
   if not self.live[record.id] then refuse(record, "resumed: it has died") end
   return microseconds(function()
     local ok, message, errno = self.spawner:resume(self.live[record.id])
     if not ok then
-      status.unable(errno, "the box can't be resumed: %s", message)
+      self.ends:fail(record, errno, "the box can't be resumed", message)
     end
     note(self, record, { status = "running" })
     tell(self, "woken", record)
@@ -412,7 +417,7 @@ function boxes:suspend(record, unless)
   if record.status ~= "running" then refuse(record, "suspended") end
   if not handle then refuse(record, "suspended: it has died") end
   return microseconds(function()
-    freeze(self, handle)
+    freeze(self, record, handle)
     note(self, record, { status = "suspended" })
   end)
 end
@@ -429,7 +434,7 @@ end
 -- killed meanwhile leaves it with all of the old files or all of the new.
 function boxes:replace_files(record, from)
   local new = account.random_id(record.id .. ".", 4)
-  copy(self, from, self.dir .. "/" .. new)
+  copy(self, record, from, self.dir .. "/" .. new)
   local old, up = self:folder(record), self.live[record.id] ~= nil
   if up then take_down(self, record) end
   local ok, e = pcall(self.change, self, record, { folder = new })
@@ -493,6 +498,7 @@ function boxes:lose(handle)
   local id = self.by_handle[handle]
   if not id then return nil end
   self.by_handle[handle], self.live[id] = nil, nil
+  self.ends:ended(handle)
   return self.records[id]
 end
 

@@ -156,7 +156,7 @@ local function check_path_is_free(self, box, path)
   end
 end
 
-local function mount(service, handle, disk, path, read_only)
+local function mount(service, box, handle, disk, path, read_only)
   local folder = service.disks:folder(disk)
   local ok, message, errno =
     service.spawner:attach(handle, folder, path, read_only)
@@ -168,8 +168,10 @@ local function mount(service, handle, disk, path, read_only)
   -- Else it is the path in the box that can't be.
   local code = (errno == EINVAL or errno == ENOENT or errno == ENOTDIR)
     and "INVALID_ARGUMENT"
-    or errno == EBUSY and "FAILED_PRECONDITION" or "INTERNAL"
-  fail(code, "the disk can't be mounted at %s: %s", path, message)
+    or errno == EBUSY and "FAILED_PRECONDITION"
+  service.boxes.ends:fail(box, errno,
+    ("the disk can't be mounted at %s"):format(path), message,
+    { [errno] = code })
 end
 
 -- Keeps what was done in the box, or undoes it when that can't be kept.
@@ -189,7 +191,7 @@ local function attach(service, request)
   check_free(self, disk)
   check_path_is_free(self, box, path)
   local handle = service.boxes.live[box.id]
-  if handle then mount(service, handle, disk, path, request.read_only) end
+  if handle then mount(service, box, handle, disk, path, request.read_only) end
   keep_or(self, disk, { vm_id = box.id, mount_path = path,
     read_only = request.read_only }, function()
     if handle then service.spawner:detach(handle, path) end
@@ -208,9 +210,11 @@ local function detach(service, request)
   end
   local handle = service.boxes.live[box.id]
   if handle then
-    local ok, message, err = service.spawner:detach(handle, disk.mount_path)
+    local ok, message, errno =
+      service.spawner:detach(handle, disk.mount_path)
     if not ok then
-      status.unable(err, "the disk can't be taken away: %s", message)
+      service.boxes.ends:fail(box, errno, "the disk can't be taken away",
+        message)
     end
   end
   keep_or(self, disk, FREE, function()

@@ -8,6 +8,16 @@ local TERM_SECONDS = 1.5 -- between TERM and KILL, when the client is gone
 local QUIET_SECONDS = 0.1 -- no output after the command's end: that was all
 local TAIL_SECONDS = 10 -- for output after the command's end
 
+-- A box can do that to its /bin/sh.
+local ENOENT, ENOEXEC, EACCES, ENOTDIR, ELOOP = 2, 8, 13, 20, 40
+local ETIMEDOUT, E2BIG = 110, 7
+local CODES = {
+  [E2BIG] = "INVALID_ARGUMENT",
+  [ENOENT] = "FAILED_PRECONDITION", [ENOEXEC] = "FAILED_PRECONDITION",
+  [EACCES] = "FAILED_PRECONDITION", [ENOTDIR] = "FAILED_PRECONDITION",
+  [ELOOP] = "FAILED_PRECONDITION", [ETIMEDOUT] = "FAILED_PRECONDITION",
+}
+
 -- Output to the client, until its end. Both streams may send at once: the call
 -- puts them in line. sent: how far that is, for drain.
 local function send_output(call, fd, is_stderr, sent)
@@ -106,12 +116,14 @@ return function(service, call)
   check(first)
   local record = service.boxes:find(first.vm_id)
   local _used <close> = service.idle:use(record)
-  local command, message, errno = service.spawner:exec(service.boxes:handle(record), {
+  local command, message, errno =
+    service.spawner:exec(service.boxes:handle(record), {
     command = first.command, env = service.boxes:env(record), pty = first.tty,
     cols = math.min(first.cols, 65535), rows = math.min(first.rows, 65535),
   })
   if not command then
-    status.unable(errno, "the command can't be run: %s", message)
+    service.boxes.ends:fail(record, errno, "the command can't be run", message,
+      CODES)
   end
   local _command <close> = command
   run(call, command)

@@ -36,7 +36,7 @@ local function tidy(bytes)
   end)
 end
 
--- Calls fn(handle, path) with the box of a request in use; key: the field that
+-- Calls fn(handle, path, record) with the box of a request in use; key: the field that
 -- has the path, `path` if it is not given.
 local function within(service, request, fn, key)
   key = key or "path"
@@ -44,7 +44,7 @@ local function within(service, request, fn, key)
   if not request[key] then fail("INVALID_ARGUMENT", "%s is missing", key) end
   local record = service.boxes:find(request.vm_id)
   local _used <close> = service.idle:use(record)
-  return fn(service.boxes:handle(record), request[key])
+  return fn(service.boxes:handle(record), request[key], record)
 end
 
 files.within = within
@@ -103,8 +103,9 @@ end
 function files.upload_stream(service, call)
   local first = call:recv()
   if not first then fail("INVALID_ARGUMENT", "the first chunk is missing") end
-  call:send(within(service, first, function(handle, path)
-    return write(service, handle, path, parts_of(call, first))
+  call:send(within(service, first, function(handle, path, record)
+    return service.boxes.ends:within(record, handle, write, service, handle,
+      path, parts_of(call, first))
   end))
 end
 
@@ -156,7 +157,8 @@ end
 function files.download_stream(service, call)
   local request = call:recv() or {}
   reading(service, request, function(fd, size)
-    local done, parts = 0
+    local done = 0
+    local parts
     if size == 0 then
       parts, size = read_parts(request, fd)
     else

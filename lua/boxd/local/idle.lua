@@ -59,9 +59,11 @@ function idle:use(record)
   local id = record.id
   self.active[id] = (self.active[id] or 0) + 1
   if self.active[id] == 1 then note(self, record) end
-  return setmetatable({}, { __close = function()
-    self.active[id] = self.active[id] > 1 and self.active[id] - 1 or nil
-    if not self.active[id] then note(self, record) end
+  return setmetatable({}, { __close = function(_, e)
+    local n = self.active[id] -- nil: the box is gone
+    if n then self.active[id] = n > 1 and n - 1 or nil end
+    if n == 1 then note(self, record) end
+    if e then self.service.boxes.ends:explain(record, e) end
   end })
 end
 

@@ -106,6 +106,16 @@ local function check_domains(domains)
     .. "on their way: without domains, boxes have the value itself")
 end
 
+-- No box may have more in its environment than programs can be started with.
+local function check_total(service, name, value, scope)
+  local cost = box_request.env_cost(name, value)
+  for _, record in ipairs(service.boxes:list()) do
+    if REACHES[scope](record, name) then
+      box_request.check_env_total(service.boxes:env(record, name), cost)
+    end
+  end
+end
+
 local function set(service, request)
   box_request.check_org(request.org)
   check_domains(request.domains)
@@ -117,7 +127,9 @@ local function set(service, request)
   if var and var.kind ~= kind then
     fail("ALREADY_EXISTS", "%s is a%s here already: remove it first", name,
       var.kind == "env" and "n env var" or " secret")
-  elseif var then
+  end
+  check_total(service, name, value, scope)
+  if var then
     store:update("vars", var, { value = value })
   elseif #store:list "vars" >= COUNT_MAX then
     fail("RESOURCE_EXHAUSTED", "%d variables are the limit here", COUNT_MAX)

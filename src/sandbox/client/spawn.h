@@ -181,7 +181,8 @@ typedef struct bx_exec_spec {
   const char *const *env; /* "NAME=value", NULL-terminated, or NULL; over the
                              defaults PATH HOME USER LOGNAME SHELL LANG, TERM
                              with a PTY */
-  const char *cwd;        /* NULL: home (/root). Missing: ENOENT */
+  const char *cwd;        /* missing: ENOENT. NULL: home (/root), or / where the
+                             box has removed that */
   bool pty;
   uint16_t cols, rows;    /* 0: 80, 24 */
 } bx_exec_spec;

@@ -154,7 +154,7 @@ uint64_t bx_box_exec(bx_spawner *sp, uint64_t box, const bx_exec_spec *spec,
                     spec->rows ? spec->rows : 24}};
   m.s[0] = bx_bytes_of(spec->command, spec->command_len);
   m.s[1] = bx_bytes_of(env, len);
-  m.s[2] = bx_bytes_str(spec->cwd ? spec->cwd : "/root");
+  m.s[2] = bx_bytes_str(spec->cwd ? spec->cwd : "");
   uint64_t id = bx_spawner_request(sp, &m, e);
   free(env);
   return id;

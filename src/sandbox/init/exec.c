@@ -20,6 +20,7 @@
 /* A single argument can be 128 KiB long, with its NUL. */
 #define ARGUMENT_MAX (128 * 1024 - 1)
 #define SCRIPT_FD 9
+#define HOME "/root"
 #define START_MS 3000
 
 typedef struct run {
@@ -44,7 +45,7 @@ static bool same_name(const char *a, const char *b) {
 static char **make_env(const bx_msg *m) {
   static char *const defaults[] = {
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-      "HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/bash",
+      "HOME=" HOME, "USER=root", "LOGNAME=root", "SHELL=/bin/bash",
       "LANG=C.UTF-8"};
   enum { DEFAULTS = sizeof defaults / sizeof *defaults };
   size_t n = 0, max = DEFAULTS + 2;
@@ -177,7 +178,9 @@ static _Noreturn void child(const run *r) {
   /* all else is close-on-exec already; this holds whatever comes */
   int low = r->script >= 0 ? SCRIPT_FD + 1 : 3;
   close_range((unsigned)low, ~0u, CLOSE_RANGE_CLOEXEC);
-  if (chdir(r->cwd) < 0) fail(r, STEP_CWD);
+  /* a box may have removed its home */
+  if (chdir(*r->cwd ? r->cwd : HOME) < 0 && (*r->cwd || chdir("/") < 0))
+    fail(r, STEP_CWD);
   umask(022);
   if (r->agent->host->id_count == 1)
     exec_checked(r);

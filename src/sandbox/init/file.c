@@ -271,8 +271,12 @@ void bx_file_call(const bx_msg *m, bx_msg *reply) {
             .mode = (mode_t)m->n[2], .reply = reply};
   char what[160];
   umask(022);
-  int err = chdir("/root") < 0 && c.path[0] != '/' ? errno
-                                                   : carry_out(&c, (bx_file_op)m->n[0]);
+  bx_file_op op = (bx_file_op)m->n[0];
+  /* a box may have removed its home: these two make it again */
+  bool makes = op == BX_FILE_BEGIN || op == BX_FILE_MKDIR;
+  int err = chdir("/root") < 0 && c.path[0] != '/' && !makes
+                ? errno
+                : carry_out(&c, op);
   reply->s[1] = bx_bytes_of(c.text, c.len);
   if (!err) return;
   snprintf(what, sizeof what, "%s%.120s", strlen(c.path) > 120 ? "..." : "",

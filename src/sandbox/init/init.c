@@ -84,7 +84,7 @@ static void end_worker(bx_agent *a, bx_worker **at) {
   bx_link_open(&answer, w->answer);
   if (bx_link_recv(&answer, &reply) != 1) {
     reply = (bx_msg){.type = BX_M_REPLY, .id = w->id, .box = a->box};
-    bx_msg_fail(&reply, EIO, "the file call was killed in the box");
+    bx_msg_fail(&reply, ECONNABORTED, "the file call was killed in the box");
   }
   bx_msg_check(&reply);
   bx_link_send(&a->link, &reply);

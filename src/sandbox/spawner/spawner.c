@@ -26,7 +26,7 @@ void bx_msg_fail(bx_msg *m, int err, const char *what) {
   static bx_error e; /* the message's strings point here until it is sent */
   bx_class c = err == ENOENT                      ? BX_NOT_FOUND
                : err == EINVAL || err == E2BIG    ? BX_INVALID_ARGUMENT
-               : err == ECONNREFUSED              ? BX_CONNECTION
+               : err == ECONNREFUSED || err == ECONNABORTED ? BX_CONNECTION
                : err == EAGAIN || err == ENOSPC   ? BX_QUOTA_EXCEEDED
                                                   : BX_INTERNAL;
   bx_error_errno(&e, c, err, what);

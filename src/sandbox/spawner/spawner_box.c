@@ -166,7 +166,7 @@ void bx_hub_forward(bx_hub *hub, bx_msg *m) {
     if (m->type == BX_M_SIGNAL)
       bx_hub_refuse(hub, m->id, ESRCH, "cannot signal the command");
     else
-      bx_hub_refuse(hub, m->id, ENOENT, no_box);
+      bx_hub_refuse(hub, m->id, ECONNABORTED, no_box);
     return;
   }
   if (m->type == BX_M_LIMIT) {
@@ -186,6 +186,7 @@ void bx_hub_forward(bx_hub *hub, bx_msg *m) {
   if (!err && (err = bx_link_send(&box->link, m)) != 0)
     drop_entry(&box->entries);
   m->nfd = 0;
+  if (err == EPIPE || err == ECONNRESET) err = ECONNABORTED; /* it just died */
   if (err) bx_hub_refuse(hub, m->id, err, "cannot reach the box");
 }
 

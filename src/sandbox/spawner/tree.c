@@ -15,8 +15,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Deeper folders than any path reaches: made to exhaust who walks them. */
-#define DEPTH_MAX 2100
+/* Made to exhaust who walks them. */
+#define DEPTH_MAX 8000
 #define FLAT_DEPTH 200
 
 static bool is_dots(const char *name) {
@@ -112,7 +112,8 @@ typedef struct copying {
   uint64_t bytes;
   linked *links;
   size_t nlinks, max;
-  char path[PATH_MAX]; /* of what is being copied, below the root */
+  char *path; /* of what is being copied, below the root; of any length */
+  size_t room;
 } copying;
 
 /* What a copy of one's own can do without. */
@@ -259,13 +260,33 @@ static size_t find_link(const copying *c, const linked *key) {
   return low;
 }
 
+/* Links what the copy has at a path, which may be longer than one call takes. */
+static int link_from(const copying *c, const char *path, int to,
+                     const char *name) {
+  char part[PATH_MAX];
+  int at = dup(c->root);
+  while (at >= 0 && strlen(path) >= sizeof part) {
+    size_t n = sizeof part - 1;
+    while (path[n] != '/') n--;
+    memcpy(part, path, n);
+    part[n] = '\0';
+    int next = open_dir(at, part);
+    close(at);
+    at = next;
+    path += n + 1;
+  }
+  int err = at < 0 || linkat(at, path, to, name, 0) < 0 ? errno : 0;
+  if (at >= 0) close(at);
+  return err;
+}
+
 /* A file with more names than one: EAGAIN when this is its first. */
 static int link_again(copying *c, int to, const char *name,
                       const struct stat *st) {
   linked key = {st->st_dev, st->st_ino, NULL};
   size_t i = find_link(c, &key);
   if (i < c->nlinks && by_inode(&c->links[i], &key) == 0)
-    return linkat(c->root, c->links[i].path, to, name, 0) < 0 ? errno : 0;
+    return link_from(c, c->links[i].path, to, name);
   if (c->nlinks == c->max) {
     size_t max = c->max ? 2 * c->max : 64;
     linked *grown = realloc(c->links, max * sizeof *grown);
@@ -281,6 +302,19 @@ static int link_again(copying *c, int to, const char *name,
 }
 
 static int copy_dir(copying *c, int from, int to, int depth);
+
+/* Adds a name to the path, of which len bytes count. */
+static int enter(copying *c, size_t len, const char *name) {
+  size_t need = len + strlen(name) + 2;
+  if (need > c->room) {
+    char *grown = realloc(c->path, 2 * need);
+    if (!grown) return ENOMEM;
+    c->path = grown;
+    c->room = 2 * need;
+  }
+  sprintf(c->path + len, "%s%s", len ? "/" : "", name);
+  return 0;
+}
 
 static int copy_sub(copying *c, int from, int to, const char *name, int depth) {
   if (depth > DEPTH_MAX) return ELOOP;
@@ -312,7 +346,7 @@ static int copy_at(copying *c, int from, int to, const char *name, int depth) {
 /* Closes both. */
 static int copy_dir(copying *c, int from, int to, int depth) {
   struct stat st;
-  size_t len = strlen(c->path);
+  size_t len = c->path ? strlen(c->path) : 0;
   int err = fstat(from, &st) < 0 ? errno : 0;
   DIR *d = fdopendir(from);
   if (!d) {
@@ -322,15 +356,11 @@ static int copy_dir(copying *c, int from, int to, int depth) {
   for (struct dirent *n; !err && d && (n = readdir(d));) {
     if (is_dots(n->d_name)) continue;
     if (depth == 0 && c->skip && strcmp(n->d_name, c->skip) == 0) continue;
-    int wrote = snprintf(c->path + len, sizeof c->path - len, "%s%s",
-                         len ? "/" : "", n->d_name);
-    if (wrote < 0 || (size_t)wrote >= sizeof c->path - len)
-      err = ENAMETOOLONG;
-    else
-      err = copy_at(c, from, to, n->d_name, depth + 1);
+    err = enter(c, len, n->d_name);
+    if (!err) err = copy_at(c, from, to, n->d_name, depth + 1);
     if (err == ENOENT) err = 0; /* gone meanwhile */
   }
-  c->path[len] = '\0';
+  if (c->path) c->path[len] = '\0';
   if (!err) err = copy_meta(c, from, to, &st);
   if (d) closedir(d);
   close(to);
@@ -377,12 +407,9 @@ static int copy_top(copying *c, const char *from, const char *to) {
   return err;
 }
 
-/* Large, and one at a time: each in a child of its own. */
-static copying the_copy;
-
-static int copy_all(const char *from, const char *to) {
-  copying *c = &the_copy;
+static int copy_all(copying *c, const char *from, const char *to) {
   int err = copy_top(c, from, to);
+  free(c->path);
   for (size_t i = 0; i < c->nlinks; i++) free(c->links[i].path);
   free(c->links);
   if (c->root >= 0) close(c->root);
@@ -391,13 +418,13 @@ static int copy_all(const char *from, const char *to) {
 
 int bx_tree_copy(const char *from, const char *to, const char *skip,
                  uint64_t *bytes) {
-  the_copy = (copying){.root = -1, .skip = skip};
-  int err = copy_all(from, to);
-  *bytes = the_copy.bytes;
+  copying c = {.root = -1, .skip = skip};
+  int err = copy_all(&c, from, to);
+  *bytes = c.bytes;
   return err;
 }
 
 int bx_tree_copy_own(const char *from, const char *to) {
-  the_copy = (copying){.root = -1, .own = true};
-  return copy_all(from, to);
+  copying c = {.root = -1, .own = true};
+  return copy_all(&c, from, to);
 }
