@@ -150,29 +150,26 @@ local function halt(self, record)
 end
 
 -- Keeps changes of a record that is kept; makes them in one that is not yet.
-function boxes:change(record, changes)
+local function keep(self, record, how, changes)
   if record.new then
     store.apply(record, changes)
   else
-    self.store:update("boxes", record, changes)
+    self.store[how](self.store, "boxes", record, changes)
   end
   self.changed:fire()
 end
+
+function boxes:change(record, changes) keep(self, record, "update", changes) end
 
 -- The same of what has happened to the box already.
 local function note(self, record, changes)
   if changes.status and changes.status ~= record.status then
     usage.note(record, changes)
   end
-  if record.new then
-    store.apply(record, changes)
-  else
-    self.store:note("boxes", record, changes)
-  end
-  self.changed:fire()
+  keep(self, record, "note", changes)
 end
 
-function boxes:note(record, changes) note(self, record, changes) end
+boxes.note = note
 
 local function bring_up(self, record)
   local ok, e = pcall(function() note(self, record, boot(self, record)) end)
