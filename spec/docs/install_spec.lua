@@ -28,7 +28,8 @@ describe("make install", function()
     for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
       "share/lua/5.4/boxd/types/compute.lua",
       "share/man/man1/boxdlua.1", "include/boxd.h", "lib/libboxd.a",
-      "lib/pkgconfig/boxd.pc", "share/doc/boxd/api.md" } do
+      "lib/pkgconfig/boxd.pc", "share/doc/boxd/api.md",
+      "share/man/man3/boxd.3", "share/doc/boxd/html/index.html" } do
       assert.truthy(list:find("./usr/" .. path .. "\n", 1, true), path)
     end
     assert.is_nil(list:match "%./usr/share/lua/5%.4/boxd/[^\n/]*%.lua")
