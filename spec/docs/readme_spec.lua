@@ -100,6 +100,22 @@ describe("the documents", function()
     end)
   end
 
+  it("name only files of ours that exist", function()
+    local count = 0
+    for _, path in ipairs(documents()) do
+      for name in prose(read(path)):gmatch "`(%l+/[%w_./-]+)`" do
+        local root = name:match "^(%l+)/"
+        if root == "src" or root == "lua" or root == "spec" or root == "scripts"
+          or root == "proto" then
+          local f <close> = io.open(name)
+          assert(f, path .. " names " .. name)
+          count = count + 1
+        end
+      end
+    end
+    assert.is_true(count > 20, tostring(count))
+  end)
+
   it("are all linked from the README", function()
     local linked = { ["README.md"] = true }
     for _, link in ipairs(links "README.md") do linked[link.file] = true end
