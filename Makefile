@@ -73,7 +73,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o
 
 .PHONY: all help test quick soak faults flat check check-lua check-sh check-c \
-  check-build asan gc valgrind install install-lua install-embed uninstall clean e2e
+  check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -192,6 +192,10 @@ compile_commands.json: Makefile
 #: asan          the specs under address and undefined-behaviour sanitizers
 asan:
 	sh scripts/asan
+
+#: coverage      which lines of C the specs reach, in every process
+coverage:
+	sh scripts/coverage $(SPEC)
 
 #: valgrind      the specs that are mostly about C, under valgrind
 # What is C mostly, without a byte lost or read wrongly: some minutes.

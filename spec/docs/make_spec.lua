@@ -15,7 +15,7 @@ describe("the Makefile", function()
   it("explains its targets in make help", function()
     local help = sh(MAKE .. "help")
     for _, name in ipairs { "all", "check", "quick", "test", "install", "doc",
-      "asan", "bench", "fuzz", "rock", "torture" } do
+      "asan", "coverage", "bench", "fuzz", "rock", "torture" } do
       assert.matches("\nmake " .. name .. " +%a", "\n" .. help)
     end
   end)
