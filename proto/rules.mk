@@ -6,7 +6,6 @@
 BUILD ?= build
 PKG_CONFIG ?= pkg-config
 PROTOC ?= protoc
-PROTOC_C ?= protoc-c
 
 PROTO_OUT := $(BUILD)/proto
 PROTOBUF_C_INCLUDE := \
@@ -27,7 +26,7 @@ $(PROTO_OUT)/include/google/protobuf/descriptor.proto: proto/rules.mk
 
 $(PROTO_OUT)/boxd.pb-c.c $(PROTO_OUT)/boxd.pb-c.h &: $(PROTO_OUT)/boxd.proto \
     $(PROTO_OUT)/include/google/protobuf/descriptor.proto
-	$(PROTOC_C) -I$(PROTO_OUT) -I$(PROTO_OUT)/include \
+	$(PROTOC) -I$(PROTO_OUT) -I$(PROTO_OUT)/include \
 	  -I$(PROTOBUF_C_INCLUDE) --c_out=$(PROTO_OUT) $<
 
 $(PROTO_OUT)/boxd.desc: proto/boxd.proto
