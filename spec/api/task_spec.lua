@@ -110,6 +110,30 @@ describe("boxd.spawn", function()
     for i = 1, 10 do assert.equal("x", joins[i]:join()) end
   end)
 
+  it("keeps its results when its coroutine is resumed or closed", function()
+    local co
+    local function ended(fn)
+      local t = boxd.spawn(function()
+        co = coroutine.running()
+        boxd.sleep(0)
+        return fn()
+      end)
+      calls.eventually(function() return t.status ~= "running" end)
+      local ok, e = coroutine.resume(co, "x", "y")
+      assert.is_false(ok)
+      assert.equal("cannot resume dead coroutine", e)
+      assert.is_true(coroutine.close(co))
+      return t
+    end
+    assert.same({ "a", nil, "c", n = 3 },
+      table.pack(ended(function() return "a", nil, "c" end):join()))
+    assert.equal(print, ended(function() return print end):join())
+    assert.equal(0, select("#", ended(function() end):join()))
+    local failed = ended(function() error("oops", 0) end)
+    assert.equal("oops", failure(failed.join, failed))
+    assert.equal("oops", failure(failed.join, failed))
+  end)
+
   it("has failed when somebody closed its coroutine", function()
     local co
     local t = boxd.spawn(function()

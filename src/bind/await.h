@@ -32,9 +32,18 @@ typedef struct lbx_state lbx_state;
 ** abandoned; a with_timeout and a signal raise once more. */
 #define LBX_CLEANUP_SECONDS 10.0
 
-/* Contexts that wait inside one another, in callbacks, before a further one
-** keeps the loop to itself: the C stack has an end. */
-#define LBX_DEPTH_MAX 32
+/* A wish that a context ends what it does: to cancel it, a signal, a time that
+** is over. It is raised once, and once more when the handlers take too long. */
+typedef enum lbx_wish {
+  LBX_UNASKED,
+  LBX_ASKED,
+  LBX_RAISED,
+  LBX_ASKED_AGAIN, /* and raised before */
+} lbx_wish;
+
+static inline bool lbx_is_due(lbx_wish w) { return w & LBX_ASKED; }
+static inline bool lbx_was_raised(lbx_wish w) { return w & LBX_RAISED; }
+static inline lbx_wish lbx_ask(lbx_wish w) { return w | LBX_ASKED; }
 
 /* A with_timeout under way: a deadline for whatever its context waits for in
 ** its coroutine, or in one that this resumes. */
@@ -45,9 +54,20 @@ struct lbx_scope {
   lua_State *co;
   lbx_scope *outer;
   double seconds;
-  bool due;    /* its wait is to be ended; */
-  bool raised; /* that was done at least once */
+  lbx_wish over;
 };
+
+/* Where a context is. A task's goes down the list, and between the second and
+** the third; the main one always runs. */
+typedef enum lbx_phase {
+  LBX_NEW,
+  LBX_RUNS,  /* on the C stack */
+  LBX_WAITS, /* its coroutine is suspended */
+  LBX_DONE,  /* from here on ended: with results, */
+  LBX_FAILED,    /* with an error, */
+  LBX_CANCELLED, /* with the one that cancelled it, */
+  LBX_ABANDONED, /* or without an end: its time was over */
+} lbx_phase;
 
 struct lbx_context {
   bx_waiter waiter;
@@ -57,9 +77,8 @@ struct lbx_context {
   lua_State *top;   /* the innermost coroutine that passes our yields on */
   lbx_scope *scope; /* innermost */
   lua_Integer run;  /* the boxd.run that it is part of; 0: none */
-  bool cancel;      /* asked for, */
-  bool cancelled;   /* and raised */
-  bool running;     /* on the C stack now */
+  lbx_phase phase;
+  lbx_wish cancel;
   bool alone;       /* no signal and no closed client ends what it does */
 };
 
@@ -76,11 +95,10 @@ struct lbx_state {
   lua_State *volatile running; /* the coroutine that runs now */
   void (*leave)(lua_State *L); /* the main context calls it: no return */
 
-  /* Set by boxdlua's signals, from a handler: the signal's name, for the main
-  ** context. `raised` is reset for a second raise. */
-  const char *volatile interrupt;
-  volatile bool interrupt_raised;
-  bx_timer interrupt_again;
+  /* Set by boxdlua's signals, from a handler, for the main context. */
+  volatile lbx_wish signal;
+  const char *volatile signal_name;
+  bx_timer signal_again;
   lua_Hook stop; /* has lbx_stop called in a coroutine that computes */
   void (*watch)(lua_State *L); /* before the first long wait; may raise */
 };
@@ -111,9 +129,13 @@ int lbx_gone(lua_State *L, const char *what);
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k);
 
-/* Resumes a task's coroutine with nargs values from its stack, until it waits
-** (LUA_YIELD) or ends: then its results, or an error, are on its stack. */
-int lbx_run(lua_State *L, lbx_context *c, int nargs);
+/* Resumes a task's coroutine until it waits (true) or has ended: by its body,
+** which has set the phase, or otherwise: then it has failed, and what happened
+** is on its stack. */
+bool lbx_run(lua_State *L, lbx_context *c);
+
+/* Would a wait of the context yield in L? Else it pumps in place. */
+bool lbx_may_yield(lua_State *L, const lbx_context *c);
 
 /* Makes the context look at its wait again. */
 void lbx_interrupt(lbx_context *c);
@@ -123,8 +145,9 @@ void lbx_interrupt(lbx_context *c);
 ** Returns when there is nothing to raise (any more). */
 void lbx_stop(lua_State *L);
 
-/* Is the context on the C stack so deep that other tasks get no turn? */
-bool lbx_is_deep(const lbx_state *S);
+/* Is too little left of Lua's C stack, after callbacks in callbacks, for another
+** task to get a turn on top? */
+bool lbx_is_deep(lua_State *L);
 
 /* boxd.resume and boxd.wrap: coroutine's, but a wait of the coroutine in a
 ** task is a wait of the task. */

@@ -40,7 +40,7 @@ static int now(lua_State *L) {
 ** memory for that timer they may. */
 static void on_scope_over(bx_timer *timer) {
   lbx_scope *s = (lbx_scope *)((char *)timer - offsetof(lbx_scope, timer));
-  s->due = true;
+  s->over = lbx_ask(s->over);
   bx_timer_start(s->state->loop, timer, bx_now() + LBX_CLEANUP_SECONDS);
   lbx_interrupt(s->context);
 }
@@ -70,7 +70,7 @@ void lbx_end_scopes(lbx_context *c) {
 static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lbx_scope *s = lua_touserdata(L, 1);
-  bool late = s->raised; /* and fn has caught it */
+  bool late = lbx_was_raised(s->over); /* and fn has caught it */
   double seconds = s->seconds;
   m__gc_scope(L);
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);

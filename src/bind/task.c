@@ -20,9 +20,13 @@ struct lbx_task {
   lbx_task *joins; /* whom it waits for */
   lua_Integer id;  /* counts up */
   int results;
-  bool started, failed, joined, abandoned;
-  bool cancelled; /* it ended by being cancelled */
+  bool joined;
 };
+
+/* User values of a Task. The results are one value, or a list of them: on the
+** coroutine's stack a script could reach them. */
+#define UV_COROUTINE 1
+#define UV_RESULTS 2
 
 static char anchor_key; /* context -> Task, while it has not ended */
 
@@ -77,62 +81,94 @@ static void finish(lua_State *L, lbx_task *t) {
   unanchor(L, t);
 }
 
+/* Pushes the Task, which the anchor has while it has not ended. */
+static void push_task(lua_State *L, lbx_task *t) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lua_rawgetp(L, -1, t);
+  lua_remove(L, -2);
+}
+
+/* Takes all that is on the coroutine's stack as the results. */
+static void keep_results(lua_State *co, lbx_task *t) {
+  int n = lua_gettop(co);
+  lbx_room(co, 4);
+  if (n > 1) {
+    lua_createtable(co, n, 0);
+    lua_insert(co, 1);
+    for (int i = n; i > 0; i--) lua_rawseti(co, 1, i);
+  }
+  if (n > 0) {
+    push_task(co, t);
+    lua_insert(co, 1);
+    lua_setiuservalue(co, 1, UV_RESULTS);
+  }
+  t->results = n;
+  lua_settop(co, 0);
+}
+
+static lbx_phase phase_after(lua_State *co, const lbx_task *t, int status) {
+  if (status == LUA_OK || status == LUA_YIELD) return LBX_DONE;
+  bool cancelled = lbx_was_raised(t->context.cancel) &&
+                   lbx_error_test(co, -1) == BX_CANCELLED;
+  return cancelled ? LBX_CANCELLED : LBX_FAILED;
+}
+
 static int body_k(lua_State *co, int status, lua_KContext ctx) {
   lbx_task *t = (lbx_task *)ctx;
-  t->failed = status != LUA_OK && status != LUA_YIELD;
-  return t->failed ? 1 : lua_gettop(co);
+  lbx_phase phase = phase_after(co, t, status);
+  keep_results(co, t);
+  t->context.phase = phase;
+  return 0;
+}
+
+static int cancelled_before(lua_State *co) {
+  return lbx_error_class(co, BX_CANCELLED,
+                         "the task was cancelled before it started");
 }
 
 /* Under a protected call, so that an error runs <close> where waiting works. */
 static int body(lua_State *co) {
   lbx_task *t = task_of(lbx_state_get(co)->current);
+  if (lbx_is_due(t->context.cancel)) {
+    t->context.cancel = LBX_RAISED;
+    lua_settop(co, 0);
+    lua_pushcfunction(co, cancelled_before);
+  }
   int status =
       lua_pcallk(co, lua_gettop(co) - 1, LUA_MULTRET, 0, (lua_KContext)t, body_k);
   return body_k(co, status, (lua_KContext)t);
 }
 
-static void end_unstarted(lua_State *L, lbx_task *t) {
-  bx_error e;
-  bx_error_set(&e, BX_CANCELLED, "the task was cancelled before it started");
-  lua_settop(t->context.co, 0);
-  lbx_push_error(t->context.co, &e, NULL);
-  t->context.cancelled = t->cancelled = t->failed = true;
+/* It was ended from outside of its body: closed, say. */
+static void take_error(lua_State *L, lbx_task *t) {
+  push_task(L, t);
+  lua_xmove(t->context.co, L, 1);
+  lua_setiuservalue(L, -2, UV_RESULTS);
+  lua_pop(L, 1);
   t->results = 1;
-  finish(L, t);
 }
 
 static void give_up(lua_State *L, lbx_task *t) {
   lua_warning(L, "boxd: a cancelled task did not end within 10 s and was "
                  "abandoned", 0);
-  t->failed = t->cancelled = true;
   finish(L, t);
 }
 
+/* Raises nothing: who waits in place calls it, with room on the stack. */
 void lbx_task_step(lua_State *L, lbx_context *c) {
   lbx_task *t = task_of(c);
-  lbx_room(L, 6);
   if (t->ended.set) return;
-  if (t->abandoned) {
+  if (c->phase == LBX_ABANDONED) {
     give_up(L, t);
     return;
   }
-  if (!t->started && c->cancel) {
-    end_unstarted(L, t);
-    return;
-  }
-  int nargs = t->started ? 0 : lua_gettop(c->co) - 1;
-  t->started = true;
   t->joins = NULL;
   bool traced = bx_observers & BX_TRACE;
   if (traced) bx_trace_run((uint64_t)t->id);
-  int status = lbx_run(L, c, nargs);
+  bool waits = c->phase < LBX_DONE && lbx_run(L, c);
   if (traced) bx_trace_rest();
-  if (status == LUA_YIELD) return;
-  if (status != LUA_OK) t->failed = true; /* outside of body: it was closed */
-  t->results = t->failed ? 1 : lua_gettop(c->co);
-  lbx_room(c->co, 4);
-  t->cancelled = t->failed && c->cancelled &&
-                 lbx_error_test(c->co, -1) == BX_CANCELLED;
+  if (waits) return;
+  if (lua_gettop(c->co) > 0) take_error(L, t);
   finish(L, t);
 }
 
@@ -140,13 +176,13 @@ void lbx_task_step(lua_State *L, lbx_context *c) {
 ** be left there: it is cancelled again, until it ends or waits elsewhere. */
 static void on_cleanup_over(bx_timer *timer) {
   lbx_task *t = (lbx_task *)((char *)timer - offsetof(lbx_task, cleanup));
-  if (t->context.running) {
-    t->context.cancelled = false;
+  if (t->context.phase == LBX_RUNS) {
+    t->context.cancel = lbx_ask(t->context.cancel);
     bx_timer_start(t->context.state->loop, timer,
                    bx_now() + LBX_CLEANUP_SECONDS);
     return;
   }
-  t->abandoned = true;
+  t->context.phase = LBX_ABANDONED;
   lbx_interrupt(&t->context);
 }
 
@@ -154,7 +190,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   lbx_state *S = lbx_state_get(L);
   lbx_loop(L);
   lbx_room(L, 8);
-  lbx_task *t = lbx_new(L, sizeof *t, 1, TYPE);
+  lbx_task *t = lbx_new(L, sizeof *t, 2, TYPE);
   t->context.state = S;
   t->cleanup.fire = on_cleanup_over;
   t->id = ++S->last_task;
@@ -162,7 +198,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   t->context.alone = alone;
   observe_task(L, t, -(nargs + 2));
   lua_State *co = lua_newthread(L);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, UV_COROUTINE);
   lua_insert(L, -(nargs + 2)); /* the task below the function */
   if (!lua_checkstack(co, nargs + 4)) luaL_error(L, "too many arguments");
   anchor(L, t, -(nargs + 2));
@@ -170,7 +206,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   lua_xmove(L, co, nargs + 1);
   t->context.co = co;
   S->tasks++;
-  if (S->depth < SPAWN_DEPTH_MAX)
+  if (S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L))
     lbx_task_step(L, &t->context);
   else
     bx_waiter_wake(S->loop, &t->context.waiter);
@@ -218,28 +254,29 @@ static void check_join(lua_State *L, lbx_task *t) {
   lbx_task *self = task_of(c);
   for (lbx_task *u = t; u; u = u->joins)
     if (u == self) luaL_error(L, "a task can't join itself");
-  if (c->co && L == c->top && lua_isyieldable(L)) return;
-  if (t->context.running)
+  if (lbx_may_yield(L, c)) return;
+  if (t->context.phase == LBX_RUNS)
     luaL_error(L, "can't join a task from a callback that runs inside it");
-  if (lbx_is_deep(lbx_state_get(L)))
+  if (lbx_is_deep(L))
     luaL_error(L, "can't join a task here: too many callbacks of other tasks "
                   "wait already, and it would get no turn");
 }
 
+/* 1: the task. */
 static int push_results(lua_State *L, lbx_task *t) {
   bx_error e;
   t->joined = true;
-  if (t->abandoned) {
+  if (t->context.phase == LBX_ABANDONED) {
     bx_error_set(&e, BX_CANCELLED, "the task was cancelled and abandoned");
     lbx_throw(L, &e, NULL);
   }
-  lua_State *co = t->context.co;
-  lbx_room(L, t->results);
-  if (!lua_checkstack(co, t->results)) luaL_error(L, "too many results");
-  int first = lua_gettop(co) - t->results + 1;
-  for (int i = 0; i < t->results; i++) lua_pushvalue(co, first + i);
-  lua_xmove(co, L, t->results);
-  return t->failed ? lua_error(L) : t->results;
+  if (!lua_checkstack(L, t->results + 1)) luaL_error(L, "too many results");
+  if (t->results > 0) lua_getiuservalue(L, 1, UV_RESULTS);
+  if (t->context.phase != LBX_DONE) return lua_error(L);
+  if (t->results < 2) return t->results;
+  int list = lua_gettop(L);
+  for (int i = 1; i <= t->results; i++) lua_rawgeti(L, list, i);
+  return t->results;
 }
 
 /* It waits for nobody any more. */
@@ -278,8 +315,8 @@ static int m_join(lua_State *L) {
 
 static void cancel(lua_State *L, lbx_task *t) {
   lbx_state *S = t->context.state;
-  if (t->ended.set || t->context.cancel || !S->loop) return;
-  t->context.cancel = true;
+  if (t->ended.set || t->context.cancel != LBX_UNASKED || !S->loop) return;
+  t->context.cancel = LBX_ASKED;
   if (!bx_timer_start(S->loop, &t->cleanup, bx_now() + LBX_CLEANUP_SECONDS))
     lua_warning(L, "boxd: no memory to bound a cancelled task's time", 0);
   lbx_interrupt(&t->context);
@@ -294,8 +331,8 @@ static int m_cancel(lua_State *L) {
 
 static const char *status_of(const lbx_task *t) {
   if (!t->ended.set) return "running";
-  if (!t->failed) return "done";
-  return t->cancelled ? "cancelled" : "failed";
+  if (t->context.phase == LBX_DONE) return "done";
+  return t->context.phase == LBX_FAILED ? "failed" : "cancelled";
 }
 
 static int m__index(lua_State *L) {
@@ -324,11 +361,8 @@ static int m__gc(lua_State *L) {
     bx_timer_stop(S->loop, &t->context.timer);
   }
   bx_waiter_drop(&t->context.waiter);
-  if (!t->failed || t->joined || t->cancelled) return 0;
-  lua_State *co = t->context.co;
-  if (lua_getiuservalue(L, 1, 1) != LUA_TTHREAD || !co) return 0;
-  lua_pushvalue(co, -1);
-  lua_xmove(co, L, 1);
+  if (t->context.phase != LBX_FAILED || t->joined) return 0;
+  lua_getiuservalue(L, 1, UV_RESULTS);
   lua_warning(L, "boxd: a task failed and nobody joined it: ", 1);
   lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
   return 0;
@@ -343,7 +377,9 @@ static lua_Integer push_tasks(lua_State *L, lua_Integer of_run) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     lbx_task *t = lua_touserdata(L, -1);
-    if ((of_run && t->context.run != of_run) || t->context.running) continue;
+    if ((of_run && t->context.run != of_run) ||
+        t->context.phase == LBX_RUNS)
+      continue;
     lua_pushvalue(L, -1);
     lua_rawseti(L, list, ++n);
   }

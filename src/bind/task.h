@@ -1,7 +1,7 @@
 /*
 ** task: boxd.spawn and what comes with it. A Task is a userdata that holds its
 ** coroutine (user value 1) and the context that waits; the anchor table keeps
-** it alive while it runs. Its results stay on the coroutine's stack.
+** it alive while it runs. Its results are user value 2.
 */
 #ifndef LBX_TASK_H
 #define LBX_TASK_H

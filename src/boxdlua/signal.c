@@ -65,8 +65,8 @@ static bool is_second(int signo) {
 
 static void raise_in(lbx_state *S, int signo) {
   uint64_t one = 1;
-  S->interrupt_raised = false;
-  S->interrupt = name_of(signo);
+  S->signal_name = name_of(signo);
+  S->signal = LBX_ASKED;
   ssize_t n = write(signals.watch.fd, &one, sizeof one);
   (void)n; /* it is full: then it is readable, too */
   lua_sethook(S->running, on_instruction, LUA_MASKCOUNT, 1);
@@ -154,8 +154,8 @@ void host_signal_install(lua_State *L, bool ends_with_output) {
 
 static void forget(lbx_state *S) {
   if (!S) return;
-  S->interrupt = NULL;
-  bx_timer_stop(S->loop, &S->interrupt_again);
+  S->signal = LBX_UNASKED;
+  bx_timer_stop(S->loop, &S->signal_again);
   lua_sethook(S->main, NULL, 0, 0);
 }
 

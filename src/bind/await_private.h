@@ -1,0 +1,36 @@
+/*
+** await_private: what the parts of await share. await_state.c has the state and
+** the reasons that end a wait, await_pump.c waits in place, await.c yields and
+** resumes.
+*/
+#ifndef LBX_AWAIT_PRIVATE_H
+#define LBX_AWAIT_PRIVATE_H
+
+#include "await.h"
+
+/* Why what a context waits for is to end, in the order in which they are
+** raised. */
+typedef enum lbx_reason {
+  LBX_GO_ON,
+  LBX_LEAVE,   /* os.exit in a task: the main context leaves */
+  LBX_CANCEL,  /* task:cancel */
+  LBX_SIGNAL,  /* for the main context */
+  LBX_TIMEOUT, /* of a with_timeout */
+} lbx_reason;
+
+lbx_reason lbx_reason_to_end(lbx_context *c);
+
+/* Raises it, after w's cancel. Returns for LBX_GO_ON only. */
+void lbx_raise_reason(lua_State *L, lbx_context *c, const lbx_wait *w);
+
+static inline bool lbx_is_signalled(const lbx_state *S) {
+  return lbx_is_due(S->signal);
+}
+
+void lbx_open_pump(lua_State *L);
+
+/* Waits in place, by pumping the loop. Raises what the pumping raised, but not
+** the reason that ended it. */
+void lbx_block(lua_State *L, lbx_state *S, const lbx_wait *w);
+
+#endif
