@@ -84,7 +84,7 @@ describe("a generator", function()
     end)
   end)
 
-  it("hands errors on, and closes what it holds", function()
+  it("passes errors on, and closes its variables", function()
     everywhere(function()
       local closed = false
       local f = coroutine.wrap(function()
@@ -249,7 +249,7 @@ describe("a callback", function()
     for i = 1, 300 do assert.equal("aabbcc", results[i]) end
   end)
 
-  it("that joins a task is told when that could never end", function()
+  it("that joins a task raises when the join could never end", function()
     local function nest(n)
       if n == 0 then return "deep" end
       local result
@@ -265,7 +265,7 @@ describe("a callback", function()
     end))
   end)
 
-  it("that joined a task no longer is not told so when that joins its own",
+  it("that no longer joins a task does not fail when that task joins its own",
     function()
       local other, left
       local own = boxd.spawn(function()

@@ -36,7 +36,7 @@ describe("an address where no boxd service answers", function()
     return e
   end
 
-  it("has nobody: the error names it", function()
+  it("is not there: the error names it", function()
     assert.matches("127.0.0.1:1", fails("http://127.0.0.1:1",
       "ConnectionError").message, 1, true)
     fails("https://127.0.0.1:1", "ConnectionError")

@@ -58,7 +58,7 @@ describe("c.box:create", function()
     assert.is_nil(s.c.box:create().restart_policy)
   end)
 
-  it("shows what it is and no more", function()
+  it("shows its name and settings only", function()
     local s <close> = scripted.start { CreateVm = WEB }
     assert.equal('Box(id="vm1", name="web", image="ubuntu:24.04", '
       .. 'public_ip="10.0.0.1", status="pending")', tostring(s.c.box:create()))
@@ -167,7 +167,7 @@ describe("c.box:get", function()
     assert.equal(0, s:count "ListVms")
   end)
 
-  it("refuses what is no name, at the script's line", function()
+  it("refuses an invalid name, at the script's line", function()
     local s <close> = scripted.start {}
     local line = debug.getinfo(1, "l").currentline + 1
     local ok, e = pcall(function() s.c.box:get(nil) end)
@@ -288,7 +288,7 @@ describe("a Box", function()
     assert.same({}, box.labels)
   end)
 
-  it("tells of a '.' in place of ':'", function()
+  it("suggests ':' where '.' was written", function()
     local s <close> = scripted.start {}
     local box = s:box()
     assert.matches("':'", refused(box.start))

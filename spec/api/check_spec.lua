@@ -46,7 +46,7 @@ describe("a method", function()
     assert.equal(called, s:count())
   end)
 
-  it("given something else for its options says what they are", function()
+  it("given a wrong value for its options lists them", function()
     local s <close> = scripted.start()
     local box = s:box()
     assert.matches("bad argument #1 to 'wait_until_ready' %(table expected, got "
@@ -63,7 +63,7 @@ describe("a method", function()
 end)
 
 describe("temporary", function()
-  it("tells of a wrong config, and of the service's refusal, at the script's line",
+  it("reports a wrong config and a refusal by the service at the script's line",
     function()
       local s <close> = scripted.start { CreateVm = function(_, call)
         call:finish("ALREADY_EXISTS", "the name is taken")

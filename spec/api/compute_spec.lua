@@ -109,7 +109,7 @@ describe("boxd.Compute", function()
     end
   end)
 
-  it("refuses what is no endpoint, without showing a secret in it", function()
+  it("refuses an invalid endpoint without showing a secret in it", function()
     for _, text in ipairs { "ftp://h", "h:0", "h:65536", "http://", "h:x",
       "http://me:hush@h:1" } do
       local e = failure(boxd.Compute, { token = "t", api_url = text })
@@ -347,7 +347,7 @@ describe("the embedded service", function()
 end)
 
 describe("a Compute", function()
-  it("says who and where one is", function()
+  it("returns the account and its place", function()
     local s <close> = scripted.start {
       Whoami = { user_id = "u1", pubkey_fingerprints = { "SHA256:a" },
         default_network_id = "n1", display_name = "Ann" },

@@ -90,7 +90,7 @@ describe("a config", function()
     assert.equal(4, #asked)
   end)
 
-  it("leaves unset what it does not name", function()
+  it("leaves unnamed fields unset", function()
     local request = created(s, nil)
     assert.is_nil(request.config)
     assert.is_nil(request.restart_policy)

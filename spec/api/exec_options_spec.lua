@@ -121,7 +121,7 @@ describe("box:exec", function()
       failure(function() r:write "more" end).message)
   end)
 
-  it("raises TimeoutError with what had arrived", function()
+  it("raises TimeoutError with the output so far", function()
     local s <close> = scripted.start { Exec = function(_, call)
       call:send { data = "some" }
       call:send { data = "noise", is_stderr = true }
@@ -150,7 +150,7 @@ describe("box:exec", function()
     assert.equal("ConnectionError", failure(p.wait, p).class)
   end)
 
-  it("refuses what is no command", function()
+  it("refuses an invalid command", function()
     local s <close> = scripted.start {}
     local box = s:box()
     for _, f in ipairs {

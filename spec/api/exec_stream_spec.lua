@@ -208,7 +208,7 @@ describe("a process's output", function()
     end)
   end)
 
-  it("does not wait for a stream that nobody reads", function()
+  it("does not wait for an unread stream", function()
     local s <close> = start(function(call)
       local block = ("e"):rep(256 << 10)
       for i = 1, 160 do
@@ -231,7 +231,7 @@ describe("a process's output", function()
     assert.equal(40 * MIB - got, p.dropped)
   end)
 
-  it("that nobody reads neither hangs wait nor fills the memory", function()
+  it("that is not read neither blocks wait nor fills the memory", function()
     in_and_out_of_tasks(function(run)
       local s <close> = start(function(call)
         local block = ("x"):rep(256 << 10)
@@ -329,7 +329,7 @@ describe("a server that stalls", function()
 
   local function stall(call) call:wait_cancelled() end
 
-  it("meets the timeout of an exec, which keeps what came", function()
+  it("meets the timeout of an exec, which keeps the output so far", function()
     local s <close> = calls.start { Exec = function(call)
       call:recv()
       send(call, "begun")
@@ -393,7 +393,7 @@ describe("waiting at a process", function()
 
   local function stall(call) call:wait_cancelled() end
 
-  it("is for one reader a stream: the second is told so", function()
+  it("refuses a second reader of a stream", function()
     local s <close> = start(stall)
     local p = s.p
     local function busy(f, ...)

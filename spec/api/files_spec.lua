@@ -78,7 +78,7 @@ describe("files", function()
       assert.equal("x\0y", s:request("UploadFile").data)
     end)
 
-    it("say what is wrong with a local file", function()
+    it("name the fault of a local file", function()
       local s <close> = scripted.start {}
       local box = s:box()
       local name = folder .. "/none"
@@ -100,7 +100,7 @@ describe("files", function()
         { e.class, e.method, e.message })
     end)
 
-    it("refuse what is longer than a message, before sending it", function()
+    it("refuse data longer than a message before sending it", function()
       local s <close> = scripted.start {}
       local box = s:box()
       local e = failure(box.write_file, box, ("x"):rep(65 * MIB), "/f")
@@ -195,7 +195,7 @@ describe("files", function()
       end
     end)
 
-    it("refuses what is no regular file", function()
+    it("refuses a file that is not regular", function()
       local s <close> = scripted.start { UploadFileStream = taker {} }
       local box = s:box()
       local pipe = folder .. "/pipe"
@@ -252,7 +252,7 @@ describe("files", function()
       end
     end
 
-    it("writes the file when it is whole, telling its progress", function()
+    it("writes the file once it is whole, and reports progress", function()
       local s <close> = scripted.start { DownloadFileStream =
         sender({ "ab\0", "\xff", "c" }, 5) }
       local steps, seen = {}, {}
@@ -270,7 +270,7 @@ describe("files", function()
         s:request "DownloadFileStream")
     end)
 
-    it("writes to what is no file, and leaves it there", function()
+    it("writes to a device, and leaves it there", function()
       local s <close> = scripted.start { DownloadFileStream =
         sender({ "ab", "c" }, 3) }
       local pipe = folder .. "/pipe"

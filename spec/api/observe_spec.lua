@@ -55,7 +55,7 @@ describe("calls", function()
       assert.matches("Whoami UNAVAILABLE %d", result.err)
     end)
 
-    it("=debug tell of their messages and connection", function()
+    it("=debug log their messages and connection", function()
       local seen = lines(run(GET, { BOXD_LOG = "debug" }).err)
       assert.equal(4, #seen)
       assert.matches("GetVm #1 begins, connection idle$", seen[1])
@@ -64,7 +64,7 @@ describe("calls", function()
       assert.matches("GetVm #1 OK .* B received, .*127%.0%.0%.1:%d+$", seen[4])
     end)
 
-    it("=debug tell of the exchange, but not of the key", function()
+    it("=debug log the exchange without the key", function()
       local result = program.lua { "-e",
         "pcall(boxd.Compute{}.whoami, boxd.Compute{}) ", env = {
           BOXD_API_URL = "http://" .. address, BOXD_API_KEY = SECRET,

@@ -101,7 +101,7 @@ describe("a transfer on a terminal", function()
     assert.matches("\rdone\n$", out)
   end)
 
-  it("is not shown to who wants to be told", function()
+  it("is not shown while on_progress is set", function()
     local out = play({}, UPLOAD .. ([[local told = 0
       box:upload("%s", "/x", { progress = function() told = told + 1 end })
       print(told)]]):format(big))

@@ -105,7 +105,7 @@ describe("box:download", function()
     end)
   end)
 
-  it("refuses what is no chunk", function()
+  it("refuses an invalid chunk", function()
     local service <close> = start({ "\x12\x7Fabc" })
     local box = service:box()
     with(os.tmpname(), function(path)

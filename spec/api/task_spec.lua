@@ -134,7 +134,7 @@ describe("boxd.spawn", function()
     assert.equal("oops", failure(failed.join, failed))
   end)
 
-  it("has failed when somebody closed its coroutine", function()
+  it("has failed when its coroutine is closed", function()
     local co
     local t = boxd.spawn(function()
       co = coroutine.running()
@@ -203,7 +203,7 @@ describe("boxd.spawn", function()
     end
   end)
 
-  it("refuses what is no function, and negative times", function()
+  it("refuses other values than functions, and negative times", function()
     assert.matches("bad argument #1 to 'boxd.spawn' %(function expected",
       failure(boxd.spawn, 1))
     assert.matches("bad argument #1 to 'boxd.sleep'", failure(boxd.sleep, -1))
@@ -216,7 +216,7 @@ describe("boxd.spawn", function()
     assert.matches("bad argument #1 to 'boxd.run'", failure(boxd.run))
   end)
 
-  it("warns of a failed task that nobody joined", function()
+  it("warns of a failed task without a join", function()
     assert.matches("nobody joined it: .*oops", warnings [[
       boxd.spawn(function() boxd.sleep(0) error "oops" end)
       boxd.sleep(0.01)]])
@@ -432,7 +432,7 @@ describe("boxd.with_timeout", function()
     end)
   end)
 
-  it("raises even if the function catches it, but not for what it did not stop",
+  it("raises even if the function catches it, but not after the function has ended",
     function()
       both(function()
         is_timeout(failure(boxd.with_timeout, 0.01, function()
@@ -447,7 +447,7 @@ describe("boxd.with_timeout", function()
       end)
     end)
 
-  it("bounds a join, and tells apart who was meant", function()
+  it("bounds a join, and distinguishes its own timeout from the task's", function()
     local t = boxd.spawn(boxd.sleep, 60)
     both(function() is_timeout(failure(boxd.with_timeout, 0.01, t.join, t)) end)
     assert.equal("running", t.status)
@@ -475,7 +475,7 @@ describe("boxd.with_timeout", function()
       assert.is_true(boxd.now() - start < 1)
     end)
 
-  it("means its own function only, not who has a value of it as a generator",
+  it("bounds its own function only, not the caller of a generator that it returns",
     function()
       both(function()
         local function generator()

@@ -94,7 +94,7 @@ describe("boxd.gather", function()
     assert.equal(0, state.now)
   end)
 
-  it("refuses what is neither function nor Task", function()
+  it("refuses values that are neither function nor Task", function()
     assert.matches("bad argument #2 to 'gather' %(function or Task expected, "
       .. "got number", failure(boxd.gather, { print, 1 }))
     assert.matches("bad argument #1 to 'gather' %(function or Task expected",
@@ -165,7 +165,7 @@ describe("boxd.map", function()
     assert.equal(2, begun)
   end)
 
-  it("checks what it is given", function()
+  it("checks its arguments", function()
     assert.matches("did you mean 'limit'",
       failure(boxd.map, {}, print, { limt = 1 }).message)
     assert.matches('on_error is "raise" or "collect"',

@@ -68,7 +68,7 @@ describe("--doctor", function()
     assert.equal(1, status)
   end)
 
-  it("says so when nobody answers", function()
+  it("reports an endpoint that does not answer", function()
     local out, status = run { BOXD_API_URL = "http://" .. NO_PORT,
       BOXD_API_KEY = "bxk_1", BOXD_EXCHANGE_URL = "http://u:p@" .. NO_PORT }
     is("fail", "refused.*boxdlua %-%-serve", out, "connection")
@@ -91,7 +91,7 @@ describe("--doctor", function()
     is("fail", "set BOXD_API_KEY or BOXD_TOKEN", out, "credentials")
   end)
 
-  it("tells a key that is refused from a wrong address", function()
+  it("distinguishes a refused key from a wrong address", function()
     local state = os.tmpname()
     os.remove(state)
     local server = process.start { program.boxdlua, "--serve", "--listen",
@@ -117,7 +117,7 @@ describe("--doctor", function()
     is("fail", "check BOXD_API_URL and BOXD_EXCHANGE_URL", out, "whoami")
   end)
 
-  it("gives the key to nobody but the exchange", function()
+  it("sends the key to the exchange only", function()
     local server = process.start { program.boxdlua, "-e", [[
       local server = require "boxd.serve".listen()
       local url = "http://" .. server.address
@@ -140,7 +140,7 @@ describe("--doctor", function()
     assert.equal("/end\t", server:line())
   end)
 
-  it("tells TLS from plaintext, and whether it is to be trusted", function()
+  it("distinguishes TLS from plaintext, and checks the certificate", function()
     local authority = certs.new()
     local leaf = authority:leaf("server", "IP:127.0.0.1")
     local server = serve_tls(leaf)
@@ -212,7 +212,7 @@ describe("probe.certificate", function()
     assert.equal("authority of a spec", found.issuer)
   end)
 
-  it("knows what is wrong", function()
+  it("names the fault", function()
     assert.matches("expired", look("IP:127.0.0.1", -1).problem)
     assert.matches("mismatch", look("DNS:other", 2, "localhost").problem)
     assert.matches("mismatch", look("IP:127.0.0.2").problem)

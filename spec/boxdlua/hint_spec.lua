@@ -46,12 +46,12 @@ describe("an error about a name that is not there", function()
     end
   end)
 
-  it("tells how to have a process", function()
+  it("explains how to get a process", function()
     assert.matches("method 'lines'%): exec and sh give a process, .*stream = true",
       message "local r = { stdout = '' } r:lines()")
   end)
 
-  it("says nothing where nothing is near, or for what is no name", function()
+  it("gives no hint without a similar name, or for other keys than names", function()
     assert.matches("%(method 'frobnicate'%)$",
       message "local t = {} t:frobnicate()")
     assert.matches("%(local 'bx'%)$", message "local bx bx:start()")

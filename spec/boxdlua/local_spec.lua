@@ -104,7 +104,7 @@ describe("--local", function()
     assert.truthy(gone(tonumber(result.out)))
   end)
 
-  it("says what is wrong when it cannot start, and runs nothing", function()
+  it("reports why it cannot start, and runs nothing", function()
     local result = lua { "--local", "-e", "print 'ran'",
       env = { TMPDIR = folder .. "/missing" } }
     assert.equal("", result.out)

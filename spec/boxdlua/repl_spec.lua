@@ -28,7 +28,7 @@ describe("repl.complete", function()
     assert.equal("  ", (repl.complete("  ", 80)))
   end)
 
-  it("knows the module, with what is loaded when first used", function()
+  it("completes names of the module, also those loaded on first use", function()
     local names = listed("boxd.")
     for _, name in ipairs { "Compute", "map", "spawn", "NotFoundError", "json" } do
       assert.is_true(names[name], name)

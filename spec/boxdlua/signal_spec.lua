@@ -176,7 +176,7 @@ describe("a signal", function()
 end)
 
 describe("SIGPIPE", function()
-  it("kills nothing, and is an error for who writes", function()
+  it("kills nothing, and raises in the writer", function()
     ends(0, "nil\tBroken pipe\n", [[
       local f = io.popen("exec true", "w")
       boxd.sleep(0.1)

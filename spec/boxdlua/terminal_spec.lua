@@ -80,7 +80,7 @@ describe("boxd.attach", function()
       os.exit(3, false)]]))
   end)
 
-  it("prints what came of a process that has ended already", function()
+  it("prints the output of a process that has ended already", function()
     assert.matches("ready\nstatus 7\nrestored\n$", attached("none", [[
       local s <close> = start(function(call)
         call:send { data = "ready\n" }
@@ -157,7 +157,7 @@ describe("boxd.prefix", function()
     assert.equal(4, result.status)
   end)
 
-  it("prints what came before an error, and raises it", function()
+  it("prints the output before an error, and raises it", function()
     local result = program.lua { "-e", BEFORE .. [[
       local s <close> = start(function(call)
         call:send { data = "begun" }

@@ -59,7 +59,7 @@ local function compare(wanted, got)
   end
 end
 
-describe("what goes over the wire for", function()
+describe("messages on the wire for", function()
   local server, c
 
   setup(function()

@@ -183,7 +183,7 @@ describe("against a server that is not ours", function()
     assert.truthy(deadline > 0 and deadline <= 0.25, deadline)
   end)
 
-  it("cancels an exec at its timeout, and gives what had arrived", function()
+  it("cancels an exec at its timeout, and returns the output so far", function()
     server:script { Exec = { { steps = { { "send", { data = "out" } },
       { "send", { data = "err", is_stderr = true } }, { "messages", 9 } } } } }
     local err = raised(s.box.exec, s.box, "sleep", "9", { timeout = 0.3 })

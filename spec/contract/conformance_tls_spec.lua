@@ -103,7 +103,7 @@ describe("over TLS", function()
     assert.equal("u-1\n", result.out, result.err)
   end)
 
-  it("names what is wrong with a certificate", function()
+  it("names the fault of a certificate", function()
     refused(server.tls[2], REFUSED .. "SSL certificate problem: certificate has "
       .. "expired", ca_file)
     refused(server.tls[3], "Peer name 127.0.0.1 is not in peer certificate",
@@ -145,7 +145,7 @@ describe("over TLS", function()
     assert.equal("ConnectionError", exchange(keys[1]).class)
   end)
 
-  it("has no option that trusts everybody", function()
+  it("has no option that disables verification", function()
     for _, name in ipairs { "insecure", "verify", "verify_peer", "tls",
       "skip_verify", "ssl_verify" } do
       local ok, err = pcall(boxd.Compute, { token = "t", [name] = false })

@@ -115,7 +115,7 @@ describe("proto/boxd.proto", function()
     assert.equal("", differences(want.fields, have.fields))
   end)
 
-  it("says of each call what it does", function()
+  it("documents each call", function()
     local described = 0
     for comment in text:gmatch "\n  // ([^\n]+)\n  rpc " do
       assert.matches("^%u.*%.$", comment)
@@ -225,7 +225,7 @@ describe("proto/protoc-c.awk", function()
     assert.equal("", all_differences(contract(), have))
   end)
 
-  it("fails on what it cannot carry over", function()
+  it("fails on a value that it cannot carry over", function()
     local text = read_file(PROTO)
     for _, case in ipairs {
       { "MachineSpecBase base = 2;", "MachineSpecBase origin = 2;" },

@@ -55,7 +55,7 @@ describe("boxd.spec", function()
         { base = { team = "b" } } }))
   end)
 
-  it("refuses what is no spec, by name", function()
+  it("names the field of an invalid spec", function()
     assert.matches("sized.*did you mean 'size'", invalid(boxd.spec,
       { sized = "1x4" }))
     assert.matches("^spec.networks: a list", invalid(boxd.spec,
@@ -212,7 +212,7 @@ describe("today's methods", function()
     assert.equal(before, #s.seen)
   end)
 
-  it("tell what took the place of what is gone", function()
+  it("name the replacement of a removed call", function()
     for successor, f in pairs {
       ["c.snapshot:create"] = function()
         c.template:create { name = "t" }

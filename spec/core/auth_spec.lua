@@ -171,7 +171,7 @@ describe("credentials", function()
     assert.equal(0, asked())
   end)
 
-  it("makes one exchange for all who wait", function()
+  it("makes one exchange for all waiting calls", function()
     local compute, asked = client(plain .. "/later"), counting("/later")
     local found, tasks = {}, {}
     for i = 1, 20 do
@@ -185,7 +185,7 @@ describe("credentials", function()
     assert.equal(1, asked())
   end)
 
-  it("goes on with the exchange when who began it leaves", function()
+  it("goes on with the exchange when the call that began it ends", function()
     local compute, asked = client(plain .. "/later"), counting("/later")
     local ok, err = pcall(boxd.with_timeout, 0.05, compute.whoami, compute)
     assert.is_false(ok)
@@ -294,7 +294,7 @@ describe("credentials", function()
     assert.is_true(boxd.is_error(err, boxd.TimeoutError), tostring(err))
   end)
 
-  it("verifies who it gives the key to", function()
+  it("verifies the exchange's certificate before it sends the key", function()
     local function with(url, ca_file)
       return client(url .. "/token", { api_key = KEY, ca_file = ca_file })
     end
@@ -444,7 +444,7 @@ describe("credentials inside a boxd machine", function()
     end
   end)
 
-  it("are missing at once when nobody accepts there", function()
+  it("are missing at once when the gateway refuses connections", function()
     local first, second = begin_silent "full" ()
     assert.equal("TimeoutError", first[1]) -- 0.3 s are over sooner
     assert.equal("AuthenticationError", second[1])

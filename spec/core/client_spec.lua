@@ -41,7 +41,7 @@ describe("src/core without Lua", function()
     assert.equal("stopped", box:refresh().status)
   end)
 
-  it("says what is wrong, without credentials and with refused ones", function()
+  it("reports missing and refused credentials", function()
     local none = program.run { client, "web", "true", env = {} }
     assert.equal(125, none.status)
     assert.matches("^client: AuthenticationError: no credentials", none.err)

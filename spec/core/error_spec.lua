@@ -30,7 +30,7 @@ describe("errors", function()
     assert.is_nil(e.method)
   end)
 
-  it("are told from any other value", function()
+  it("are distinguished from any other value", function()
     for _, v in ipairs { "text", 1, true, {}, print, boxd.BoxdError } do
       assert.is_false(boxd.is_error(v))
       assert.is_false(boxd.is_error(v, boxd.BoxdError))

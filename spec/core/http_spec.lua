@@ -81,7 +81,7 @@ describe("boxd.http.request", function()
     assert.falsy(body:find("expect", 1, true))
   end)
 
-  it("posts what has a body, also an empty one", function()
+  it("posts a request with a body, also an empty one", function()
     assert.truthy(echoed(get(plain .. "/echo", { body = "" }))
       :find('"method": "POST"', 1, true))
     assert.truthy(echoed(get(plain .. "/echo", { method = "POST" }))
@@ -162,7 +162,7 @@ describe("boxd.http.request", function()
     end
   end)
 
-  it("says what was wrong with the answer", function()
+  it("names the fault of an answer", function()
     fails("ConnectionError", "closed", plain .. "/cut")
     fails("BoxdError", "not HTTP", plain .. "/garbage")
     fails("BoxdError", "longer than 67108864 bytes", plain .. "/endless")

@@ -23,7 +23,7 @@ describe("json.encode", function()
     end
   end)
 
-  it("tells lists from objects and sorts keys", function()
+  it("distinguishes lists from objects and sorts keys", function()
     assert.equal("[1,\"a\",[],{}]", json.encode { 1, "a", json.array {}, {} })
     assert.equal("{}", json.encode {})
     assert.equal("[]", json.encode(json.array {}))
@@ -155,7 +155,7 @@ describe("json.decode", function()
     refused("line 1, column 2: the text has no end", json.decode, "[\"abc")
   end)
 
-  it("refuses what is not JSON", function()
+  it("refuses text that is not JSON", function()
     for _, text in ipairs { " ", "[", "]", "{", "}", "[1", "[1 2]", "{1:2}", "{\"a\"}",
       "{\"a\":}", "{a:1}", "'a'", "01", "-", "-01", "1.", ".5", "+1", "1e", "1e+", "0x10",
       "1.2.3", "--1", "nul", "nulll", "True", "NaN", "Infinity", "-Infinity", "\"\\x\"",
@@ -166,7 +166,7 @@ describe("json.decode", function()
     assert.has_error(function() json.decode(1) end)
   end)
 
-  it("takes what it wrote", function()
+  it("reads its own output", function()
     math.randomseed(9)
     local function value(depth)
       local kind = math.random(depth > 4 and 6 or 8)

@@ -69,7 +69,7 @@ describe("text.size", function()
     end
   end)
 
-  it("says what it accepts", function()
+  it("names the accepted forms", function()
     for _, s in ipairs { "", "G", "4X", "-1", "+1", "4 G", " 4G", "4G ", "4.5G",
       "4GG", "4iB", "4B", "4GBi", "0x10", "4G\0", "4\0G", "\xFF", "1e3" } do
       refused("is not a size: write digits", text.size, s)
@@ -118,7 +118,7 @@ describe("text.endpoint", function()
     end
   end)
 
-  it("names what is wrong", function()
+  it("names the fault", function()
     for s, why in pairs {
       [""] = "no host", ["https://"] = "no host", [":5"] = "no host",
       ["http:///"] = "no host", ["h:"] = "no port", ["h:x"] = "not a number",
@@ -323,7 +323,7 @@ describe("text.command", function()
       text.command("ls", { cwd = "/tmp", env = { A = "1" } }))
   end)
 
-  it("refuses keys that are no identifiers", function()
+  it("refuses keys that are not identifiers", function()
     for _, key in ipairs { "", "1A", "A-B", "A B", "A=B", "a.b", "\u{E9}", "A\0",
       "A;id", "$A" } do
       refused("no name for an environment variable", text.command, "x",
@@ -378,7 +378,7 @@ describe("text.utf8", function()
     assert.is_true(yes > 1000 and no > 1000)
   end)
 
-  it("refuses surrogates, overlong forms and what is cut", function()
+  it("refuses surrogates, overlong forms and truncated characters", function()
     for _, s in ipairs { "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF",
       "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\x80",
       "\xC3", "\xE2\x82", "\xF0\x9F\x98", "12345678\xFF", "1234567\xC3", "\xFE" } do

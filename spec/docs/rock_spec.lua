@@ -76,7 +76,7 @@ describe("the rock", function()
     assert.same(now, released)
   end)
 
-  it("names what is missing", function()
+  it("names a missing library", function()
     local result = program.run { "sh", "-c", ([[cp -r rockspec %s/spec &&
       cd %s/spec && luarocks --lua-version=5.4 --tree=%s/none \
       make boxd-scm-1.rockspec GRPC_DIR=/nonexistent]]):format(folder, folder,

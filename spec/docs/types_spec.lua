@@ -133,7 +133,7 @@ describe("the annotations", function()
     end
   end)
 
-  it("has the fields of what is no message of the contract", function()
+  it("has the fields of types that are not messages", function()
     local s <close> = start()
     local all = objects(s)
     local function has(class, object)

@@ -22,7 +22,7 @@ describe("a box of the service in the environment", function()
     c:close()
   end)
 
-  it("tells who calls", function()
+  it("names the account", function()
     assert.is_string(c:whoami().user_id)
     assert.is_string(c:config().default_image)
   end)

@@ -96,7 +96,7 @@ describe("memory stays flat", function()
       peak "upload"]]
   end)
 
-  it("while nobody reads", function()
+  it("while the output is unread", function()
     bounded [[
       local p = box:exec(tostring(MIB), { stream = true })
       p:read_stdout()
@@ -104,7 +104,7 @@ describe("memory stays flat", function()
       peak "exec, not read"]]
   end)
 
-  it("while wait drops what nobody reads", function()
+  it("while wait drops unread output", function()
     bounded [[
       local p = box:exec(tostring(MIB), { stream = true })
       assert(p:wait() == 0)

@@ -5,7 +5,7 @@ local boxd = require "boxd"
 local calls = require "spec.support.calls"
 local program = require "spec.support.program"
 
-describe("what nobody references", function()
+describe("unreferenced objects", function()
   after_each(calls.settled)
 
   local function stalling()

@@ -77,7 +77,7 @@ describe("a key and its token", function()
     assert.matches("boxd [%d:.]+ Whoami #1 OK", result.err)
   end
 
-  it("are not told: by values, errors, logs, gRPC's traces, ours", function()
+  it("appear in no value, error, log or trace", function()
     local trace = folder .. "/trace"
     told(program.lua { "--trace", trace, folder .. "/script.lua",
       folder .. "/key", env = loud })
@@ -85,7 +85,7 @@ describe("a key and its token", function()
     clean(read(trace))
   end)
 
-  it("are not told by boxd.so in another host", function()
+  it("are not shown by boxd.so in another host", function()
     local env = { LUA_PATH = "./?.lua;;",
       LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
     for name, value in pairs(loud) do env[name] = value end
@@ -97,7 +97,7 @@ describe("a key and its token", function()
       env = env })
   end)
 
-  it("are for nobody else to read where the service keeps them", function()
+  it("are in files that only the service's user can read", function()
     local found = io.popen(("find %s -name layer -prune -o -perm /077 -print")
       :format(local_service.state)) -- a layer is a copy of the system's files
     assert.equal("", found:read "a")

@@ -44,7 +44,7 @@ describe("the embedded service's account", function()
     assert.equal(405, exchange(nil, "/api/v1/auth/token", "GET").status)
   end)
 
-  it("lets nobody in without a token that counts", function()
+  it("refuses every call without a valid token", function()
     local token = boxd.json.decode(exchange_key(service.api_key).body).token
     local head, body, mac = token:match "^(.-)%.(.-)%.(.-)$"
     local other = mac:sub(1, 1) == "A" and "B" or "A"

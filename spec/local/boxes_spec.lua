@@ -9,7 +9,7 @@ describe("boxes of the embedded service", function()
   local service, compute, call = support.of_block { "--max-boxes", "6" }
   after_each(function() service:empty() end)
 
-  it("answers create when the box runs, with what it is", function()
+  it("answers create when the box runs, with its record", function()
     local reply = call("CreateVm", { name = "one" })
     assert.matches("^vm%-%x+$", reply.vm_id)
     assert.equal("one", reply.name)
@@ -23,7 +23,7 @@ describe("boxes of the embedded service", function()
     assert.equal("one\n", box:exec("hostname").stdout)
   end)
 
-  it("keeps what was asked for", function()
+  it("keeps the requested settings", function()
     local before = os.time()
     local box = compute.box:create { name = "sized", image = "alpine:3",
       config = { vcpu = 3, memory = "1G", disk = "5G", env = { A = "1" },
@@ -230,7 +230,7 @@ describe("boxes of the embedded service", function()
     call("DestroyDisk", { disk_id = disk })
   end)
 
-  it("is what was done to it where that can't be kept, and is kept later",
+  it("keeps its state in memory while the disk is full, and writes it later",
     function()
       local box = compute.box:create()
       local function status() return compute.box:get(box.id).status end
@@ -299,7 +299,7 @@ while True:
     except OSError: pass
 ]]
 
-  it("holds nobody up for ever, whatever it does to who comes in", function()
+  it("does not block other calls for ever, whatever it does to its processes", function()
     local box = compute.box:create { name = "held" }
     box:write_file(stopper, "/root/stop.py")
     box:sh "/usr/bin/python3 /root/stop.py >/dev/null 2>&1 &"

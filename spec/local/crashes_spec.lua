@@ -57,7 +57,7 @@ describe("a box of the embedded service that dies by itself", function()
     support.eventually(function() return status(box) == "running" end)
   end)
 
-  it("is no bug to who is about to suspend it", function()
+  it("does not fail a suspend that is under way", function()
     local box = compute.box:create()
     box:sh "head -c 150000000 /dev/zero >/root/much"
     local boxd = require "boxd"

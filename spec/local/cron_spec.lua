@@ -35,7 +35,7 @@ describe("boxd.local.cron", function()
     end
   end)
 
-  it("refuses what is none, and what never comes", function()
+  it("refuses invalid schedules, and dates that never come", function()
     for _, text in ipairs { "", "* * * *", "* * * * * *", "60 * * * *",
       "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *",
       "5-1 * * * *", "*/0 * * * *", "1,,2 * * * *", "-1 * * * *",

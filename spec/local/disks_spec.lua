@@ -69,7 +69,7 @@ describe("disks of the embedded service", function()
     disk:destroy()
   end)
 
-  it("says which folder it has lost, or which path is no place", function()
+  it("names a folder that is gone, or a path where it cannot be", function()
     local disk = compute.disk:create("lost", "1M")
     box:sh "touch /root/file"
     assert.matches("/root/file", refused("INVALID_ARGUMENT", disk.attach, disk,
@@ -85,7 +85,7 @@ describe("disks of the embedded service", function()
     disk:destroy()
   end)
 
-  it("is in one box at a time, whoever is first", function()
+  it("is attached to one box at a time", function()
     local disk = compute.disk:create("one", "1M")
     local others = {}
     for i = 1, 4 do others[i] = compute.box:create() end
@@ -199,7 +199,7 @@ describe("disks of the embedded service", function()
     for _, id in ipairs { one, two } do call("DestroyDisk", { disk_id = id }) end
   end)
 
-  it("are no more in a box than it can start with", function()
+  it("are at most as many in a box as it can start with", function()
     local ids = {}
     box:stop()
     for i = 1, 65 do ids[i] = new_disk("d" .. i) end

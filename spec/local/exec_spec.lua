@@ -51,7 +51,7 @@ describe("exec in the embedded service", function()
     assert.equal("", box:exec("cat").stdout)
   end)
 
-  it("goes on when a command does not read what it is sent", function()
+  it("goes on when a command does not read its input", function()
     assert.equal(5, box:exec("sh", "-c", "exit 5",
       { stdin = ("x"):rep(10000000) }).exit_code)
     assert.equal(6, box:sh("exec <&-; sleep 0.1; exit 6",
@@ -91,7 +91,7 @@ describe("exec in the embedded service", function()
     end)
   end)
 
-  it("kills a command whose output nobody reads", function()
+  it("kills a command whose output is unread", function()
     local p = box:exec("sh", "-c", "echo up; exec yes pipe-full",
       { stream = true })
     p:read_stdout()
@@ -202,7 +202,7 @@ describe("exec in the embedded service", function()
     assert.equal(137, p:wait())
   end)
 
-  it("refuses what it can't run, and says why", function()
+  it("refuses a command that it cannot run, and says why", function()
     local function exec(request)
       local chunks <close> = compute:stream("Exec", request)
       chunks:recv()

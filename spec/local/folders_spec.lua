@@ -123,7 +123,7 @@ describe("folders of the embedded service", function()
     assert.is_false(box:exec("test", "-e", "/etc/pam.d").success)
   end)
 
-  it("are copied with modes, links, times and what is in them", function()
+  it("are copied with modes, links, times and contents", function()
     sh [[mkdir -p /root/c/d; echo data > /root/c/d/f; ln /root/c/d/f /root/c/h
       ln -s d/f /root/c/s; ln -s /etc/passwd /root/c/out; chmod 751 /root/c/d/f
       touch -d @86400 /root/c/d/f; chmod 700 /root/c/d; mkfifo /root/c/p]]
@@ -145,7 +145,7 @@ describe("folders of the embedded service", function()
     refused("NOT_FOUND", move, "CopyPath", "/root/none", "/root/x")
   end)
 
-  it("are copied from the system's own, whoever owns that", function()
+  it("are copied from the system's own, whatever its owner", function()
     move("CopyPath", "/etc/apt", "/root/apt")
     assert.equal(sh "cd /etc/apt && find . | sort",
       sh "cd /root/apt && find . | sort")
@@ -153,7 +153,7 @@ describe("folders of the embedded service", function()
     assert.equal("hi\n", sh "/root/env echo hi")
   end)
 
-  it("are removed with what is in them, links not followed", function()
+  it("are removed with their contents, without following links", function()
     sh [[mkdir -p /root/d/deep/er /root/keep; echo x > /root/d/deep/er/f
       echo kept > /root/keep/f; ln -s /root/keep /root/d/link
       ln -s /root/keep /root/alone]]
@@ -246,7 +246,7 @@ describe("folders of the embedded service", function()
     assert.is_nil(io.open(here .. "-3"))
   end)
 
-  it("do not show who looks", function()
+  it("do not show the process that lists them", function()
     for _, path in ipairs { "/proc/self/fd", "/proc/self/cwd",
       "/proc/thread-self/fd" } do
       refused("PERMISSION_DENIED", list, path)

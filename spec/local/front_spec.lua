@@ -122,7 +122,7 @@ describe("the embedded service among strangers", function()
     return result.out
   end
 
-  it("ends a reflection call whose request is no message", function()
+  it("ends a reflection call whose request is not a message", function()
     assert.matches("^INVALID_ARGUMENT ", stranger("call", REFLECTION))
   end)
 
@@ -195,7 +195,7 @@ for i in $(seq 200); do [ -e /tmp/up ] && exit; sleep 0.05; done; exit 1]]
       end, 20)
     end)
 
-  it("bounds the headers of a box's answer, and stalls nobody meanwhile",
+  it("bounds the headers of a box's answer, and serves other calls meanwhile",
     function()
       silent_box "loud"
       local codes = boxd.spawn(function()

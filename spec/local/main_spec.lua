@@ -111,7 +111,7 @@ describe("--serve", function()
     end
   end)
 
-  it("sweeps what it had not acknowledged", function()
+  it("removes boxes whose creation was not acknowledged", function()
     service:stop "KILL"
     for _, path in ipairs { "/files/vm-half/upper", "/disks.d/disk-half" } do
       os.execute("mkdir -p " .. service.state .. path)

@@ -36,7 +36,7 @@ describe("the embedded service under twenty clients", function()
     return f:read "n"
   end
 
-  it("has what they were told", function()
+  it("has everything that clients were answered", function()
     local seed = os.time()
     math.randomseed(seed)
     for _, task in ipairs(spawn_clients(12)) do task:join() end

@@ -81,7 +81,7 @@ describe("proxies of the embedded service", function()
     assert.equal("low/", answer(proxy.domain))
   end)
 
-  it("ends a connection where nobody listens, or the box is stopped",
+  it("ends a connection to a closed port or a stopped box",
     function()
       local box = compute.box:create "none"
       local domain = box:proxies()[1].domain

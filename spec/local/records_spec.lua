@@ -60,7 +60,7 @@ describe("records of the embedded service", function()
     assert.equal(0, #compute.domain:list())
   end)
 
-  it("are networks, one of them everybody's default", function()
+  it("are networks, one of them the default", function()
     local default = compute:whoami().default_network_id
     assert.equal(default, compute.network:list()[1].id)
     local made = compute.network:create "mine"

@@ -71,7 +71,7 @@ describe("RPCs of the embedded service", function()
     end))
   end)
 
-  it("tell the zone and the default image", function()
+  it("return the zone and the default image", function()
     local config = compute:config()
     assert.equal("ubuntu:24.04", config.default_image)
     assert.equal("local", config.zone)

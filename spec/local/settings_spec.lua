@@ -15,7 +15,7 @@ describe("settings of boxes of the embedded service", function()
   local function get(box) return call("GetVm", { vm_id = box.id }) end
 
   describe("the name", function()
-    it("stays what it was when the box can't be given another", function()
+    it("stays as it was when the box cannot be given another", function()
       local record = { id = "vm-1", name = "before" }
       local all = setmetatable({ records = { ["vm-1"] = record },
         live = { ["vm-1"] = 1 }, lock = function() end,
@@ -100,7 +100,7 @@ describe("settings of boxes of the embedded service", function()
       assert.equal("mine", get(box).name)
     end)
 
-    it("goes to one of many who want it", function()
+    it("goes to one of many concurrent callers", function()
       local boxes, won = {}, 0
       for i = 1, 4 do boxes[i] = compute.box:create("r" .. i) end
       boxd.map(boxes, function(box)
@@ -162,7 +162,7 @@ describe("settings of boxes of the embedded service", function()
     end)
   end)
 
-  it("keep what is for the network, and who sees a box", function()
+  it("keep the settings of the network and of sharing", function()
     local box = compute.box:create "n"
     local vm = get(box)
     assert.equal("off", vm.bot_protection_mode)
@@ -231,7 +231,7 @@ describe("settings of boxes of the embedded service", function()
       { team = "a" }))
   end)
 
-  it("tell when a client was there last", function()
+  it("return the time of the last client", function()
     local before = os.time()
     local box = compute.box:create "seen"
     assert.equal(0, get(box).last_connected_ms)

@@ -82,7 +82,7 @@ describe("captures of the embedded service", function()
     refused("NOT_FOUND", call, "DeleteSnapshot", { name = "s" })
   end)
 
-  it("hold the box still: what it writes is in them whole", function()
+  it("hold the box still: a file is in them whole", function()
     local box = compute.box:create "writer"
     box:sh [[cat >/root/w.sh <<'E'
 i=0
@@ -194,7 +194,7 @@ sh /root/w.sh >/dev/null 2>&1 &]]
     end
   end)
 
-  it("are there after a kill; what was half made is not", function()
+  it("are there after a kill, except unfinished ones", function()
     local box = compute.box:create "k"
     box:write_file("kept", "/root/f")
     call("CreateSnapshot", { vm = "k", name = "s" })

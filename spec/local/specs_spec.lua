@@ -175,7 +175,7 @@ describe("machine specs of the embedded service", function()
     assert.equal("1 2\n", fork:sh("echo $A $B").stdout)
   end)
 
-  it("are updated by a patch, that says what it does", function()
+  it("are updated by a patch, whose answer lists the changes", function()
     local box = create { labels = { a = "1", b = "2" }, env = { E = "1" },
       size = "1x1" }
     local null = boxd.json.null

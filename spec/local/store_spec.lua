@@ -17,7 +17,7 @@ describe("the store of records", function()
     return store.open(dir)
   end
 
-  it("gives back what was put, in order", function()
+  it("returns stored records in order", function()
     local s = store.open(dir)
     for _, id in ipairs { "z", "a", "m" } do s:put("kind", id, { id = id }) end
     s = again(s)

@@ -78,7 +78,7 @@ describe("a command of the embedded service", function()
     assert.equal(0, p:wait())
   end)
 
-  it("that nobody reads ends all the same, in bounded memory", function()
+  it("ends unread in bounded memory", function()
     local before = resident()
     local p = box:sh("head -c 200M /dev/zero; exit 3", { stream = true })
     assert.equal(3, p:wait())
@@ -87,7 +87,7 @@ describe("a command of the embedded service", function()
     assert.is_true(resident() - before < bound * MIB)
   end)
 
-  it("whose stderr nobody reads goes on", function()
+  it("whose stderr is unread goes on", function()
     local p = box:sh("for i in 1 2 3 4; do head -c 8M /dev/zero >&2; echo $i; "
       .. "done", { stream = true })
     local lines = {}
@@ -125,7 +125,7 @@ describe("a command of the embedded service", function()
     gone "[s]leep 1618"
   end)
 
-  it("dies with what nobody references", function()
+  it("dies when it is unreferenced", function()
     box:exec("sleep", "1414", { stream = true })
     support.eventually(function()
       collectgarbage()
@@ -133,7 +133,7 @@ describe("a command of the embedded service", function()
     end)
   end)
 
-  it("tells each waiter that the client was closed", function()
+  it("raises in each waiter when the client is closed", function()
     local c = service:connect()
     local other = c.box:get(box.id)
     local p = other:exec("sleep", "1732", { stream = true })
@@ -191,7 +191,7 @@ describe("a command of the embedded service", function()
     gone "[s]leep 1778"
   end)
 
-  it("cut short by its box's end raises or tells the signal", function()
+  it("that ends with its box raises or returns the signal", function()
     local other = compute.box:create("y")
     local p = other:sh("echo begun; sleep 1001", { stream = true })
     assert.equal("begun\n", p:read_stdout())

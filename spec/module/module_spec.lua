@@ -9,7 +9,7 @@ local function lua(args)
 end
 
 describe("boxd.so under lua5.4", function()
-  it("is what is tested here", function()
+  it("is loaded from this tree", function()
     local path = package.searchpath("boxd", package.cpath)
     assert.truthy(path:find("build.*/boxd%.so$"), path)
     assert.is_nil(package.loaded["boxd.serve"])

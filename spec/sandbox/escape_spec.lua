@@ -103,7 +103,7 @@ describe("a box", function()
     end)
   end
 
-  it("keeps what is written in it from the machine", function()
+  it("keeps its files from the machine", function()
     if not boxes then return pending("no boxes here: " .. why) end
     local name = facts.abstract
     for _, folder in ipairs { "/usr", "/etc", "/var/tmp", "/tmp", "/opt" } do

@@ -129,7 +129,7 @@ end)
 describe("serve.signal", function()
   after_each(calls.settled)
 
-  it("wakes everybody who waits, once", function()
+  it("wakes every waiter once", function()
     local s, woken = serve.signal(), 0
     local tasks = {}
     for i = 1, 3 do

@@ -95,7 +95,7 @@ describe("a box", function()
       assert.is_true(boxd.now() - began < 6) -- 12 s one after the other
     end)
 
-    it("that is told to end, with all it started", function()
+    it("that is asked to end, with all it started", function()
       local c = assert(boxes.spawner:exec(box,
         { command = "sleep 1000 & sleep 1001 & echo up; wait" }))
       assert.equal("up\n", c.stdout:read())
@@ -162,7 +162,7 @@ describe("a box", function()
   end)
 
   describe("is suspended", function()
-    it("in the middle of what it does, and goes on", function()
+    it("in the middle of its work, and goes on", function()
       -- Appended: a file that is truncated each time is empty for as long
       -- as a busy disk has it.
       local c = assert(boxes.spawner:exec(box, { command =
@@ -203,7 +203,7 @@ describe("a box", function()
         assert.equal(0, c:wait())
       end)
 
-    it("and leaves stopped what was stopped before", function()
+    it("and leaves processes stopped that were stopped before", function()
       local c = assert(boxes.spawner:exec(box, { command = "exec sleep 1004" }))
       eventually(function()
         return run(box, "pkill -STOP -f '^sleep 1004$'").code == 0
@@ -235,7 +235,7 @@ describe("a box", function()
         "echo $(cat a/b/c.txt) $(stat -c '%a %U' a/b/c.txt) $(ls -A a/b | wc -l)"))
     end)
 
-    it("read, with what they are", function()
+    it("read, with their kinds", function()
       output(box, "printf hello > r; chmod 640 r; ln -s r to-r; mkdir -p d; "
         .. "mkfifo pipe")
       local fd, size = assert(file("read", "to-r"))
@@ -384,7 +384,7 @@ describe("a box", function()
     assert(boxes.spawner:remove(boxes:dir "back"))
   end)
 
-  it("is told of when it dies by itself", function()
+  it("is reported when it dies by itself", function()
     local b, pid = boxes:start "dies"
     local c = assert(boxes.spawner:exec(b, { command = "sleep 1000" }))
     os.execute("kill -9 " .. pid)
@@ -394,7 +394,7 @@ describe("a box", function()
     assert(boxes.spawner:remove(boxes:dir "dies"))
   end)
 
-  it("is told of with all that die at once", function()
+  it("is reported with all that die at once", function()
     local all, pids = {}, {}
     for i = 1, 66 do all[i], pids[i] = boxes:start("many" .. i) end
     -- All of it happens while nobody here listens.
@@ -455,7 +455,7 @@ describe("a fork of a box", function()
     assert.equal("machine", output(to, "cat /etc/machine-of-box"))
   end)
 
-  it("has not what was deleted", function()
+  it("does not have deleted files", function()
     assert.equal("gone gone 0", output(to, "echo "
       .. "$(test -e /etc/issue || echo gone) "
       .. "$(test -e /usr/share/doc/bash || echo gone) "
@@ -590,7 +590,7 @@ describe("all boxes end", function()
     sandbox.all_gone(pids)
   end)
 
-  it("with a spawner that is killed, which is told", function()
+  it("with a spawner that is killed, which is reported", function()
     local pids = start_some(other.spawner, other.state)
     local b = assert(other.spawner:start { dir = other:dir "x",
       hostname = "x" })
@@ -629,14 +629,14 @@ end)
 describe("the spawner", function()
   teardown(function() boxes:close() end)
 
-  it("says what it can hold boxes to", function()
+  it("reports the limits that it can enforce", function()
     local limits = assert(boxes.spawner:ready())
     for _, what in ipairs { "processes", "memory", "disk" } do
       assert.truthy(limits:find(what .. ": ", 1, true), limits)
     end
   end)
 
-  it("refuses a folder that is no path", function()
+  it("refuses a folder that is not a path", function()
     local ok, message = boxes.spawner:start { dir = "relative", hostname = "x" }
     assert.is_nil(ok)
     assert.truthy(message:find("absolute", 1, true), message)

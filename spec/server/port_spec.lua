@@ -138,7 +138,7 @@ describe("the port", function()
     assert.equal(201, status("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
   end)
 
-  it("tells gRPC calls where they come from", function()
+  it("passes the peer's address to gRPC calls", function()
     local client <close> = core.client{api_url = "http://" .. address, token = "t"}
     local reply = client:call("GetVm", {vm_id = "x"}, 10)
     assert.equal("x", reply.vm_id)

@@ -105,7 +105,7 @@ describe("reflection", function()
     assert.equal(12, (error_of(parse(reflect(field(9, "x"))))))
   end)
 
-  it("refuses bytes that are no message", function()
+  it("refuses bytes that are not a message", function()
     for _, bytes in ipairs{"\255", "\10", "\10\5abc", "\15",
                            ("\255"):rep(11)} do
       assert.has_error(function() reflect(bytes) end)

@@ -37,7 +37,7 @@ local function failure(f, ...)
 end
 
 describe("serve.listen", function()
-  it("tells where it listens", function()
+  it("returns its address", function()
     local server <close> = serve.listen()
     assert.matches("^127%.0%.0%.1:%d+$", server.address)
     assert.equal(server.address, "127.0.0.1:" .. server.port)
@@ -60,7 +60,7 @@ describe("serve.listen", function()
     assert.matches("in use", e.message)
   end)
 
-  it("refuses what is no address and unknown options", function()
+  it("refuses an invalid address and unknown options", function()
     for _, address in ipairs{"", "nonsense", ":80", "::1:80", "[::1:80", "h:x"} do
       local e = failure(serve.listen, {address = address})
       assert.equal("InvalidArgumentError", e.class, address)
@@ -157,7 +157,7 @@ describe("a call", function()
     assert.equal("RESOURCE_EXHAUSTED", e.code)
   end)
 
-  it("nobody finishes ends with INTERNAL", function()
+  it("without a finish ends with INTERNAL", function()
     local server, client = start{GetVm = function() end}
     local _ <close> = cleanup(server, client)
     local e = failure(client.call, client, "GetVm", {})
@@ -178,7 +178,7 @@ describe("a call", function()
     assert.equal("INTERNAL", failure(client.call, client, "GetVm", {}).code)
   end)
 
-  it("can tell a client when to try again", function()
+  it("can send a client the time to try again", function()
     local tries = 0
     local server, client = start{GetVm = function(call)
       tries = tries + 1
@@ -196,7 +196,7 @@ describe("a call", function()
     assert.equal(2, tries)
   end)
 
-  it("checks what it is finished with", function()
+  it("checks the arguments of finish", function()
     local errors = {}
     local server, client = start{GetVm = function(call)
       for i, args in ipairs{{"NO_SUCH"}, {17}, {1.5}, {"OK", "", {["A b"] = "x"}},
@@ -221,7 +221,7 @@ describe("a call", function()
     assert.matches("is finished", errors.after.message)
   end)
 
-  it("refuses a table that is no reply", function()
+  it("refuses a table that is not a reply", function()
     local e
     local server, client = start{GetVm = function(call)
       e = failure(call.send, call, {vm_idd = "x"})
@@ -263,7 +263,7 @@ describe("a call", function()
   end)
 end)
 
-describe("calls that nobody accepts", function()
+describe("calls that are not accepted", function()
   it("are refused beyond a number", function()
     local server = serve.listen()
     local client = core.client{api_url = "http://" .. server.address, token = "t",
