@@ -61,30 +61,30 @@ void lbx_record_set(lua_State *L, int idx, const char *name) {
 /* ---- fields ---- */
 
 /* A record's message at one moment. */
-typedef struct view {
+typedef struct moment {
   const lbx_type *type;
   const ProtobufCMessageDescriptor *message;
   const uint8_t *bytes;
   size_t len;
-} view;
+} moment;
 
 /* The message of the record at idx, as it is now. What holds its bytes is
 ** pushed: a finalizer may refresh the record while they are read. */
-static view hold(lua_State *L, int idx) {
+static moment hold(lua_State *L, int idx) {
   const lbx_record *r = lua_touserdata(L, idx);
   lbx_room(L, 4);
   if (lua_getiuservalue(L, idx, UV_STATE) == LUA_TTABLE) {
     lua_rawgeti(L, -1, BYTES);
     lua_remove(L, -2);
   }
-  return (view){r->type, r->message, r->bytes, r->len};
+  return (moment){r->type, r->message, r->bytes, r->len};
 }
 
 void lbx_record_get(lua_State *L, int idx, const char *name) {
   idx = lua_absindex(L, idx);
   lbx_room(L, 6);
   if (push_changed(L, idx, name)) return;
-  const view r = hold(L, idx);
+  const moment r = hold(L, idx);
   const Field *f = lbx_named(r.message, name);
   if (!f) {
     if (!lbx_has_field(r.type, name)) lbx_no_field(L, r.type, name);
@@ -101,7 +101,7 @@ void lbx_record_get(lua_State *L, int idx, const char *name) {
 void lbx_record_table(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   lbx_room(L, 8);
-  const view r = hold(L, idx);
+  const moment r = hold(L, idx);
   if (!lbx_decode_named(L, r.message, r.bytes, r.len))
     luaL_error(L, "%s: too large", r.type->name);
   lua_remove(L, -2);
@@ -121,7 +121,7 @@ void lbx_record_table(lua_State *L, int idx) {
 bool lbx_push_as(lua_State *L, int idx, const lbx_type *t) {
   idx = lua_absindex(L, idx);
   lbx_push_compute(L, idx);
-  const view r = hold(L, idx);
+  const moment r = hold(L, idx);
   bool ok = lbx_push_record(L, -2, t, r.message, r.bytes, r.len);
   lua_replace(L, ok ? -3 : -2);
   lua_pop(L, 1);
