@@ -264,7 +264,7 @@ def user_map():
 
 @attempt
 def bounds_of_a_process():
-    with open("/proc/self/oom_score_adj") as f:
+    with open("/proc/1/oom_score_adj") as f:  # commands have more than that
         now = int(f.read())
     def less():
         with open("/proc/self/oom_score_adj", "w") as f:

@@ -221,6 +221,30 @@ static ssize_t hear(pid_t pid, int report, int said[2]) {
   return n;
 }
 
+/* Where memory runs out, commands are ended before this process, whose end would
+   be the box's. They inherit that: what they would do themselves, they could
+   leave undone. */
+#define OOM_OF_COMMANDS "500"
+
+void bx_agent_know_oom(bx_agent *a, int fd) {
+  a->oom = fd;
+  ssize_t n = a->oom < 0 ? 0 : read(a->oom, a->oom_own, sizeof a->oom_own - 1);
+  a->oom_own[n < 0 ? 0 : n] = '\0';
+}
+
+static pid_t fork_command(const bx_agent *a) {
+  bool set = a->oom >= 0 && atoi(a->oom_own) < atoi(OOM_OF_COMMANDS) &&
+             pwrite(a->oom, OOM_OF_COMMANDS, sizeof OOM_OF_COMMANDS - 1, 0) > 0;
+  pid_t pid = fork();
+  int err = errno;
+  if (pid != 0 && set) { /* which it may always have */
+    ssize_t n = pwrite(a->oom, a->oom_own, strlen(a->oom_own), 0);
+    (void)n;
+  }
+  errno = err;
+  return pid;
+}
+
 /* Waits until the child has become sh, or says why not. */
 static int start(bx_agent *a, run *r, bx_msg *reply) {
   int said[2] = {0, 0}, report[2];
@@ -228,7 +252,7 @@ static int start(bx_agent *a, run *r, bx_msg *reply) {
   r->report = fcntl(report[1], F_DUPFD_CLOEXEC, 16);
   close(report[1]);
   bx_command *c = calloc(1, sizeof *c);
-  pid_t pid = c && r->report >= 0 ? fork() : -1;
+  pid_t pid = c && r->report >= 0 ? fork_command(a) : -1;
   if (pid == 0) child(r);
   int err = pid < 0 ? errno ? errno : ENOMEM : 0;
   if (r->report >= 0) close(r->report);

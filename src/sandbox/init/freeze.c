@@ -34,9 +34,10 @@ typedef struct process_list {
   size_t n, max;
 } process_list;
 
-static bool read_process(pid_t pid, process *p) {
-  char path[32], text[512];
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+static bool runs(char state) { return !strchr("TtZX", state); }
+
+static bool read_stat(const char *path, process *p, long *threads) {
+  char text[512];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t n = read(fd, text, sizeof text - 1);
@@ -45,13 +46,42 @@ static bool read_process(pid_t pid, process *p) {
   text[n] = '\0';
   int parent, group, session;
   char *after = strrchr(text, ')'); /* the name may hold anything */
-  if (!after || sscanf(after + 1, " %c %d %d %d", &p->state, &parent, &group,
-                       &session) != 4)
+  if (!after ||
+      sscanf(after + 1,
+             " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+             "%*d %ld", &p->state, &parent, &group, &session, threads) != 5)
     return false;
-  p->pid = pid;
   p->parent = parent;
   p->session = session;
   p->depth = 0;
+  return true;
+}
+
+/* The state of a process is that of its first thread, which may have ended, or
+   stopped before others did: one that runs counts, then one that is stopped. */
+static void look_at_threads(pid_t pid, process *p) {
+  char path[64];
+  process one;
+  long n;
+  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+  DIR *d = opendir(path);
+  for (struct dirent *e; d && !runs(p->state) && (e = readdir(d));) {
+    pid_t thread = (pid_t)atoi(e->d_name);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)thread);
+    if (thread > 0 && thread != pid && read_stat(path, &one, &n) &&
+        (runs(one.state) || !strchr("Tt", p->state)))
+      p->state = one.state;
+  }
+  if (d) closedir(d);
+}
+
+static bool read_process(pid_t pid, process *p) {
+  char path[32];
+  long threads;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  if (!read_stat(path, p, &threads)) return false;
+  p->pid = pid;
+  if (threads > 1) look_at_threads(pid, p);
   return true;
 }
 
@@ -110,8 +140,6 @@ static int list_processes(process_list *l) {
   if (l->n) set_depths(l);
   return err;
 }
-
-static bool runs(char state) { return !strchr("TtZX", state); }
 
 static double now_ms(void) {
   struct timespec t;

@@ -44,10 +44,17 @@ typedef struct bx_agent {
   struct pollfd *watched; /* with room for all of them */
   nfds_t room;
   int signals; /* signalfd of SIGCHLD */
+  int oom;     /* this process's oom_score_adj, or -1 */
+  char oom_own[16];
   pid_t *kept; /* stopped by somebody else before we froze the box */
   size_t nkept;
   bool frozen;
 } bx_agent;
+
+/* fd: the agent's own /proc/PID/oom_score_adj, open both ways, or -1. Keeps the
+** agent from being ended when memory runs out, as long as there is anything else
+** in the box. */
+void bx_agent_know_oom(bx_agent *a, int fd);
 
 /* Runs the agent; returns when the link is gone. */
 void bx_agent_run(bx_agent *a);

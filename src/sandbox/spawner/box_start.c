@@ -23,6 +23,7 @@
 
 #define DISKS_MAX 64
 #define LINK_FD 3
+#define OOM_FD 4
 
 /* What the first process of a box and its maker share while it is made. */
 typedef struct making {
@@ -67,14 +68,16 @@ static int become_root(const making *k) {
   return chdir("/") < 0 ? errno : 0;
 }
 
-static void agent_main(const making *k) {
+static void agent_main(const making *k, int oom) {
   bx_agent a = {.box = k->m->id, .host = k->host,
                 .processes = (uint32_t)k->m->n[1]};
   bx_msg ready = {.type = BX_M_READY, .id = k->m->id, .box = k->m->id};
-  /* nothing of the spawner's stays open but the link */
+  /* nothing of the spawner's stays open but the link, and what is its own */
   if (dup3(k->agent, LINK_FD, O_CLOEXEC) < 0) _exit(1);
-  close_range(LINK_FD + 1, ~0u, 0);
+  if (oom >= 0 && oom != OOM_FD) oom = dup3(oom, OOM_FD, O_CLOEXEC);
+  close_range(oom == OOM_FD ? OOM_FD + 1 : OOM_FD, ~0u, 0);
   bx_link_open(&a.link, LINK_FD);
+  bx_agent_know_oom(&a, oom == OOM_FD ? OOM_FD : -1);
   int err = become_root(k);
   if (err) bx_msg_fail(&ready, err, "cannot set up the box's first process");
   prctl(PR_SET_NAME, "init");
@@ -99,6 +102,8 @@ static _Noreturn void first_process(const making *k) {
   int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC;
   close(k->sync[0]);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  /* now, while this process is open to itself */
+  int oom = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (!k->m->n[2]) flags |= CLONE_NEWNET;
   k->note->err = join_group(k);
   if (!k->note->err) k->note->err = bx_rootfs_proc(k->host, &k->note->error);
@@ -111,7 +116,7 @@ static _Noreturn void first_process(const making *k) {
   if (write(k->sync[1], "u", 1) != 1 || read(k->sync[1], &byte, 1) != 1)
     _exit(1);
   close(k->sync[1]);
-  agent_main(k);
+  agent_main(k, oom);
   _exit(1);
 }
 
@@ -205,7 +210,7 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   close(k->sync[1]);
   if (pid < 0) return errno;
   reply->n[2] = pid;
-  err = bx_rootfs_mount(h, dir, e);
+  err = bx_rootfs_mount(h, dir, (uint64_t)k->m->n[0], e);
   if (!err) err = join_first(k, pid, e);
   if (err) return err;
   mount_sys(k, pid);

@@ -145,12 +145,30 @@ static int mount_folder(const bx_host *h, const char *dir,
   return err ? err : bx_host_overlay(h, f, upper, work, at);
 }
 
+#define RUN_FLAGS (MS_NOSUID | MS_NODEV)
+#define SHM_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/* What is in memory counts for the box: some of its memory must be left, since
+   no process that is ended gives any of this back. */
+#define SHM_PART 2
+#define RUN_PART 4
+#define INODE_BYTES 16384 /* of memory, for a file each */
+
+/* Mount options that limit a file system in memory; "" for no limit. */
+static void size_option(char text[96], uint64_t memory, unsigned part) {
+  text[0] = '\0';
+  if (memory)
+    snprintf(text, 96, ",size=%llu,nr_inodes=%llu",
+             (unsigned long long)(memory / part),
+             (unsigned long long)(memory / part / INODE_BYTES + 64));
+}
+
 static int mount_tmpfs(const bx_host *h, const char *name, const char *mode,
-                       unsigned long flags) {
-  char at[BX_PATH_MAX], data[96];
+                       const char *size, unsigned long flags) {
+  char at[BX_PATH_MAX], data[192];
   int err = bx_path(at, "%s/root/%s", h->base, name);
-  snprintf(data, sizeof data, "mode=%s,uid=%u,gid=%u", mode, h->box_id,
-           h->box_id);
+  snprintf(data, sizeof data, "mode=%s,uid=%u,gid=%u%s", mode, h->box_id,
+           h->box_id, size);
   if (!err && mount("tmpfs", at, "tmpfs", flags, data) < 0) err = errno;
   return err;
 }
@@ -189,14 +207,14 @@ static int make_links(const bx_host *h) {
   return 0;
 }
 
-static int make_dev(const bx_host *h) {
+static int make_dev(const bx_host *h, uint64_t memory) {
   static const struct {
     const char *name;
     unsigned major_, minor_;
   } devices[] = {{"null", 1, 3}, {"zero", 1, 5},    {"full", 1, 7},
                  {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
   char at[BX_PATH_MAX], data[96];
-  int err = mount_tmpfs(h, "dev", "755,size=1m", MS_NOSUID | MS_NOEXEC);
+  int err = mount_tmpfs(h, "dev", "755", ",size=1m", MS_NOSUID | MS_NOEXEC);
   for (size_t i = 0; i < sizeof devices / sizeof *devices && !err; i++)
     err = make_device(h, devices[i].name, devices[i].major_, devices[i].minor_);
   if (!err) err = make_links(h);
@@ -204,8 +222,9 @@ static int make_dev(const bx_host *h) {
     err = bx_path(at, "%s/root/dev/%s", h->base, i ? "shm" : "pts");
     if (!err) err = make_dir(h, at, 0755);
   }
+  size_option(data, memory, SHM_PART);
   if (!err)
-    err = mount_tmpfs(h, "dev/shm", "1777", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+    err = mount_tmpfs(h, "dev/shm", "1777", data, SHM_FLAGS);
   if (!err) err = bx_path(at, "%s/root/dev/pts", h->base);
   /* tty is group 5, where boxes have it */
   snprintf(data, sizeof data, "newinstance,ptmxmode=0666,mode=620,gid=%u",
@@ -215,19 +234,34 @@ static int make_dev(const bx_host *h) {
   return err;
 }
 
-int bx_rootfs_mount(const bx_host *h, const char *dir, bx_error *e) {
-  char lock[BX_PATH_MAX];
+int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
+                    bx_error *e) {
+  char lock[BX_PATH_MAX], size[96];
   int err = 0;
   for (unsigned i = 0; i < h->nfolders; i++) {
     err = mount_folder(h, dir, &h->folders[i]);
     if (err) return failed(e, err, "mount /", h->folders[i].name);
   }
-  err = make_dev(h);
+  err = make_dev(h, memory);
   if (err) return failed(e, err, "mount", "/dev");
-  err = mount_tmpfs(h, "run", "755", MS_NOSUID | MS_NODEV);
+  size_option(size, memory, RUN_PART);
+  err = mount_tmpfs(h, "run", "755", size, RUN_FLAGS);
   if (!err) err = bx_path(lock, "%s/root/run/lock", h->base);
   if (!err) err = make_dir(h, lock, 01777);
   return err ? failed(e, err, "mount", "/run") : 0;
+}
+
+static int resize(const char *at, uint64_t memory, unsigned part,
+                  unsigned long flags) {
+  char size[96];
+  size_option(size, memory, part);
+  if (mount(NULL, at, NULL, MS_REMOUNT | flags, size + 1) == 0) return 0;
+  return errno == EINVAL ? EBUSY : errno;
+}
+
+int bx_rootfs_memory(uint64_t memory) {
+  int err = resize("/dev/shm", memory, SHM_PART, SHM_FLAGS);
+  return err ? err : resize("/run", memory, RUN_PART, RUN_FLAGS);
 }
 
 int bx_rootfs_proc(const bx_host *h, bx_error *e) {

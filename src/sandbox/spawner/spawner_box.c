@@ -148,14 +148,6 @@ static bx_box *box_of(bx_hub *hub, const bx_msg *m) {
   return NULL;
 }
 
-static void limit(bx_hub *hub, const bx_box *box, const bx_msg *m) {
-  bx_msg reply = {.type = BX_M_REPLY, .id = m->id};
-  int err = bx_cgroup_memory(&hub->host.cgroups, getpid(), box->id,
-                             (uint64_t)m->n[0]);
-  if (err) bx_msg_fail(&reply, err, "cannot limit the box's memory");
-  bx_hub_say(hub, &reply);
-}
-
 void bx_hub_forward(bx_hub *hub, bx_msg *m) {
   bx_box *box = box_of(hub, m);
   if (m->type == BX_M_DROP) { /* not answered */
@@ -169,12 +161,8 @@ void bx_hub_forward(bx_hub *hub, bx_msg *m) {
       bx_hub_refuse(hub, m->id, ECONNABORTED, no_box);
     return;
   }
-  if (m->type == BX_M_LIMIT) {
-    limit(hub, box, m);
-    return;
-  }
   if (m->type == BX_M_ATTACH || m->type == BX_M_DETACH ||
-      m->type == BX_M_HOSTNAME) {
+      m->type == BX_M_HOSTNAME || m->type == BX_M_LIMIT) {
     if (box->mounts < 0)
       bx_hub_refuse(hub, m->id, EAGAIN, "the box is not started yet");
     else

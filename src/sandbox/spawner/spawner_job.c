@@ -47,6 +47,15 @@ static int name_box(const bx_msg *m, int names) {
   return sethostname(m->s[0].p, strlen(m->s[0].p)) < 0 ? errno : 0;
 }
 
+/* Where memory is not limited, what is in /dev/shm and /run still is. */
+static int limit(const bx_host *h, const bx_msg *m, uint64_t box, int mounts) {
+  uint64_t bytes = (uint64_t)m->n[0];
+  int err = bx_cgroup_memory(&h->cgroups, getppid(), box, bytes);
+  if (err && err != ENOTSUP) return err;
+  int failed = setns(mounts, CLONE_NEWNS) < 0 ? errno : bx_rootfs_memory(bytes);
+  return failed ? failed : err;
+}
+
 static void carry_out(bx_hub *hub, const bx_msg *m, const bx_box *box,
                       bx_msg *reply) {
   int mounts = box ? box->mounts : -1;
@@ -61,6 +70,10 @@ static void carry_out(bx_hub *hub, const bx_msg *m, const bx_box *box,
     case BX_M_HOSTNAME:
       err = name_box(m, box ? box->names : -1);
       if (err) bx_msg_fail(reply, err, "cannot name the box");
+      break;
+    case BX_M_LIMIT:
+      err = limit(&hub->host, m, box ? box->id : 0, mounts);
+      if (err) bx_msg_fail(reply, err, "cannot limit the box's memory");
       break;
     case BX_M_COPY:
       err = bx_tree_copy(m->s[0].p, m->s[1].p, "work", &bytes);
