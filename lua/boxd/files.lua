@@ -62,7 +62,7 @@ local function upload_file(self, source, dest, opts, tell)
   local f <close> = path.open(source)
   local size = f:seek "end"
   if not size or size == math.maxinteger then
-    check.invalid("can't upload %s: it is no regular file", source)
+    check.invalid("can't upload %s: it is not a regular file", source)
   end
   f:seek "set"
   local stream <close> =

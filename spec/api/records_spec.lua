@@ -119,7 +119,7 @@ describe("an object", function()
 
   it("is read-only, and names the method that changes a field", function()
     for name, wanted in pairs {
-      id = "Box.id is read-only: the service says what it is",
+      id = "Box.id is read-only: the service sets it",
       status = "Box.status is read-only: its method 'start' changes it",
       name = "Box.name is read-only: its method 'rename' changes it",
       labels = "Box.labels is read-only: its method 'set_labels' changes it",

@@ -217,7 +217,7 @@ describe("boxd.spawn", function()
   end)
 
   it("warns of a failed task without a join", function()
-    assert.matches("nobody joined it: .*oops", warnings [[
+    assert.matches("was not joined: .*oops", warnings [[
       boxd.spawn(function() boxd.sleep(0) error "oops" end)
       boxd.sleep(0.01)]])
     assert.equal("", warnings [[

@@ -6,7 +6,7 @@ local function refuses(message, ...)
   assert.equal("", result.out)
   assert.truthy(result.err:find(message, 1, true), result.err)
   assert.truthy(result.err:find("\nusage: ", 1, true), result.err)
-  assert.truthy(result.err:find("; --help tells of all\n", 1, true), result.err)
+  assert.truthy(result.err:find("; --help lists all options\n", 1, true), result.err)
 end
 
 describe("the options of boxdlua", function()

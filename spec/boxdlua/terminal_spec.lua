@@ -132,7 +132,7 @@ describe("boxd.attach", function()
       local ok, e = pcall(boxd.attach, s.p)
       print(e.class, e.message)
       print(select(2, pcall(boxd.attach, 1)))]] }
-    assert.equal("InvalidArgumentError\tattach: stdin is no terminal\n"
+    assert.equal("InvalidArgumentError\tattach: stdin is not a terminal\n"
       .. "(command line):18: bad argument #1 to 'attach' (ExecProcess expected,"
       .. " got number)\n", (result.out:gsub(":%d+:", ":18:")), result.err)
   end)

@@ -418,7 +418,7 @@ describe("credentials inside a boxd machine", function()
     local said = {
       ['"http://a b"'] = "gateway says where the service is (api_url), but "
         .. "'http://a b' is not an endpoint: it has a space",
-      ["7"] = 'with an "api_url" that is no text',
+      ["7"] = 'with an "api_url" that is not a string',
     }
     for url, words in pairs(said) do
       local out = follow(url)

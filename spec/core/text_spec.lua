@@ -326,7 +326,7 @@ describe("text.command", function()
   it("refuses keys that are not identifiers", function()
     for _, key in ipairs { "", "1A", "A-B", "A B", "A=B", "a.b", "\u{E9}", "A\0",
       "A;id", "$A" } do
-      refused("no name for an environment variable", text.command, "x",
+      refused("not a name for an environment variable", text.command, "x",
         { env = { [key] = "v" } })
     end
     refused("strings", text.command, "x", { env = { A = 1 } })

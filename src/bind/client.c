@@ -97,7 +97,7 @@ void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
                        const bx_rpc *rpc) {
   bx_error e;
   if (lbx_decode_buffer(L, bx_rpc_reply(rpc), buffer)) return;
-  bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
+  bx_error_set(&e, BX_INTERNAL, "the server's message is not a valid %s",
                bx_rpc_reply(rpc)->short_name);
   lbx_throw(L, &e, rpc->name);
 }
@@ -142,7 +142,7 @@ static int m_call(lua_State *L) {
 static int m__gc_call(lua_State *L) {
   unary *u = lua_touserdata(L, 1);
   if (u->call) {
-    bx_call_cancel(u->call, "nobody waits for the call");
+    bx_call_cancel(u->call, "the caller no longer waits");
     bx_call_unref(u->call);
     u->call = NULL;
   }

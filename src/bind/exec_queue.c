@@ -100,7 +100,7 @@ static void take_message(lbx_process *p) {
     return;
   }
   bool ok = read_chunk(c, size, &exit_code, &is_stderr);
-  if (!ok) fail(p, "the server sent a message that is no ExecChunk");
+  if (!ok) fail(p, "the server sent a message that is not an ExecChunk");
   if (exit_code != 0) p->exit_code = exit_code;
   if (!ok || c->len == 0) {
     free(c);
@@ -234,7 +234,7 @@ void lbx_process_release(lbx_process *p) {
   bx_event_end(loop_of(p), &p->done);
   c->owner = NULL;
   c->on_receive = c->on_finish = c->on_send = NULL;
-  bx_call_cancel(c, "nobody holds the process");
+  bx_call_cancel(c, "the process is no longer referenced");
   bx_call_unref(c);
   p->call = NULL;
 }

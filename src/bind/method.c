@@ -252,7 +252,7 @@ static bytes whole(bx_call *c) {
 
 static int malformed(lua_State *L, const bx_rpc *rpc) {
   bx_error e;
-  bx_error_set(&e, BX_INTERNAL, "the server's message is no %s",
+  bx_error_set(&e, BX_INTERNAL, "the server's message is not a valid %s",
                bx_rpc_reply(rpc)->short_name);
   return lbx_throw(L, &e, rpc->name);
 }
@@ -397,7 +397,7 @@ static void release(unary *u) {
 
 static int m__gc_call(lua_State *L) {
   unary *u = lua_touserdata(L, 1);
-  if (u->call) bx_call_cancel(u->call, "nobody waits for the call");
+  if (u->call) bx_call_cancel(u->call, "the caller no longer waits");
   release(u);
   return 0;
 }

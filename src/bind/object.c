@@ -166,7 +166,7 @@ static int m__newindex(lua_State *L) {
                            t->name, name);
   if (lbx_has_field(t, name))
     return lbx_error_usage(L, "%s.%s is read-only: %s", t->name, name,
-                           t->messages ? "the service says what it is"
+                           t->messages ? "the service sets it"
                                        : "it stays as it was made");
   if (is_probe(L, 2))
     return lbx_error_usage(L, "a %s takes no fields: keep yours in a table, by "

@@ -36,7 +36,7 @@ static int throw_ended(lua_State *L, stream *s) {
 int lbx_stream_open(lua_State *L) {
   const bx_rpc *rpc = lbx_client_rpc(L, 2);
   if (rpc->kind == BX_UNARY)
-    lbx_error_invalid(L, "%s is no stream: use call for it", rpc->name);
+    lbx_error_invalid(L, "%s is not a stream: use call for it", rpc->name);
   bool half_close = !(rpc->kind & BX_CLIENT);
   if (half_close || !lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
   double deadline = lbx_client_deadline(L, 4);

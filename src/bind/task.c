@@ -363,7 +363,7 @@ static int m__gc(lua_State *L) {
   bx_waiter_drop(&t->context.waiter);
   if (t->context.phase != LBX_FAILED || t->joined) return 0;
   lua_getiuservalue(L, 1, UV_RESULTS);
-  lua_warning(L, "boxd: a task failed and nobody joined it: ", 1);
+  lua_warning(L, "boxd: a task failed and was not joined: ", 1);
   lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
   return 0;
 }

@@ -184,7 +184,7 @@ static bool make_raw(void) {
 static int f_terminal(lua_State *L) {
   struct sigaction action = {.sa_handler = on_winch, .sa_flags = SA_RESTART};
   if (!isatty(STDIN_FILENO))
-    return lbx_error_invalid(L, "attach: stdin is no terminal");
+    return lbx_error_invalid(L, "attach: stdin is not a terminal");
   if (saved.raw) return lbx_error_class(L, BX_BOXD, "busy: the terminal is "
                                                     "attached already");
   terminal *t = lbx_new(L, sizeof *t, 0, TYPE);

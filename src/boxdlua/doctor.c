@@ -207,7 +207,7 @@ typedef struct call_ud {
 static int m__gc_call(lua_State *L) {
   call_ud *u = lua_touserdata(L, 1);
   if (u->call == NULL) return 0;
-  bx_call_cancel(u->call, "nobody waits for the call");
+  bx_call_cancel(u->call, "the caller no longer waits");
   bx_call_unref(u->call);
   u->call = NULL;
   return 0;

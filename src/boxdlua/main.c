@@ -312,7 +312,7 @@ int main(int argc, char **argv) {
   }
   if (host_options_read(&o, argc, argv, message, sizeof message) < 0) {
     host_complain(message);
-    fprintf(stderr, "usage: %s [options] [script [args]]; --help tells of all\n",
+    fprintf(stderr, "usage: %s [options] [script [args]]; --help lists all options\n",
             name);
   } else if (o.help) {
     printf("usage: %s [options] [script [args]]\n%s", name, host_options_help);

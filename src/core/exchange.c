@@ -77,7 +77,7 @@ static bx_class take_url(bx_exchange_from from, const cJSON *answer,
   const cJSON *url = cJSON_GetObjectItemCaseSensitive(answer, "api_url");
   if (!url || cJSON_IsNull(url)) return BX_OK;
   if (!cJSON_IsString(url))
-    return malformed(from, e, "with an \"api_url\" that is no text");
+    return malformed(from, e, "with an \"api_url\" that is not a string");
   if (url->valuestring[0] && !(out->service_url = strdup(url->valuestring)))
     return no_memory(e);
   return BX_OK;

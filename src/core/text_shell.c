@@ -144,7 +144,7 @@ static bx_class add_env(bx_buf *out, const bx_env *v, bx_error *e) {
   bx_text_show(shown, sizeof shown, v->key.s, v->key.len);
   if (!is_identifier(v->key))
     return bx_error_set(e, BX_INVALID_ARGUMENT,
-        "'%s' is no name for an environment variable: use letters, digits "
+        "'%s' is not a name for an environment variable: use letters, digits "
         "and '_', not beginning with a digit",
         shown);
   snprintf(what, sizeof what, "the environment variable '%s'", shown);

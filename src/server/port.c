@@ -108,7 +108,7 @@ bx_port *bx_port_open(bx_loop *loop, bx_server *server, const char *address,
     return NULL;
   }
   if (!find_address(p))
-    bx_error_errno(e, BX_CONNECTION, errno, "can't tell where I listen");
+    bx_error_errno(e, BX_CONNECTION, errno, "cannot read the socket's address");
   else if (bx_io_arm(loop, &p->watch, EPOLLIN, e) == BX_OK) {
     bx_server_start(server);
     return p;

@@ -79,7 +79,7 @@ local function check_connection(at, addresses)
     say("skip", "connection", "no address")
     return nil
   end
-  say("fail", "connection", "nobody answers on port %s (%s); %s", at.port,
+  say("fail", "connection", "no answer on port %s (%s); %s", at.port,
     table.concat(reasons, "; "), is_this_machine(at.host)
       and "start it with: boxdlua --serve"
       or "check the port in BOXD_API_URL, and firewalls on the way")

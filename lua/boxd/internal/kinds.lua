@@ -76,7 +76,7 @@ function kinds.variables(what, v)
   local out = {}
   for key, value in pairs(a_table(what, v)) do
     if type(key) ~= "string" or not key:find("^[%a_][%w_]*$") then
-      check.invalid("%s: %s is no name of a variable (letters, digits and _, "
+      check.invalid("%s: %s is not a name of a variable (letters, digits and _, "
         .. "no digit first)", what, check.show(key))
     end
     out[#out + 1] = { key = key, value = kinds.text(what .. "." .. key, value) }

@@ -24,14 +24,14 @@ function box_request.check_name(name)
     and not name:find "%-$" then
     return name
   end
-  fail("INVALID_ARGUMENT", "'%s' is no name of a box: 1 to 63 of a-z, 0-9 "
+  fail("INVALID_ARGUMENT", "'%s' is not a name of a box: 1 to 63 of a-z, 0-9 "
     .. "and '-', no '-' at either end", name)
 end
 
 function box_request.check_image(image)
   if not image then return DEFAULT_IMAGE end
   if #image > 255 or not image:find "^%w[%w._/:@-]*$" then
-    fail("INVALID_ARGUMENT", "'%s' is no image reference, such as "
+    fail("INVALID_ARGUMENT", "'%s' is not an image reference, such as "
       .. "'ubuntu:24.04'", image)
   end
   return image
@@ -60,7 +60,7 @@ end
 local function check_env(env)
   for _, v in ipairs(env or {}) do
     if not (v.key or ""):find "^[%a_][%w_]*$" then
-      fail("INVALID_ARGUMENT", "'%s' is no name of an environment variable",
+      fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
         v.key or "")
     end
     if #v.key + #(v.value or "") + 2 > PAIR_MAX then
@@ -90,7 +90,7 @@ end
 -- A proxy's name; the default one has its own.
 function box_request.check_proxy_name(name)
   if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
-    fail("INVALID_ARGUMENT", "'%s' is no name of a proxy: 1 to 63 of a-z, 0-9 "
+    fail("INVALID_ARGUMENT", "'%s' is not a name of a proxy: 1 to 63 of a-z, 0-9 "
       .. "and '-'", name)
   end
   return name
@@ -99,7 +99,7 @@ end
 -- 0: whatever listens in the box.
 function box_request.check_port(port)
   if port < 0 or port > 65535 then
-    fail("INVALID_ARGUMENT", "%d is no port: give 1 to 65535, or 0 to have it "
+    fail("INVALID_ARGUMENT", "%d is not a port: give 1 to 65535, or 0 to have it "
       .. "found", port)
   end
   return port
@@ -182,7 +182,7 @@ function box_request.check_networks(networks)
   local out, seen = {}, {}
   for _, name in ipairs(networks or {}) do
     if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
-      fail("INVALID_ARGUMENT", "'%s' is no name of a network: 1 to 63 of a-z, "
+      fail("INVALID_ARGUMENT", "'%s' is not a name of a network: 1 to 63 of a-z, "
         .. "0-9 and '-'", name)
     end
     if not seen[name] then out[#out + 1] = name end

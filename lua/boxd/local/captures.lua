@@ -84,7 +84,7 @@ end
 -- A snapshot's or checkpoint's name.
 function captures.check_name(name)
   if name and #name <= 63 and name:find "^%w[%w._-]*$" then return name end
-  status.fail("INVALID_ARGUMENT", "'%s' is no name of a capture: 1 to 63 of "
+  status.fail("INVALID_ARGUMENT", "'%s' is not a name of a capture: 1 to 63 of "
     .. "letters, digits, '.', '_' and '-', a letter or digit first",
     name or "")
 end

@@ -58,7 +58,7 @@ local function parse(text)
     if not field then return nil, "there are more than five fields" end
     for part in (word .. ","):gmatch "([^,]*)," do
       if not add_part(set, part, field) then
-        return nil, ("'%s' is no %s"):format(word, field[1])
+        return nil, ("'%s' is not a valid %s"):format(word, field[1])
       end
     end
     set.any = word:sub(1, 1) == "*"
@@ -82,7 +82,7 @@ end
 function cron.next(text, now)
   local fields, why = parse(text)
   if not fields then
-    status.fail("INVALID_ARGUMENT", "'%s' is no cron expression, such as "
+    status.fail("INVALID_ARGUMENT", "'%s' is not a cron expression, such as "
       .. "'0 18 * * *': %s", text, why)
   end
   local at, last = now - now % MINUTE + MINUTE, now + DAYS_MAX * DAY

@@ -26,7 +26,7 @@ end
 local function check(domain)
   if not domain or #domain > 253 or domain:find "%.%d+$"
     or not domain:find "^[%w][%w-]*%.[%w.-]*[%w]$" then
-    fail("INVALID_ARGUMENT", "'%s' is no domain name", domain or "")
+    fail("INVALID_ARGUMENT", "'%s' is not a domain name", domain or "")
   end
   return domain:lower()
 end

@@ -12,7 +12,7 @@ local labels = {}
 local function check_key(key)
   if #key > KEY_MAX or not key:find "^[a-z0-9][a-z0-9._/-]*$"
     or not key:find "[a-z0-9]$" then
-    fail("INVALID_ARGUMENT", "'%s' is no key of a label: 1 to %d of a-z, 0-9, "
+    fail("INVALID_ARGUMENT", "'%s' is not a key of a label: 1 to %d of a-z, 0-9, "
       .. "'.', '_', '/' and '-', a letter or digit at both ends", key, KEY_MAX)
   end
   return key

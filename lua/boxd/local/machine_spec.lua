@@ -72,7 +72,7 @@ end
 function machine_spec.size(text)
   local vcpu, gib = text:match "^%s*0*(%d+)%s*[xX]%s*0*(%d+)%s*$"
   if not vcpu or #vcpu > 4 or #gib > 6 then
-    bad("size", "'%s' is no size, such as '2x8' for 2 vCPUs and 8 GiB", text)
+    bad("size", "'%s' is not a size, such as '2x8' for 2 vCPUs and 8 GiB", text)
   end
   vcpu, gib = math.tointeger(vcpu), math.tointeger(gib)
   if vcpu == 0 or gib == 0 then bad("size", "'%s' has a zero", text) end
@@ -111,12 +111,12 @@ end
 local function check_env(spec)
   for name in pairs(spec.env or {}) do
     if not name:find "^[%a_][%w_]*$" then
-      bad("env", "'%s' is no name of an environment variable", name)
+      bad("env", "'%s' is not a name of an environment variable", name)
     end
   end
   for _, name in ipairs(spec.secrets or {}) do
     if not name:find "^[%a_][%w_]*$" then
-      bad("secrets", "'%s' is no name of a secret", name)
+      bad("secrets", "'%s' is not a name of a secret", name)
     elseif (spec.env or {})[name] then
       bad("secrets", "'%s' is also in env: a name is a plain value or a "
         .. "secret, not both", name)

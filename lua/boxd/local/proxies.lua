@@ -153,7 +153,7 @@ local function set_port(service, request)
   if text == "auto" then text = "0" end
   local port = text:find "^%d+$" and #text < 9 and math.tointeger(text)
   if not port then
-    fail("INVALID_ARGUMENT", "'%s' is no port: give a number, or 0 to have it "
+    fail("INVALID_ARGUMENT", "'%s' is not a port: give a number, or 0 to have it "
       .. "found", text)
   end
   box_request.check_port(port)

@@ -159,7 +159,7 @@ local function check_egress(entries)
   local out, seen = {}, {}
   for _, entry in ipairs(entries or {}) do
     if not is_address(entry) and not is_host(entry) then
-      fail("INVALID_ARGUMENT", "'%s' is no host, such as 'api.example.com' or "
+      fail("INVALID_ARGUMENT", "'%s' is not a host, such as 'api.example.com' or "
         .. "'*.example.com', and no IPv4 address, such as '203.0.113.0/24'",
         entry)
     end

@@ -208,7 +208,7 @@ local function describe_packages(change, before, after)
     if known[command] == "running" then
       change.apply, change.note = "refused", "it runs now: wait for its end"
     elseif known[command] == "done" then
-      table.insert(change.warnings, command .. ": what it did stays")
+      table.insert(change.warnings, command .. ": its effects stay")
     end
   end
 end

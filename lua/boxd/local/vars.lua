@@ -71,7 +71,7 @@ end
 local function check_scope(scope, kind)
   scope = scope or DEFAULT_SCOPE
   if not REACHES[scope] then
-    fail("INVALID_ARGUMENT", "'%s' is no scope: %s", scope,
+    fail("INVALID_ARGUMENT", "'%s' is not a scope: %s", scope,
       table.concat(SCOPES, ", "))
   end
   if kind == "env" and REACHES[scope] == lists then
@@ -87,7 +87,7 @@ end
 
 local function check_name(name)
   if name and #name <= 255 and name:find "^[%a_][%w_]*$" then return name end
-  fail("INVALID_ARGUMENT", "'%s' is no name of an environment variable",
+  fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
     name or "")
 end
 

@@ -132,7 +132,7 @@ function boxd.resume(co, ...) end
 
 --- Gives the script's terminal, in raw mode, to an interactive process until it
 --- ends, with the changes of its size.
---- Raises: InvalidArgumentError when stdin is no terminal; what ended the
+--- Raises: InvalidArgumentError when stdin is not a terminal; what ended the
 --- process otherwise than by an exit.
 ---@param process boxd.ExecProcess
 ---@return integer exit_code

@@ -97,7 +97,7 @@ static void push_bytes(lua_State *L, grpc_byte_buffer *message) {
 
 static void push_message(lua_State *L, lbx_server_call *x) {
   if (!lbx_decode_buffer(L, x->method->input, &x->call->message))
-    lbx_error_class(L, BX_INTERNAL, "the client sent bytes that are no %s",
+    lbx_error_class(L, BX_INTERNAL, "the client sent bytes that are not a valid %s",
                     x->method->input->short_name);
 }
 

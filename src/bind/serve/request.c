@@ -116,7 +116,7 @@ static void check_header(lua_State *L, int name_at) {
   if (!bx_http1_is_value(value, len) || *name == '\0' || is_own(name) ||
       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                         "0123456789-_")] != '\0')
-    lbx_error_invalid(L, "'%.80s' is no header that can be set", name);
+    lbx_error_invalid(L, "'%.80s' is not a header that can be set", name);
 }
 
 /* Adds it as a line, which the table at 5 keeps; a type's the table at 3. */
