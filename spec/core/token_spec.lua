@@ -1,0 +1,303 @@
+-- One token for all who may share it, and what follows when the service
+-- refuses it: against a server in this process, whose port speaks both HTTP, for
+-- the exchange, and gRPC.
+
+local boxd = require "boxd"
+local serve = require "boxd.serve"
+
+describe("a token", function()
+  local server, exchanged, calls, answers, handlers, status
+
+  -- token-1, token-2 ...; `status` answers the exchanges from now on.
+  before_each(function()
+    server, exchanged, calls, status = serve.listen(), 0, {}, nil
+    answers = { life = 3600 }
+    handlers = {}
+    boxd.spawn(function()
+      for request in function() return server:request() end do
+        exchanged = exchanged + 1
+        if status then
+          request:answer(status, nil, "{}", { ["Retry-After"] = "30" })
+        else
+          request:answer(200, nil, boxd.json.encode {
+            token = "token-" .. exchanged, user_id = "u",
+            expires_at = os.time() + answers.life })
+        end
+      end
+    end)
+    boxd.spawn(function()
+      for call in function() return server:accept() end do
+        calls[#calls + 1] = call:metadata "authorization"
+        boxd.spawn(handlers[call.rpc] or handlers.any, call)
+      end
+    end)
+  end)
+
+  after_each(function() server:close() end)
+
+  local function client(options)
+    options = options or {}
+    options.api_url = "http://" .. server.address
+    options.max_retries = 0
+    if not options.token then options.api_key = options.api_key or "bxk_1" end
+    return boxd.Compute(options)
+  end
+
+  local function answer(call)
+    call:recv()
+    call:send { user_id = call:metadata "authorization" }
+    call:finish()
+  end
+
+  -- Answers those with the tokens, and refuses the others.
+  local function accept_only(...)
+    local good = {}
+    for _, token in ipairs { ... } do good["Bearer " .. token] = true end
+    return function(call)
+      if good[call:metadata "authorization"] then return answer(call) end
+      call:finish("UNAUTHENTICATED", "this token is not known")
+    end
+  end
+
+  it("is shared by the Computes with the same key and exchange", function()
+    handlers.any = answer
+    local a <close> = client()
+    local b <close> = client()
+    assert.equal("Bearer token-1", a:whoami().user_id)
+    assert.equal("Bearer token-1", b:whoami().user_id)
+    boxd.gather { function() return client():whoami() end,
+      function() return client():whoami() end }
+    assert.equal(1, exchanged)
+    local other <close> = client { api_key = "bxk_2" }
+    assert.equal("Bearer token-2", other:whoami().user_id)
+    local elsewhere <close> = client { exchange_url = "http://"
+      .. server.address .. "/other" }
+    assert.equal("Bearer token-3", elsewhere:whoami().user_id)
+    assert.equal(3, exchanged)
+  end)
+
+  it("is shared on when the Compute that exchanged it is closed", function()
+    handlers.any = answer
+    local b <close> = client()
+    do
+      local a <close> = client()
+      a:whoami()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal("Bearer token-1", b:whoami().user_id)
+    assert.equal(1, exchanged)
+  end)
+
+  it("that is refused is exchanged once, and the call repeated", function()
+    handlers.any = accept_only "token-1"
+    local c <close> = client()
+    assert.equal("Bearer token-1", c:whoami().user_id)
+    handlers.any = accept_only "token-2"
+    assert.equal("Bearer token-2", c:whoami().user_id)
+    assert.equal(2, exchanged)
+    assert.same({ "Bearer token-1", "Bearer token-1", "Bearer token-2" }, calls)
+  end)
+
+  it("that is refused to many calls is exchanged once for all", function()
+    handlers.any = accept_only "token-1"
+    local c <close> = client()
+    c:whoami()
+    handlers.any = accept_only "token-2"
+    local jobs = {}
+    for i = 1, 50 do jobs[i] = function() return c:whoami().user_id end end
+    for _, user in ipairs(boxd.gather(jobs)) do
+      assert.equal("Bearer token-2", user)
+    end
+    assert.equal(2, exchanged)
+  end)
+
+  it("is repeated for a call that changes something, too", function()
+    local created = 0
+    handlers.any = accept_only "token-1"
+    function handlers.CreateVm(call)
+      if call:metadata "authorization" ~= "Bearer token-2" then
+        return call:finish("UNAUTHENTICATED", "expired")
+      end
+      created = created + 1
+      call:recv()
+      call:send { vm_id = "vm-1", name = "web", status = "running" }
+      call:finish()
+    end
+    local c <close> = client()
+    c:whoami()
+    assert.equal("vm-1", c.box:create().id)
+    assert.equal(1, created)
+  end)
+
+  it("that is refused again ends the call", function()
+    handlers.any = accept_only()
+    local c <close> = client()
+    local ok, e = pcall(c.whoami, c)
+    assert.is_false(ok)
+    assert.equal("AuthenticationError", e.class)
+    assert.equal("UNAUTHENTICATED", e.code)
+    assert.equal(2, exchanged)
+    assert.equal(2, #calls)
+  end)
+
+  it("is not repeated after other errors", function()
+    function handlers.any(call) call:finish("PERMISSION_DENIED", "no") end
+    local c <close> = client()
+    assert.is_false((pcall(c.whoami, c)))
+    assert.equal(1, #calls)
+  end)
+
+  it("given as such is not exchanged or repeated", function()
+    handlers.any = accept_only()
+    local c <close> = client { token = "given" }
+    local ok, e = pcall(c.whoami, c)
+    assert.is_false(ok)
+    assert.equal("UNAUTHENTICATED", e.code)
+    assert.same({ "Bearer given" }, calls)
+    assert.equal(0, exchanged)
+  end)
+
+  it("that can't be replaced says why", function()
+    handlers.any = accept_only "token-1"
+    local c <close> = client()
+    c:whoami()
+    handlers.any, status = accept_only(), 401
+    local ok, e = pcall(c.whoami, c)
+    assert.is_false(ok)
+    assert.matches("refuses this API key", e.message)
+  end)
+
+  it("that is refused is replaced within the call's time", function()
+    handlers.any = accept_only "token-1"
+    local c <close> = client()
+    c:whoami()
+    handlers.any, status = accept_only(), 429
+    local began = boxd.now()
+    local ok, e = pcall(c.whoami, c, { timeout = 0.2 })
+    assert.is_false(ok)
+    assert.equal("TimeoutError", e.class)
+    assert.is_true(boxd.now() - began < 5)
+  end)
+
+  it("refused to a stream before its first message is replaced", function()
+    handlers.any = accept_only "token-1"
+    function handlers.Exec(call)
+      if call:metadata "authorization" ~= "Bearer token-2" then
+        return call:finish("UNAUTHENTICATED", "expired")
+      end
+      local first = call:recv()
+      call:send { data = first.command .. "\n" }
+      call:send { exit_code = 3 }
+      call:finish()
+    end
+    function handlers.StreamLogs(call)
+      if call:metadata "authorization" ~= "Bearer token-3" then
+        return call:finish("UNAUTHENTICATED", "expired")
+      end
+      call:recv()
+      call:send { data = "line" }
+      call:finish()
+    end
+    local c <close> = client()
+    c:whoami()
+    local got = {}
+    local stream = c:stream("Exec", { command = "ls", vm_id = "b" })
+    for message in stream do got[#got + 1] = message end
+    assert.equal("ls\n", got[1].data)
+    assert.equal(3, got[2].exit_code)
+    assert.equal(2, exchanged)
+    local line = c:stream("StreamLogs", { vm_id = "b" })()
+    assert.equal("line", line.data)
+    assert.equal(3, exchanged)
+  end)
+
+  it("refused to an exec is replaced, also with a reader that waits", function()
+    handlers.any = accept_only "token-1"
+    handlers.CreateVm = function(call)
+      call:recv()
+      call:send { vm_id = "vm-1", name = "web", status = "running" }
+      call:finish()
+    end
+    function handlers.Exec(call)
+      if call:metadata "authorization" ~= "Bearer token-2" then
+        boxd.sleep(0.05) -- the reader waits by then
+        return call:finish("UNAUTHENTICATED", "expired")
+      end
+      call:recv()
+      call:send { data = "out\n" }
+      call:send { exit_code = 7 }
+      call:finish()
+    end
+    local c <close> = client()
+    c:whoami()
+    local p <close> = c.box:create():exec("ls", { stream = true })
+    assert.equal("out\n", p:read_stdout())
+    assert.equal(7, p:wait())
+    assert.equal(2, exchanged)
+  end)
+
+  it("refused to a stream that has got a message ends it", function()
+    handlers.any = accept_only "token-1"
+    function handlers.StreamLogs(call)
+      call:recv()
+      call:send { data = "line" }
+      call:finish("UNAUTHENTICATED", "expired")
+    end
+    local c <close> = client()
+    c:whoami()
+    local stream <close> = c:stream("StreamLogs", { vm_id = "b" })
+    assert.equal("line", stream().data)
+    local ok, e = pcall(stream)
+    assert.is_false(ok)
+    assert.equal("UNAUTHENTICATED", e.code)
+    assert.equal(2, #calls)
+    assert.equal(1, exchanged)
+  end)
+
+  it("refused to a stream that has sent more ends it", function()
+    handlers.any = accept_only "token-1"
+    function handlers.UploadFileStream(call)
+      call:recv()
+      call:recv()
+      call:finish("UNAUTHENTICATED", "expired")
+    end
+    local c <close> = client()
+    c:whoami()
+    local stream <close> = require "boxd.core".stream(c, "UploadFileStream",
+      { vm_id = "b", path = "/f", total_size = 2, data = "a" })
+    stream:send { data = "b" }
+    local ok, e = pcall(stream.recv, stream)
+    assert.is_false(ok)
+    assert.equal("UNAUTHENTICATED", e.code)
+    assert.equal(1, exchanged)
+  end)
+
+  it("is cancelled with its call while it is replaced", function()
+    handlers.any = accept_only "token-1"
+    local c <close> = client()
+    c:whoami()
+    handlers.any, status = accept_only(), 429
+    local task = boxd.spawn(c.whoami, c)
+    while exchanged < 2 do boxd.sleep(0.01) end
+    task:cancel()
+    local ok, e = pcall(task.join, task)
+    assert.is_false(ok)
+    assert.equal("CancelledError", e.class)
+  end)
+
+  it("that is good still is used while exchanges are limited", function()
+    answers.life = 2 -- renewed in its last tenth
+    handlers.any = answer
+    local c <close> = client()
+    assert.equal("Bearer token-1", c:whoami().user_id)
+    status = 429
+    local began = boxd.now()
+    while exchanged < 2 do
+      assert.equal("Bearer token-1", c:whoami().user_id)
+    end
+    assert.equal("Bearer token-1", c:whoami().user_id)
+    assert.is_true(boxd.now() - began < 2)
+    assert.equal(2, exchanged)
+  end)
+end)
