@@ -104,7 +104,7 @@ describe("the prompt on a terminal", function()
   end)
 
   it("keeps no key in its file", function()
-    session({ "k = 'bxk_abc'", "t = 'eyJhbGciOi'", "last = 1" },
+    session({ "k = 'bxd_abc'", "k = 'bxk_abc'", "t = 'eyJhbGciOi'", "last = 1" },
       { env = { XDG_STATE_HOME = state } })
     assert.equal("last = 1\n", history())
   end)

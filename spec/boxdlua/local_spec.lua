@@ -60,7 +60,7 @@ describe("--local", function()
     local result = run { "--local", "-e", show_registry }
     assert.equal("", result.err)
     assert.truthy(result.out:find("^http://127%.0%.0%.1:%d+\n"
-      .. "http://127%.0%.0%.1:%d+/api/v1/auth/token\nbxk_%w+\n$"), result.out)
+      .. "http://127%.0%.0%.1:%d+/api/v1/auth/token\nbxd_%w+\n$"), result.out)
     assert.equal(0, result.status)
   end)
 

@@ -33,6 +33,8 @@ describe("the options of boxdlua", function()
 
   it("refuses what --serve cannot take", function()
     refuses("'--net' takes private or host, not 'x'", "--serve", "--net", "x")
+    refuses("'--limits' takes production or none, not 'x'", "--serve",
+      "--limits", "x")
     for _, n in ipairs { "0", "-1", "2x", "99999999999999999999" } do
       refuses("'--max-boxes' takes a whole number from 1", "--serve",
         "--max-boxes", n)

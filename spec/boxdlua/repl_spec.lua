@@ -148,7 +148,7 @@ describe("repl.show", function()
   it("never shows a secret", function()
     local jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1In0.sig"
     for _, v in ipairs { { token = "tik" }, { { api_key = "tik" } },
-      { x = { "bxk_tik" } }, { { key = "bxk_tik" } }, { { t = jwt } },
+      { x = { "bxd_tik" } }, { x = { "bxk_tik" } }, { { key = "bxk_tik" } }, { { t = jwt } },
       { [1] = { Authorization = "tik" } } } do
       local text = show(v)
       assert.is_nil(text:find("tik", 1, true), text)

@@ -1,6 +1,7 @@
 -- Error values and classes.
 
 local boxd = require "boxd"
+local core = require "boxd.core"
 local scripted = require "spec.support.scripted"
 
 local CLASSES = { "BoxdError", "AuthenticationError", "NotFoundError",
@@ -52,5 +53,15 @@ describe("errors", function()
     assert.equal("error_spec.lua:" .. line
       .. ": NotFoundError: no box web (GetVm: NOT_FOUND)",
       tostring(e):match "error_spec.*")
+  end)
+
+  -- Names of files and boxes are in messages.
+  it("show what a terminal would obey, and keep it in their message", function()
+    local name = "a\27[2J\7\127\u{9b}2J\tb\n\u{e9}"
+    local ok, e = pcall(core.raise, "NotFoundError", name)
+    assert.is_false(ok)
+    assert.equal(name, e.message)
+    assert.matches("NotFoundError: a\\x1b%[2J\\x07\\x7f\\xc2\\x9b2J\tb\n\u{e9}$",
+      tostring(e))
   end)
 end)

@@ -48,7 +48,7 @@ describe("the embedded service's account", function()
     local token = boxd.json.decode(exchange_key(service.api_key).body).token
     local head, body, mac = token:match "^(.-)%.(.-)%.(.-)$"
     local other = mac:sub(1, 1) == "A" and "B" or "A"
-    for _, bad in ipairs { "x", "a.b.c", service.api_key, head .. "." .. body,
+    for _, bad in ipairs { "x", "a.b.c", head .. "." .. body,
       head .. "." .. body .. "." .. other .. mac:sub(2),
       -- {"alg":"none"}
       "eyJhbGciOiJub25lIn0." .. body .. "." } do
@@ -116,6 +116,60 @@ describe("the embedded service's account", function()
     assert.equal(n - 1, #compute.token:list())
   end)
 
+  -- Streams: what a client is reading, and a command that it runs.
+  local function ends_with(why, end_it, options)
+    local client <close> = service:connect(options)
+    local box = compute.box:create()
+    client:whoami()
+    local process = client.box:get(box.id):sh("echo up; sleep 1000",
+      { stream = true })
+    assert.equal("up\n", process:read_stdout())
+    end_it()
+    assert.matches(why, refused("UNAUTHENTICATED", process.wait, process))
+    support.eventually(function()
+      return box:sh("pgrep -c sleep || true").stdout == "0\n"
+    end)
+    box:destroy()
+  end
+
+  it("ends the streams of a token that is revoked", function()
+    local made = compute.token:create()
+    local list = compute.token:list()
+    ends_with("revoked", function()
+      compute.token:revoke(list[#list].jti)
+    end, { token = made.token })
+  end)
+
+  it("ends the streams of an API key that is deleted", function()
+    local made = compute.api_key:create { name = "gone" }
+    ends_with("deleted", function() compute.api_key:delete(made.id) end,
+      { api_key = made.api_key })
+  end)
+
+  it("keeps nothing of tokens that have expired", function()
+    compute.token:create { expires_in = 1 }
+    local function files()
+      local list <close> = io.popen("ls " .. service.state .. "/tokens | wc -l")
+      return tonumber(list:read "a")
+    end
+    local n = files()
+    support.eventually(function() return #compute.token:list() < n end)
+    assert.equal(n - 1, files())
+  end)
+
+  it("makes another default key where that was deleted", function()
+    local before = service.api_key
+    for _, key in ipairs(compute.api_key:list()) do
+      if key.name == "default" then compute.api_key:delete(key.id) end
+    end
+    assert.equal(401, exchange_key(before).status)
+    service:restart()
+    assert.not_equal(before, service.api_key)
+    assert.equal("local", compute:whoami().user_id)
+    service:restart()
+    assert.equal("local", compute:whoami().user_id)
+  end)
+
   it("keeps its secrets from others", function()
     local list <close> = io.popen("find " .. service.state
       .. " -maxdepth 2 -name '*.json' -perm /077 2>/dev/null")
@@ -125,5 +179,25 @@ describe("the embedded service's account", function()
     local grep <close> = io.popen("grep -l '" .. service.api_key .. "' -r "
       .. service.state .. "/keys")
     assert.equal("", grep:read "a")
+  end)
+end)
+
+describe("the exchange of the embedded service", function()
+  local service = support.of_block { limits = "production" }
+
+  local function exchange(key)
+    return boxd.http.request { method = "POST", timeout = 10,
+      url = service.exchange_url, body = boxd.json.encode { api_key = key } }
+  end
+
+  it("answers 30 requests a minute from one address, right or wrong", function()
+    assert.equal(200, exchange(service.api_key).status)
+    for _ = 2, 30 do assert.equal(401, exchange("bxd_wrong").status) end
+    for _, key in ipairs { "bxd_wrong", service.api_key } do
+      local reply = exchange(key)
+      assert.equal(429, reply.status)
+      local wait = math.tointeger(reply.headers["retry-after"])
+      assert.is_true(wait >= 1 and wait <= 60)
+    end
   end)
 end)

@@ -1,5 +1,6 @@
 -- boxd.local.store
 
+local schema = require "boxd.local.schema"
 local store = require "boxd.local.store"
 
 describe("the store of records", function()
@@ -79,5 +80,57 @@ describe("the store of records", function()
     f:close()
     s = again(s)
     assert.error_matches(function() s:all "kind" end, "r.json is damaged")
+  end)
+
+  local function put(path, text)
+    local f <close> = assert(io.open(dir .. "/" .. path, "w"))
+    f:write(text)
+  end
+
+  -- What opening raises.
+  local function refused()
+    local ok, e = pcall(store.open, dir)
+    collectgarbage() -- the lock that it took
+    assert.is_false(ok)
+    return tostring(e)
+  end
+
+  it("names a record that lacks what its kind must have, when it opens", function()
+    store.open(dir).lock:close()
+    for kind in pairs(schema.kinds) do
+      if kind ~= "secrets" then
+        for _, text in ipairs { "{}", "[]", "[1]", '{"id":1}', '{"id":"other"}' } do
+          put(kind .. "/r.json", text)
+          assert.matches(kind .. "/r%.json is damaged", refused())
+        end
+        os.remove(dir .. "/" .. kind .. "/r.json")
+      end
+    end
+    put("tokens/t.json", '{"id":"t","jti":"t","created_at":1,"expires_at":1.5}')
+    assert.matches("damaged %(expires_at%)", refused())
+    os.remove(dir .. "/tokens/t.json")
+    store.open(dir)
+  end)
+
+  it("refuses a state of a newer version, and one whose version is damaged",
+    function()
+      store.open(dir).lock:close()
+      put("version", "999\n")
+      assert.matches("made by a newer boxdlua %(version 999, here it is 1%)",
+        refused())
+      put("version", "x")
+      assert.matches("version is damaged", refused())
+      os.remove(dir .. "/version")
+      store.open(dir) -- one of before there was a version
+      assert.equal("1\n", io.open(dir .. "/version"):read "a")
+    end)
+
+  it("says why its lock can't be had", function()
+    store.open(dir).lock:close()
+    os.remove(dir .. "/lock")
+    assert(os.execute("mkdir " .. dir .. "/lock"))
+    assert.matches("can't be used: .*/lock: Is a directory", refused())
+    os.execute("rm -r " .. dir .. "; : >" .. dir .. "; chmod 600 " .. dir)
+    assert.matches("can't be used: .*/lock: Not a directory", refused())
   end)
 end)

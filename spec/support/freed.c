@@ -7,7 +7,8 @@
 
 void __libc_free(void *block);
 
-static const char *const secrets[] = {"eyJhbGciOi", "\"api_key\":\"bxk_"};
+static const char *const secrets[] = {"eyJhbGciOi", "\"api_key\":\"bxk_",
+                                      "\"api_key\":\"bxd_"};
 
 static void look(const void *block, size_t size) {
   static const char line[] = "freed with a secret in it\n";

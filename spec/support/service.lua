@@ -24,7 +24,7 @@ function service:start()
     (self.options.before or ":")
     .. "; exec \"$@\" 2>>" .. self.folder .. "/errors",
     "sh", program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
-    self.state }
+    self.state, "--limits", self.options.limits or "none" }
   table.move(self.options, 1, #self.options, #args + 1, args)
   if self.options.under then
     args = table.move(args, 1, #args, #self.options.under + 1,
@@ -96,8 +96,9 @@ local function with(options)
 end
 
 --- A service with further options of --serve: service.new { "--max-boxes", "3" }.
---- before: a shell command that it starts after, with $STATE; under: a command that
---- runs it and what comes before.
+--- limits: "none", so that specs may be quick, or "production"; before: a shell
+--- command that it starts after, with $STATE; under: a command that runs it and what
+--- comes before.
 function service.new(options) return begin(with(options)) end
 
 -- The client that the service has at the time: over its restarts, too.

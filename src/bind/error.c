@@ -185,6 +185,29 @@ static const char *text(lua_State *L, int idx, const char *field) {
   return s ? s : "";
 }
 
+/* How many bytes at s a terminal takes for a command: controls but the end of a
+** line and a tab, and those beyond ASCII as UTF-8 has them. */
+static int control_len(const unsigned char *s) {
+  if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) return 2;
+  return (*s < ' ' && *s != '\n' && *s != '\t') || *s == 0x7f;
+}
+
+/* The text as it may be printed: names that others chose are in it. */
+static void push_shown(lua_State *L, const char *text) {
+  luaL_Buffer b;
+  char code[5];
+  luaL_buffinit(L, &b);
+  for (const unsigned char *s = (const unsigned char *)text; *s;) {
+    int n = control_len(s);
+    if (n == 0) luaL_addchar(&b, (char)*s++);
+    for (; n > 0; n--) {
+      snprintf(code, sizeof code, "\\x%02x", *s++);
+      luaL_addstring(&b, code);
+    }
+  }
+  luaL_pushresult(&b);
+}
+
 /* "script.lua:3: NotFoundError: no box named web (GetVm: NOT_FOUND)" */
 static int m__tostring(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -197,6 +220,7 @@ static int m__tostring(lua_State *L) {
   else
     lua_pushliteral(L, "");
   lua_concat(L, 2);
+  push_shown(L, lua_tostring(L, -1));
   return 1;
 }
 

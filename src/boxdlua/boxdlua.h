@@ -25,7 +25,7 @@ typedef struct host_options {
   size_t action_count;
   bool interactive, version, help, ignore_env, from_stdin;
   bool local, serve, doctor, clean;
-  const char *listen, *state, *net; /* of --serve; NULL: its default */
+  const char *listen, *state, *net, *limits; /* of --serve; NULL: its default */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */
   long max_boxes;                   /* of --serve; 0: its default */

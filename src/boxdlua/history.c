@@ -75,7 +75,8 @@ void host_history_load(void (*add)(void *arg, const char *line), void *arg) {
 
 void host_history_append(const char *line) {
   char path[4096];
-  if (strstr(line, "bxk_") != NULL || strstr(line, "eyJ") != NULL) return;
+  if (strstr(line, "bxd_") || strstr(line, "bxk_") || strstr(line, "eyJ"))
+    return;
   if (!find_file(path, sizeof path)) return;
   int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return;

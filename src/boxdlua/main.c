@@ -139,7 +139,8 @@ static void leave_no_core(void) {
   setrlimit(RLIMIT_CORE, &core);
 }
 
-/* require "boxd.local.main" { listen=, state=, net=, max_boxes=, announce= } */
+/* require "boxd.local.main" { listen=, state=, net=, max_boxes=, limits=,
+   announce= } */
 static int serve(lua_State *L, const host_options *o) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "boxd.local.main");
@@ -149,6 +150,7 @@ static int serve(lua_State *L, const host_options *o) {
   set_text(L, "listen", o->listen);
   set_text(L, "state", o->state);
   set_text(L, "net", o->net);
+  set_text(L, "limits", o->limits);
   if (o->max_boxes > 0) {
     lua_pushinteger(L, o->max_boxes);
     lua_setfield(L, -2, "max_boxes");

@@ -29,6 +29,8 @@ const char host_options_help[] =
     "                     $XDG_STATE_HOME/boxd)\n"
     "    --net MODE       boxes' network: private (default) or host\n"
     "    --max-boxes N    at most N boxes\n"
+    "    --limits WHAT    production (default): what boxd.sh limits is limited\n"
+    "                     here; none: it is not\n"
     "  --trace FILE     write a timeline of tasks and calls, for Perfetto or\n"
     "                   chrome://tracing\n"
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
@@ -129,6 +131,12 @@ static int read_serve_option(reader *r) {
     o->net = value;
     return found;
   }
+  if ((found = long_value(r, "--limits", &value)) != 0) {
+    if (found > 0 && strcmp(value, "production") && strcmp(value, "none"))
+      return refuse(r, "'--limits' takes production or none, not '%s'", value);
+    o->limits = value;
+    return found;
+  }
   if ((found = long_value(r, "--max-boxes", &value)) != 0)
     return found < 0 ? -1
            : read_number(r, "--max-boxes", value, 1, &o->max_boxes) ? -1 : 1;
@@ -143,7 +151,7 @@ static int read_serve_option(reader *r) {
 static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
       "--local", "--serve", "--listen", "--state", "--net",
-      "--trace", "--doctor", "--help", "--max-boxes", "--ca-file",
+      "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--ca-file",
       "--clean", "--version"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
@@ -205,7 +213,7 @@ static int check(reader *r, const char *needs_serve) {
     return refuse(r, "'--serve' runs no script ('%s')", o->argv[o->script]);
   if (o->action_count > 0 || o->interactive)
     return refuse(r, "'--serve' goes with %s",
-                  "--listen, --state, --net and --max-boxes only");
+                  "--listen, --state, --net, --max-boxes and --limits only");
   return 0;
 }
 

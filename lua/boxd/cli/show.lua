@@ -19,7 +19,7 @@ local SECRET = { token = true, api_key = true, password = true, secret = true,
 
 local function is_secret(key, text)
   return type(key) == "string" and SECRET[key:lower()]
-    or text:find "^bxk_" or text:find "^eyJ[%w_-]+%.[%w_-]+%."
+    or text:find "^bx[dk]_" or text:find "^eyJ[%w_-]+%.[%w_-]+%."
 end
 
 local function cut(text, limit)

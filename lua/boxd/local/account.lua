@@ -1,10 +1,14 @@
 -- Who may call: API keys, the JWTs they are exchanged for, and revocation.
 
 local boxd = require "boxd"
-local serve = require "boxd.serve"
+local crypto = require "boxd.serve".crypto
+local ids = require "boxd.local.ids"
+local jwt = require "boxd.local.jwt"
+local limiter = require "boxd.local.limiter"
+local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 
-local crypto, fail = serve.crypto, status.fail
+local fail = status.fail
 
 local account = {}
 account.__index = account
@@ -13,30 +17,46 @@ local HOUR = 3600
 local LIFETIME_MAX = 100 * 365 * 24 * HOUR
 local USER, USER_NAME = "local", "local user"
 
-function account.random_id(prefix, bytes)
-  return prefix .. crypto.random(bytes):gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end)
-end
-
-local random_id = account.random_id
-
--- Opens what the store has; the first start makes the signing key and an API
--- key. The first API key is kept readable: clients of this machine use it.
-function account.open(store)
-  local self = setmetatable({ store = store }, account)
+-- The key that signs tokens, made at the first start.
+local function signing_key(store)
   local secrets = store:all "secrets"
   if not secrets.signing then
     store:put("secrets", "signing",
       { key = crypto.base64url(crypto.random(32)) })
   end
-  if not secrets.default then
-    local made = self:create_key("default", 0)
-    store:put("secrets", "default", { api_key = made.api_key, id = made.id })
-  end
-  self.key = crypto.unbase64url(secrets.signing.key)
-  self.default_key = secrets.default.api_key
+  local key = crypto.unbase64url(secrets.signing.key or "")
+  if key and #key >= 32 then return key end
+  error(("%s/secrets/signing.json is damaged: restore it, or remove it to go on "
+    .. "without the tokens it signed"):format(store.dir), 0)
+end
+
+-- The first API key is kept readable: clients of this machine use it. Where it was
+-- deleted, or is over, there is another one.
+local function default_key(self)
+  local kept = self.store:all "secrets".default
+  local key = kept and kept.api_key and self:find_key(kept.api_key)
+  if key and not account.is_over(key) then return kept.api_key end
+  local made = self:create_key("default", 0)
+  self.store:put("secrets", "default", { api_key = made.api_key, id = made.id })
+  return made.api_key
+end
+
+-- exchanges: how many a minute from one address, or nil for any number.
+function account.open(store, exchanges)
+  local self = setmetatable({ store = store, streams = {} }, account)
+  self.exchanges = exchanges and limiter.new(exchanges, 60)
+  self.key = signing_key(store)
+  self.default_key = default_key(self)
+  self:sweep()
   return self
+end
+
+-- Tokens that have expired are of no use to anybody.
+function account:sweep()
+  local now = os.time()
+  for jti, record in pairs(self.store:all "tokens") do
+    if record.expires_at <= now then self.store:remove("tokens", jti) end
+  end
 end
 
 -- Seconds from now on; a uint64 may come as a negative number.
@@ -57,10 +77,10 @@ function account:create_key(name, expires_in, kind, org)
   if kind ~= "member" and kind ~= "org" then
     fail("INVALID_ARGUMENT", "kind is 'member' or 'org', not '%s'", kind)
   end
-  local secret = random_id("bxk_", 24)
+  local secret = ids.new("bxd_", 24)
   local now = os.time()
   local record = {
-    id = random_id("key-", 6), name = name, created_at = now, kind = kind,
+    id = ids.new("key-"), name = name, created_at = now, kind = kind,
     org = org,
     key_prefix = secret:sub(1, 8), hash = boxd.sha256(secret),
     expires_at = expires_in > 0 and now + expires_in or 0, last_used_at = 0,
@@ -80,98 +100,119 @@ function account:list_keys()
   return out
 end
 
+-- Streams go on as long as what let them in: the token, or its key.
+
+-- A call that a token has let in, until what is returned is closed.
+function account:hold(claims, call)
+  self.streams[call] = claims
+  return setmetatable({}, { __close = function() self.streams[call] = nil end })
+end
+
+local function end_streams(self, field, value, why)
+  for call, claims in pairs(self.streams) do
+    if claims[field] == value then call:cancel("UNAUTHENTICATED", why) end
+  end
+end
+
+local DELETED = "the API key of this token was deleted"
+local REVOKED = "this token was revoked"
+
 function account:delete_key(id)
   if not self.store:all("keys")[id] then
     fail("NOT_FOUND", "no API key '%s'", id)
   end
   self.store:remove("keys", id)
+  end_streams(self, "key", id, DELETED)
+  if id == self.store:all("secrets").default.id then
+    log "the default API key was deleted: the next start makes another one"
+  end
 end
 
-local function find_key(self, secret)
+-- nil: there is none.
+function account:find_key(secret)
   local hash = boxd.sha256(secret)
   for _, record in pairs(self.store:all "keys") do
     if crypto.equal(record.hash, hash) then return record end
   end
 end
 
--- Tokens.
-
-local HEADER = crypto.base64url '{"alg":"HS256","typ":"JWT"}'
-
-local function sign(self, claims)
-  local body = HEADER .. "." .. crypto.base64url(boxd.json.encode(claims))
-  return body .. "." .. crypto.base64url(crypto.hmac(self.key, body))
+function account.is_over(key)
+  return key.expires_at > 0 and key.expires_at <= os.time()
 end
 
--- The answer of the exchange: status, body.
-function account:exchange(body)
+-- Tokens.
+
+local function too_many(self, peer)
+  local seconds = self.exchanges
+    and self.exchanges:take(peer:match "^(.*):%d+$" or peer)
+  return seconds and math.ceil(seconds)
+end
+
+-- The answer of the exchange: status, body, headers. peer: where the request comes
+-- from.
+function account:exchange(body, peer)
+  local wait = too_many(self, peer)
+  if wait then
+    return 429, { error = ("too many exchanges: try again in %d seconds")
+      :format(wait) }, { ["Retry-After"] = tostring(wait) }
+  end
   local ok, request = pcall(boxd.json.decode, body)
   local secret = ok and type(request) == "table" and request.api_key
   if type(secret) ~= "string" then
     return 400, { error = "send {\"api_key\": \"...\"}" }
   end
-  local record = find_key(self, secret)
-  local now = os.time()
-  if not record or record.expires_at > 0 and record.expires_at <= now then
+  local record, now = self:find_key(secret), os.time()
+  if not record or account.is_over(record) then
     return 401, { error = "invalid or expired API key" }
   end
   if now - record.last_used_at >= 60 then
     self.store:note("keys", record, { last_used_at = now }, true)
   end
   local claims = { sub = USER, iat = now, exp = now + HOUR, key = record.id }
-  return 200, { token = sign(self, claims), expires_at = claims.exp,
+  return 200, { token = jwt.sign(self.key, claims), expires_at = claims.exp,
     user_id = USER }
 end
 
-local function claims_of(self, token)
-  local head, body, mac = token:match "^([%w_-]+)%.([%w_-]+)%.([%w_-]+)$"
-  mac = mac and crypto.unbase64url(mac)
-  if not mac or head ~= HEADER then return nil end
-  local expected = crypto.hmac(self.key, head .. "." .. body)
-  if not crypto.equal(mac, expected) then return nil end
-  local ok, claims = pcall(boxd.json.decode, crypto.unbase64url(body) or "")
-  return ok and claims
-end
-
--- Raises UNAUTHENTICATED unless the header holds a token that still counts.
+-- The claims of the token in the header; raises UNAUTHENTICATED unless it still
+-- counts.
 function account:check(authorization)
   local token = authorization and authorization:match "^[Bb]earer (%S+)$"
   if not token then
     fail("UNAUTHENTICATED", "no token: send metadata 'authorization: Bearer "
       .. "<token>', from the exchange of an API key")
   end
-  local claims = claims_of(self, token)
+  local claims = jwt.claims(self.key, token)
   if not claims then fail("UNAUTHENTICATED", "this token is not valid here") end
   if claims.exp <= os.time() then
     fail("UNAUTHENTICATED", "this token has expired")
   end
   if claims.jti and not self.store:all("tokens")[claims.jti] then
-    fail("UNAUTHENTICATED", "this token was revoked")
+    fail("UNAUTHENTICATED", REVOKED)
   end
   if claims.key and not self.store:all("keys")[claims.key] then
-    fail("UNAUTHENTICATED", "the API key of this token was deleted")
+    fail("UNAUTHENTICATED", DELETED)
   end
   return claims
 end
 
 function account:create_token(expires_in)
   check_lifetime(expires_in)
+  self:sweep()
   local now = os.time()
-  local jti = random_id("tok-", 8)
+  local jti = ids.new("tok-", 8)
   local exp = now + (expires_in > 0 and expires_in or 24 * HOUR)
   self.store:put("tokens", jti,
     { id = jti, jti = jti, created_at = now, expires_at = exp })
-  return { token = sign(self, { sub = USER, iat = now, exp = exp, jti = jti }),
-    expires_at = exp }
+  local claims = { sub = USER, iat = now, exp = exp, jti = jti }
+  return { token = jwt.sign(self.key, claims), expires_at = exp }
 end
 
 function account:list_tokens()
-  local out, now = {}, os.time()
-  for _, record in ipairs(self.store:list "tokens") do
-    if record.expires_at > now then
-      out[#out + 1] = { jti = record.jti, created_at = record.created_at,
-        expires_at = record.expires_at }
-    end
+  self:sweep()
+  local out = {}
+  for i, record in ipairs(self.store:list "tokens") do
+    out[i] = { jti = record.jti, created_at = record.created_at,
+      expires_at = record.expires_at }
   end
   return out
 end
@@ -181,6 +222,7 @@ function account:revoke_token(jti)
     fail("NOT_FOUND", "no token '%s'", jti)
   end
   self.store:remove("tokens", jti)
+  end_streams(self, "jti", jti, REVOKED)
 end
 
 account.USER, account.USER_NAME = USER, USER_NAME

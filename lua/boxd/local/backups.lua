@@ -2,10 +2,10 @@
 -- `backup` is its schedule: { kind, value, retention, next_at, last_at }, times
 -- in seconds. Backups go with their box.
 
-local account = require "boxd.local.account"
 local boxd = require "boxd"
 local cron = require "boxd.local.cron"
 local serve = require "boxd.serve"
+local ids = require "boxd.local.ids"
 local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
@@ -28,7 +28,7 @@ local function take(self, box)
   local keep = box.backup and box.backup.retention or RETENTION
   return self.service.captures:take(box, function(folder, bytes)
     local now = os.time()
-    local backup = { id = account.random_id("backup-", 6), vm_id = box.id,
+    local backup = { id = ids.new("backup-"), vm_id = box.id,
       folder = folder, size_bytes = bytes, created_at = now,
       expires_at = now + keep }
     self.service.store:put("backups", backup.id, backup)

@@ -1,5 +1,6 @@
 -- What a client asks of a new box, checked.
 
+local ids = require "boxd.local.ids"
 local labels = require "boxd.local.labels"
 local status = require "boxd.local.status"
 
@@ -22,6 +23,7 @@ box_request.DEFAULT_IMAGE = DEFAULT_IMAGE
 function box_request.check_name(name)
   if #name <= 63 and name:find "^[a-z0-9-]+$" and not name:find "^-"
     and not name:find "%-$" then
+    ids.check_name("vm-", name)
     return name
   end
   fail("INVALID_ARGUMENT", "'%s' is not a name of a box: 1 to 63 of a-z, 0-9 "

@@ -15,6 +15,7 @@ local box_request = require "boxd.local.box_request"
 local cron = require "boxd.local.cron"
 local ends = require "boxd.local.ends"
 local hostname = require "boxd.local.hostname"
+local ids = require "boxd.local.ids"
 local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
 local log = require "boxd.local.log"
@@ -22,7 +23,7 @@ local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local usage = require "boxd.local.usage"
 
-local fail, random_id, NONE = status.fail, account.random_id, store.NONE
+local fail, NONE = status.fail, store.NONE
 
 local boxes = {}
 boxes.__index = boxes
@@ -162,32 +163,28 @@ end
 function boxes:change(record, changes) keep(self, record, "update", changes) end
 
 -- The same of what has happened to the box already.
-local function note(self, record, changes)
+function boxes:note(record, changes)
   if changes.status and changes.status ~= record.status then
     usage.note(record, changes)
   end
   keep(self, record, "note", changes)
 end
 
-boxes.note = note
-
-local function bring_up(self, record)
-  local ok, e = pcall(function() note(self, record, boot(self, record)) end)
+function boxes:bring_up(record)
+  local ok, e = pcall(function() self:note(record, boot(self, record)) end)
   if not ok then
     halt(self, record)
     if record.status == "running" or record.status == "suspended" then
-      note(self, record, { status = "failed" })
+      self:note(record, { status = "failed" })
     end
     error(e, 0)
   end
   tell(self, "up", record, self.live[record.id])
 end
 
-function boxes:bring_up(record) bring_up(self, record) end
-
 -- The same because a client wants it.
 local function wake_up(self, record)
-  bring_up(self, record)
+  self:bring_up(record)
   tell(self, "woken", record)
 end
 
@@ -244,8 +241,8 @@ end
 local function claim(self, fields)
   check_new(self, fields)
   local record = fields
-  record.id = random_id("vm-", 6)
-  record.name = fields.name or random_id("box-", 4)
+  record.id = ids.new("vm-")
+  record.name = fields.name or ids.new("box-", 4)
   record.n = self.store:number()
   record.public_ip, record.status = "127.0.0.1", "pending"
   record.created_at, record.new = os.time(), true
@@ -272,7 +269,7 @@ local function make(self, fields, prepare)
   end })
   prepare(record)
   tell(self, "prepare", record)
-  note(self, record, boot(self, record))
+  self:note(record, boot(self, record))
   record.new = nil
   self.store:put("boxes", record.id, record)
   kept = true
@@ -371,7 +368,7 @@ local function unfreeze(self, record)
     if not ok then
       self.ends:fail(record, errno, "the box can't be resumed", message)
     end
-    note(self, record, { status = "running" })
+    self:note(record, { status = "running" })
     tell(self, "woken", record)
   end)
 end
@@ -388,7 +385,7 @@ function boxes:stop(record)
   local _lock <close> = take(self, record)
   if record.status == "stopped" then return end
   take_down(self, record)
-  note(self, record, { status = "stopped" })
+  self:note(record, { status = "stopped" })
 end
 
 -- Of a box that is taken.
@@ -415,7 +412,7 @@ function boxes:suspend(record, unless)
   if not handle then refuse(record, "suspended: it has died") end
   return microseconds(function()
     freeze(self, record, handle)
-    note(self, record, { status = "suspended" })
+    self:note(record, { status = "suspended" })
   end)
 end
 
@@ -430,13 +427,13 @@ end
 -- caller has taken it. Its record says which folder counts, so that whatever is
 -- killed meanwhile leaves it with all of the old files or all of the new.
 function boxes:replace_files(record, from)
-  local new = account.random_id(record.id .. ".", 4)
+  local new = ids.new(record.id .. ".", 4)
   copy(self, record, from, self.dir .. "/" .. new)
   local old, up = self:folder(record), self.live[record.id] ~= nil
   if up then take_down(self, record) end
   local ok, e = pcall(self.change, self, record, { folder = new })
   self.spawner:remove(ok and old or self.dir .. "/" .. new)
-  if up then bring_up(self, record) end
+  if up then self:bring_up(record) end
   if not ok then error(e, 0) end
 end
 
@@ -449,7 +446,7 @@ function boxes:hibernate(record, unless)
     refuse(record, "hibernated: start it")
   end
   take_down(self, record)
-  note(self, record, { status = "hibernated" })
+  self:note(record, { status = "hibernated" })
 end
 
 function boxes:wake(record)
@@ -474,7 +471,7 @@ end
 local function restore(self, record)
   tell(self, "prepare", record)
   if record.status ~= "running" and record.status ~= "suspended" then return end
-  local ok, e = pcall(bring_up, self, record)
+  local ok, e = pcall(self.bring_up, self, record)
   if not ok then say(record, "did not start", e) end
 end
 

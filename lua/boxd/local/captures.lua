@@ -2,8 +2,8 @@
 -- changes any more. A record of kind snapshots, checkpoints or backups names the
 -- folder that is its; folders that none names are swept at the next start.
 
-local account = require "boxd.local.account"
 local serve = require "boxd.serve"
+local ids = require "boxd.local.ids"
 local status = require "boxd.local.status"
 
 local captures = {}
@@ -23,7 +23,7 @@ function captures:folder(capture) return self.dir .. "/" .. capture.folder end
 -- Copies the files of a box that the caller has taken. Calls
 -- keep(folder, bytes), which makes the record; without it, the copy goes.
 function captures:take(box, keep)
-  local folder = account.random_id("files-", 8)
+  local folder = ids.new("files-", 8)
   local path = self.dir .. "/" .. folder
   local kept = false
   local _undo <close> = setmetatable({}, { __close = function()
@@ -81,9 +81,12 @@ function captures:restore()
   end
 end
 
--- A snapshot's or checkpoint's name.
-function captures.check_name(name)
-  if name and #name <= 63 and name:find "^%w[%w._-]*$" then return name end
+-- A snapshot's or checkpoint's name; prefix: of its kind's ids.
+function captures.check_name(name, prefix)
+  if name and #name <= 63 and name:find "^%w[%w._-]*$" then
+    ids.check_name(prefix, name)
+    return name
+  end
   status.fail("INVALID_ARGUMENT", "'%s' is not a name of a capture: 1 to 63 of "
     .. "letters, digits, '.', '_' and '-', a letter or digit first",
     name or "")

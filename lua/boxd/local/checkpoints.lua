@@ -2,6 +2,7 @@
 
 local account = require "boxd.local.account"
 local captures = require "boxd.local.captures"
+local ids = require "boxd.local.ids"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -34,12 +35,12 @@ local function check_new(service, box, name)
 end
 
 local function create(service, request)
-  local name = captures.check_name(request.name)
+  local name = captures.check_name(request.name, "cp-")
   local box = service.boxes:find_vm(request)
   local _lock <close> = service.boxes:lock(box)
   check_new(service, box, name)
   local made = service.captures:take(box, function(folder, bytes)
-    local checkpoint = { id = account.random_id("cp-", 6), name = name,
+    local checkpoint = { id = ids.new("cp-"), name = name,
       vm_id = box.id, folder = folder, size_bytes = bytes,
       created_at = captures.now() }
     service.store:put("checkpoints", checkpoint.id, checkpoint)

@@ -2,14 +2,14 @@
 -- disk's own record says where it is; one that names a box which is not there
 -- any more is free.
 
-local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
+local ids = require "boxd.local.ids"
 local locks = require "boxd.local.locks"
 local serve = require "boxd.serve"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 
-local fail, random_id, NONE = status.fail, account.random_id, store.NONE
+local fail, NONE = status.fail, store.NONE
 
 local SIZE_MAX = 1 << 44
 local COUNT_MAX = 256
@@ -116,7 +116,7 @@ local function create(service, request)
     fail("RESOURCE_EXHAUSTED", "%d disks are the limit here: destroy one",
       COUNT_MAX)
   end
-  local disk = { id = random_id("disk-", 6), name = request.name,
+  local disk = { id = ids.new("disk-"), name = request.name,
     size_bytes = size, created_at = os.time() }
   local ok, message, errno = serve.sys.mkdir(self:folder(disk), 448)
   if not ok then

@@ -8,6 +8,7 @@ local sys = require "boxd.serve".sys
 
 local DEFAULT_LISTEN = "127.0.0.1:9443"
 local MAX_BOXES = 100
+local EXCHANGES = 30 -- a minute from one address, as production has it
 
 local function default_state()
   local home = os.getenv "XDG_STATE_HOME"
@@ -100,6 +101,9 @@ return function(options)
   save_memory()
   options.listen = options.listen or DEFAULT_LISTEN
   options.max_boxes = options.max_boxes or MAX_BOXES
+  if options.limits ~= "none" and not options.announce then
+    options.exchanges = EXCHANGES
+  end
   options.state = make_folder(absolute(options.state or default_state()))
   local opened = open(options)
   -- Whatever ends us. The state of a --local is for one run.

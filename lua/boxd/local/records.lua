@@ -1,11 +1,11 @@
 -- Templates and networks: records, with what they lead to.
 
-local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
+local ids = require "boxd.local.ids"
 local proxies = require "boxd.local.proxies"
 local status = require "boxd.local.status"
 
-local fail, random_id = status.fail, account.random_id
+local fail = status.fail
 
 local records = {}
 records.__index = records
@@ -23,7 +23,7 @@ function records.open(store)
 end
 
 function records:new_network(name, default)
-  local id = random_id("net-", 6)
+  local id = ids.new("net-")
   local taken = {}
   for _, network in pairs(self.store:all "networks") do
     taken[network.subnet] = true
@@ -53,7 +53,7 @@ local function create_template(service, request)
   end
   box_request.check_image(request.image_ref)
   box_request.fields { config = request.config } -- it raises for a bad one
-  local id = random_id("tpl-", 6)
+  local id = ids.new("tpl-")
   store:put("templates", id, { id = id, name = request.name,
     image = request.image_ref, config = request.config,
     created_at = os.time() })

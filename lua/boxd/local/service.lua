@@ -50,10 +50,11 @@ local function reflect(call)
 end
 
 local function answer(self, call)
-  self.account:check(call:metadata "authorization")
+  local claims = self.account:check(call:metadata "authorization")
   call:admit()
   local unary, stream = rpcs.unary[call.rpc], rpcs.stream[call.rpc]
   if stream then
+    local _held <close> = self.account:hold(claims, call)
     stream(self, call)
   elseif unary then
     local request = call:recv()
@@ -131,7 +132,8 @@ local function restore(self)
   self.boxes:restore()
 end
 
--- options: state (folder), listen, net, max_boxes. The spawner comes first:
+-- options: state (folder), listen, net, max_boxes, exchanges (a minute from one
+-- address; nil: any number). The spawner comes first:
 -- it must be forked before any thread exists.
 function service.open(options)
   local self = setmetatable({}, service)
@@ -145,7 +147,7 @@ function service.open(options)
   end
   self.limits = limits
   serve.sys.mkdir(options.state .. "/files", 448)
-  self.account = account.open(self.store)
+  self.account = account.open(self.store, options.exchanges)
   self.records = records.open(self.store)
   self.boxes = boxes.new(self.store, self.spawner, options)
   add_watchers(self)

@@ -3,9 +3,9 @@
 --
 -- A snapshot's lock is only taken with no box's lock to come after it.
 
-local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
 local captures = require "boxd.local.captures"
+local ids = require "boxd.local.ids"
 local locks = require "boxd.local.locks"
 local status = require "boxd.local.status"
 
@@ -61,7 +61,7 @@ local function keep(self, name, box, folder, bytes)
     record = settings_of(box) }
   local snapshot = by_name(self, name)
   if not snapshot then
-    snapshot = { id = account.random_id("snap-", 6), name = name, version = 1,
+    snapshot = { id = ids.new("snap-"), name = name, version = 1,
       created_at = now, use_count = 0 }
     for k, v in pairs(fields) do snapshot[k] = v end
     store:put("snapshots", snapshot.id, snapshot)
@@ -76,7 +76,7 @@ end
 
 local function create(service, request)
   box_request.check_org(request.org)
-  local self, name = service.snapshots, captures.check_name(request.name)
+  local self, name = service.snapshots, captures.check_name(request.name, "snap-")
   local box = service.boxes:find_vm(request)
   local _box <close> = service.boxes:lock(box)
   local _lock <close> = self.locks:take(name)

@@ -4,6 +4,7 @@
 
 local boxd = require "boxd"
 local log = require "boxd.local.log"
+local schema = require "boxd.local.schema"
 local status = require "boxd.local.status"
 local serve = require "boxd.serve"
 local sys = serve.sys
@@ -15,8 +16,12 @@ store.__index = store
 store.NONE = setmetatable({}, { __name = "none" })
 
 local RETRY_SECONDS = 5   -- between two tries to write what is owed
+local VERSION = 1        -- of what is kept, and how
+
 local LOCK_SECONDS = 1    -- for a killed service to be gone
 local SPAWNER_SECONDS = 10 -- and then for its spawner, with all boxes
+
+local EAGAIN = 11
 
 local function check(ok, message, errno)
   if ok then return ok end
@@ -37,10 +42,15 @@ local function ask_for(seconds, question)
 end
 
 local function lock(dir)
-  local held = ask_for(LOCK_SECONDS, function()
-    return sys.lock(dir .. "/lock")
+  local held, message, errno
+  ask_for(LOCK_SECONDS, function()
+    held, message, errno = sys.lock(dir .. "/lock")
+    return held or errno ~= EAGAIN
   end)
   if held then return held end
+  if errno ~= EAGAIN then
+    status.unable(errno, "the state folder can't be used: %s", message)
+  end
   error(("another service uses %s: end it, or choose another folder with "
     .. "--state"):format(dir), 0)
 end
@@ -82,8 +92,29 @@ function store:note_spawner(pid)
 end
 
 local function check_private(path, remedy)
-  if sys.private(path) then return end
+  local ok, message = sys.private(path)
+  if ok then return end
+  if message then error("the state can't be used: " .. message, 0) end
   error(("others can read %s, which holds keys: %s"):format(path, remedy), 0)
+end
+
+-- Refuses what a newer service has made, and marks what is here as of this one.
+local function check_version(dir)
+  local path = dir .. "/version"
+  local f = io.open(path)
+  local text = f and f:read "a"
+  if f then f:close() end
+  local version = math.tointeger((text or ""):match "^(%d+)\n$")
+  if text and not version then
+    error(("%s is damaged: restore it, or write %d into it"):format(path,
+      VERSION), 0)
+  elseif text and version > VERSION then
+    error(("%s was made by a newer boxdlua (version %d, here it is %d): use that "
+      .. "one, or choose another folder with --state"):format(dir, version,
+      VERSION), 0)
+  elseif version ~= VERSION then
+    check(sys.write(path, VERSION .. "\n"))
+  end
 end
 
 -- Opens the folder, making it; raises with what to do when it can't be used.
@@ -93,16 +124,22 @@ function store.open(dir)
   -- owed: the kinds of records that are not on disk as they are, by record.
   local self = setmetatable({ dir = dir, lock = lock(dir), kinds = {},
     last = 0, owed = {}, owing = serve.signal() }, store)
+  check_version(dir)
+  for kind in pairs(schema.kinds) do self:all(kind) end
   await_spawner(dir)
   return self
 end
 
-local function read(path)
+local function read(path, kind, id)
   local f <close> = assert(io.open(path, "rb"))
-  local ok, record = pcall(boxd.json.decode, f:read "a")
-  if ok and type(record) == "table" then return record end
-  error(("%s is damaged: restore it, or remove it to go on without"):format(
-    path), 0)
+  local ok, record = pcall(boxd.json.decode, f:read "a" or "")
+  local fault
+  if ok and type(record) == "table" then
+    fault = schema.fault(kind, id, record)
+    if not fault then return record end
+  end
+  error(("%s is damaged%s: restore it, or remove it to go on without"):format(
+    path, fault and " (" .. fault .. ")" or ""), 0)
 end
 
 -- The table id -> record of a kind, read at the first use. What a write left
@@ -119,7 +156,7 @@ function store:all(kind)
       if kind == "secrets" then
         check_private(folder .. "/" .. name, "chmod 600 it")
       end
-      records[id] = read(folder .. "/" .. name)
+      records[id] = read(folder .. "/" .. name, kind, id)
       self.last = math.max(self.last, records[id].n or 0)
     elseif name:find "%.new$" then
       check(sys.unlink(folder .. "/" .. name))

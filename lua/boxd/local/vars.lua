@@ -2,8 +2,8 @@
 -- commands, by scope. Secrets are those whose value is never told again. The
 -- files that have them are for the service's user only, as all of the state is.
 
-local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
+local ids = require "boxd.local.ids"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -134,7 +134,7 @@ local function set(service, request)
   elseif #store:list "vars" >= COUNT_MAX then
     fail("RESOURCE_EXHAUSTED", "%d variables are the limit here", COUNT_MAX)
   else
-    local id = account.random_id("var-", 8)
+    local id = ids.new("var-", 8)
     store:put("vars", id, { id = id, kind = kind, name = name, scope = scope,
       value = value })
   end

@@ -150,8 +150,12 @@ static int sys_private(lua_State *L) {
   struct stat st;
   const char *path = luaL_checkstring(L, 1);
   if (stat(path, &st) < 0) return result(L, false, path);
-  lua_pushboolean(L, (st.st_mode & 077) == 0 && st.st_uid == geteuid());
-  return 1;
+  lua_pushboolean(L, (st.st_mode & 077) == 0);
+  if (st.st_uid == geteuid()) return 1;
+  lua_pop(L, 1);
+  lua_pushboolean(L, 0);
+  lua_pushfstring(L, "%s belongs to another user", path);
+  return 2;
 }
 
 static int sys_getuid(lua_State *L) {

@@ -14,8 +14,9 @@
 **   unlink(path)      -> true, on disk; also when there is none
 **   list(path)        -> names, sorted, without . and ..
 **   lock(path)        -> a lock held until it is closed or the process ends;
-**                        nil when another process holds it
-**   private(path)     -> true when only its owner can read it
+**                        nil, message and EAGAIN when another process holds it
+**   private(path)     -> true when only this process's user can read it; false
+**                        when others can; false and a message when it is theirs
 **   getuid()          -> the user's number
 **   getcwd()          -> the working folder */
 int lbx_open_sys(lua_State *L);
