@@ -37,7 +37,7 @@ local PASSING_EXEC = { ConnectionError = true, TimeoutError = true,
 -- but ends our waiting (with_timeout around it, say).
 local function passes(e, classes) return classes[e.class] and e.method end
 
--- One look: true, or false and why not yet. Raises what is for good.
+-- Polls once: true, or false and why not yet. Raises a permanent failure.
 local function is_ready(box, left)
   local ok, e = pcall(box.refresh, box, { timeout = left })
   if ok then
@@ -186,7 +186,7 @@ local CLEANUP_SECONDS = 8 -- of the 10 that cleaning up may take
 
 -- The tasks that make or destroy a box, each with its Compute. Nothing cancels
 -- them: not the caller's end, nor a signal, nor the closing of the Compute,
--- which waits for them. A box that was asked for is there, whoever waits.
+-- which waits for them. A requested box exists even when its caller has gone.
 local under_way = setmetatable({}, { __mode = "k" })
 
 -- Until when the end of the script, or of a Compute, waits for a task: set
@@ -288,7 +288,7 @@ end
 core.at_close(settle)
 
 -- Part of the end of a script: first what is being made, so that it is known,
--- then, when all tasks have ended, what is left.
+-- then, when all tasks have ended, the rest.
 local exit_limit
 
 core.at_exit(function(last)

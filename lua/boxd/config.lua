@@ -1,4 +1,4 @@
--- boxd.BoxConfig and what becomes of a config in a request. Everything is
+-- boxd.BoxConfig, and a config as a request has it. Everything is
 -- checked here, so that errors name the fields as the script wrote them.
 
 local core = require "boxd.core"
@@ -49,7 +49,7 @@ local read = record {
 local BESIDE = { "env", "cmd", "restart_policy" }
 
 -- The VmConfig message of a config, for requests that hold nothing else of it
--- (`why`, if it is told); nil when nothing is set.
+-- (`why`, if given); nil when nothing is set.
 function config.vm_config(c, why)
   if c == nil then return nil end
   local message = read("config", c)

@@ -30,7 +30,7 @@ function files:write_file(source, dest, opts)
   }, opts)
 end
 
--- What is told of a transfer: opts.progress, or the terminal.
+-- The progress of a transfer: opts.progress, or the terminal.
 local function progress_option(what, opts, name)
   return check.field(what, opts, "progress", "function")
     or progress.transfer(what .. " " .. name)

@@ -33,7 +33,7 @@ local function base(what, v)
   return out
 end
 
--- Fields: what they hold, and how two pieces' values become one.
+-- Fields: their types, and how two pieces' values become one.
 local FIELDS = {
   version = { kinds.count, "once" }, base = { base, "once" },
   size = { size, "once" }, assign_to = { kinds.text, "once" },
@@ -62,7 +62,7 @@ end
 
 local JOIN = {}
 
--- What is empty is as good as not set.
+-- Empty is the same as unset.
 function JOIN.once(name, a, b)
   if b == "" or b == 0 then return a end
   if a ~= nil and not same(a, b) then

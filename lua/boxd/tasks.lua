@@ -34,7 +34,7 @@ local function is_interruption(e)
     or boxd.is_error(e, boxd.TimeoutError)
 end
 
--- Cancels what is left and waits for its end. What ends that wait (we are
+-- Cancels the rest and waits for its end. What ends that wait (we are
 -- cancelled, too) is raised when all have ended.
 local function end_all(list)
   local interrupted, reason = false, nil
@@ -55,7 +55,7 @@ local crew = {}
 crew.__index = crew
 
 local function new_crew(on_error)
-  -- All its fields at once: that it failed is no time to ask for memory.
+  -- All its fields at once: a failure must not need memory.
   return setmetatable({ on_error = on_error, tasks = {}, stopped = false,
     failed = false, failure = false }, crew)
 end

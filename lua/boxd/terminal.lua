@@ -28,7 +28,7 @@ local function print_to(output, ...)
 end
 
 -- The terminal's side of attach: two tasks that send, where a process takes one
--- at a time. It fails when the process has ended; how, its output tells.
+-- at a time. It fails when the process has ended; the reason follows its output.
 local function sender(process)
   local busy = false
   return function(method, ...)
@@ -89,7 +89,7 @@ function terminal.prefix(process, prefix)
   check_process("prefix", process)
   check.string(2, "prefix", prefix)
   local rest = { stdout = "", stderr = "" }
-  -- Also what came before an error.
+  -- Also the output before an error.
   local _rest <close> = setmetatable({}, { __close = function()
     for stream, text in pairs(rest) do
       if text ~= "" then print_to(OUTPUTS[stream], prefix, text, "\n") end

@@ -1,5 +1,5 @@
 -- What waiting for local boxes costs a person on this machine, against the bar
--- each is held to. Run it by `make bench-boxes`: as the user who runs it and,
+-- each is held to. Run it by `make bench-boxes`: as its user and,
 -- if that is root, as an ordinary one too. Prints Markdown.
 
 local function median(list)

@@ -95,7 +95,7 @@ end
 --
 -- The bars of a row: `c`, how many times the C program's time it may take, and
 -- `python`, how many times longer Python has to take; `most`, a figure that is
--- not to be passed. What has none says so: `c = false`.
+-- not to be passed. `c = false`: no bound.
 local LIKE_C, NEVER_BEHIND = 1.15, 1 / 1.05
 
 local big = quick and 128 or 1024 -- MiB of a long transfer

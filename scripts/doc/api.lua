@@ -28,7 +28,7 @@ local function owner(class) return OBJECT[class] or class:lower() end
 -- Text with its types as code, which in a table may hold no |.
 local function code(text) return "`" .. text:gsub("|", "\\|") .. "`" end
 
--- A type, with links to what it names.
+-- A type, with links to the types it names.
 local function linked(text)
   local links, seen = {}, {}
   for name in text:gmatch "boxd%.(%u%w*)" do

@@ -22,7 +22,7 @@ function rpcs.contract()
   return out
 end
 
--- How a script writes what has the methods of a class.
+-- How a script writes an object of a class.
 local function holders(items)
   local out = { Compute = "c", Box = "box", Disk = "d", Files = "box.files" }
   for _, item in ipairs(items) do

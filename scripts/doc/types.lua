@@ -1,10 +1,10 @@
--- Reads annotations as lua/boxd/types/*.lua have them into a list of what they
+-- Reads annotations as lua/boxd/types/*.lua have them into a list of the items they
 -- describe, in their order:
 --   { kind = "class", name =, parents = { name, ... }, text =, fields = {} }
 --   { kind = "function", class =, mark = "." or ":", name =, text =, rpc = { },
 --     raises = text or nil, params = {}, returns = {}, overloads = { type } }
 -- where a field, parameter or result is { name =, optional =, type =, text = }.
--- Raises on what it does not know, so that no annotation goes by unseen.
+-- Raises on an unknown annotation, so that none goes by unseen.
 
 local types = {}
 

@@ -5,7 +5,7 @@
 local folder = arg[1] or (arg[0] or ""):match "^(.*)/[^/]*$" or "."
 local c <close> = boxd.Compute {}
 
--- What is made here goes when the script ends, by an error too.
+-- Everything made here goes when the script ends, by an error too.
 local function at_end(fn) return setmetatable({}, { __close = fn }) end
 
 -- Specs are put together of pieces, plain tables.

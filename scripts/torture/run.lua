@@ -115,7 +115,7 @@ local function check(subject, name, where, state)
     settle(subject)
     if not grown(state.live) then return end
   end
-  -- What ends in the background gets its turns, and what is kept for the next
+  -- Background work gets its turns, and caches kept for the next
   -- time is taken.
   for _ = 1, 3 do
     ask(subject, name)

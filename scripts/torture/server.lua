@@ -46,7 +46,7 @@ local function hang(call)
   while not call:cancelled() do boxd.sleep(0.002) end
 end
 
--- By its command: cat gives back what comes, hang waits for its end.
+-- By its command: cat echoes its input, hang waits for its end.
 local function exec(call)
   local command = call:recv().command
   if command == "cat" then

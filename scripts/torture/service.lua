@@ -7,7 +7,7 @@
 
 local folder = ...
 
--- What is printed under faults is nothing to look at.
+-- Output under faults is discarded.
 rawset(io, "stdout", assert(io.open(folder .. "/printed", "w")))
 rawset(io, "stderr", io.stdout)
 
@@ -27,7 +27,7 @@ local KEY = opened.account.default_key
 local c = boxd.Compute { api_url = API, exchange_url = EXCHANGE, api_key = KEY,
   max_retries = 0, timeout = 20 }
 
--- The box that scenarios work in; what becomes of it is for the next to find.
+-- The box that scenarios work in, which each leaves to the next.
 local box
 local function ready()
   box = c.box:create("base")

@@ -1,6 +1,6 @@
 -- What fails in the torture: every public call of the client, one scenario a
 -- row. The rows of spec/support/surface.lua, which conformance_spec.lua holds
--- to be all methods, and what is not a method of a resource.
+-- to be all methods, and functions that are not methods of a resource.
 --
 -- (address, folder) -> run(name) -> text. Names: "list" the scenarios' names,
 -- one a line; "canary" a call that must always succeed; "settle" collects;
@@ -9,7 +9,7 @@
 
 local address, folder = ...
 
--- What is printed under faults is nothing to look at.
+-- Output under faults is discarded.
 rawset(io, "stdout", assert(io.open(folder .. "/printed", "w")))
 rawset(io, "stderr", io.stdout)
 
@@ -141,7 +141,7 @@ scenario("Box.stream_logs follow", function()
   return first
 end)
 
--- Compute and its credentials; what is refused; nobody there.
+-- Compute and its credentials; refused values; a closed port.
 
 scenario("Compute, exchange, close", function()
   local own <close> = boxd.Compute { api_url = API, api_key = "bxk_t",

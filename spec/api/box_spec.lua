@@ -277,7 +277,7 @@ describe("a Box", function()
     -- What only create answers stays.
     assert.equal("https://web.boxd.sh", box.url)
     assert.equal(42, box.boot_time_ms)
-    -- What is no more goes.
+    -- Absent fields go.
     now = { vm_id = "vm1", name = "web", status = "stopped" }
     box:refresh()
     assert.is_nil(box.public_ip)

@@ -1,4 +1,4 @@
--- Mistakes with arguments: each is told at the script's line, with what to do.
+-- Wrong arguments: each error has the script's line, and the remedy.
 
 local boxd = require "boxd"
 local scripted = require "spec.support.scripted"

@@ -21,7 +21,7 @@ local function url(options, env)
   return prints(("print(boxd.Compute{%s}.api_url)"):format(options), env)
 end
 
--- Prints two ports, and ends at once who connects there; the number of the port
+-- Prints two ports, and closes connections to them at once; the number of the port
 -- is noted in a file.
 local REFUSING = [[
 import select, socket, sys
@@ -326,7 +326,7 @@ describe("the embedded service", function()
       boxd.Compute { token = "t", api_url = "" }.api_url)
     assert.equal("http://127.0.0.1:8",
       boxd.Compute { token = "t", api_url = "127.0.0.1:8" }.api_url)
-    -- It brings no credentials to somebody else's service.
+    -- It sends no credentials to another service.
     assert.equal("AuthenticationError",
       failure(boxd.Compute, { api_url = "127.0.0.1:8" }).class)
   end)

@@ -1,4 +1,4 @@
--- The config of boxes and templates: what it becomes in a request, what it
+-- The config of boxes and templates: its form in a request, what it
 -- refuses, and boxd.BoxConfig.
 
 local boxd = require "boxd"
@@ -66,7 +66,7 @@ describe("a config", function()
         end
         return { vm_id = "vm-1" }
       end,
-      -- The one called "d-1" is no bar to the one with that id.
+      -- The one called "d-1" does not hide the one with that id.
       ListDisks = { disks = { { disk_id = "d-2", name = "d-1" },
         { disk_id = "d-1", name = "data" }, { disk_id = "d-3", name = "data" },
       } },

@@ -1,4 +1,4 @@
--- boxd.download_folder: what comes of a box's folder, and of names that a
+-- boxd.download_folder: the local copy of a box's folder, and names that a
 -- service should not send.
 
 local boxd = require "boxd"

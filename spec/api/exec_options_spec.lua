@@ -1,4 +1,4 @@
--- box:exec and box:sh: what is sent, what comes back, what is refused.
+-- box:exec and box:sh: requests, results, refused arguments.
 
 local boxd = require "boxd"
 local scripted = require "spec.support.scripted"

@@ -1,4 +1,4 @@
--- ExecProcess and Stream: what is live, what holds whom back, and how waiting
+-- ExecProcess and Stream: live output, backpressure, and how waiting
 -- ends. The server is in this process and does what each spec says.
 
 local boxd = require "boxd"
@@ -35,7 +35,7 @@ local function resident()
   end
 end
 
--- Every way to take all of a process's output; each returns what it got.
+-- Every way to take all of a process's output; each returns the output.
 local READERS = {
   read_stdout = function(p)
     local got = {}
@@ -428,7 +428,7 @@ describe("waiting at a process", function()
       call:wait_cancelled()
     end)
     local p, first, e = s.p, nil, nil
-    -- It is always about to have its turn, so before who is woken meanwhile.
+    -- It is always about to have its turn, so before any that is woken meanwhile.
     local function intrude()
       while first.status == "running" and not e do
         local read, got = pcall(p.read_stdout, p)

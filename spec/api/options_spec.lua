@@ -1,4 +1,4 @@
--- What holds for every method of the surface: `timeout` in the trailing options
+-- Options of every method of the surface: `timeout` in the trailing options
 -- table, unknown options named with the nearest, argument errors at the
 -- script's own line, a Compute that is closed.
 
@@ -48,7 +48,7 @@ local REPLIES = {
   end,
 }
 
--- Of a method: who has it, its name, the arguments before its options (nil: none
+-- Of a method: its object, its name, the arguments before its options (nil: none
 -- may be left out), the RPC that its time is for.
 local LOCAL = os.tmpname()
 local ROWS = {

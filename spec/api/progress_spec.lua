@@ -13,7 +13,7 @@ print(#boxd.map({ "web-1", "web-2" }, function(name)
 end), print == io.write)
 ]]
 
--- A transfer slow enough to be seen: its other side reads when it is told.
+-- A transfer slow enough to be seen: its other side reads on request.
 local UPLOAD = [[
 local box = require "spec.support.calls".start({
   UploadFileStream = function(call)

@@ -21,7 +21,7 @@ local function warnings(code)
   return result.err
 end
 
--- What takes 10 s begins with the file, each in a process of its own.
+-- Specs of 10 s begin with the file, each in a process of its own.
 local ABANDONED = [[
   local t = boxd.spawn(function()
     while true do pcall(boxd.sleep, 60) end

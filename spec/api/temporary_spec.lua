@@ -1,5 +1,5 @@
 -- c.box:temporary: whatever ends the script, its boxes go. The server is a
--- process of its own, which prints what it was asked.
+-- process of its own, which prints its requests.
 
 local boxd = require "boxd"
 local process = require "spec.support.process"

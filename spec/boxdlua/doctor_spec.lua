@@ -1,4 +1,4 @@
--- boxdlua --doctor, and what it asks.
+-- boxdlua --doctor, and its requests.
 
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
@@ -30,7 +30,7 @@ local function is(kind, pattern, out, name)
   assert.matches(pattern, text)
 end
 
--- A TLS server in a process of its own, for who asks it blocks our loop.
+-- A TLS server in a process of its own, since the client of it blocks our loop.
 local function serve_tls(leaf)
   return process.start { program.boxdlua, "-e", ([[
     local function read(path)
@@ -220,7 +220,7 @@ describe("probe.certificate", function()
 end)
 
 describe("the contract", function()
-  -- A server that tells of `change(answer)` instead of our own contract.
+  -- A server that describes `change(answer)` instead of our own contract.
   local function compare(answer, version)
     local server <close> = serve.listen()
     local client = core.client{api_url = "http://" .. server.address, token = "t",

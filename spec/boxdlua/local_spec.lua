@@ -47,7 +47,7 @@ describe("--local", function()
     return state ~= "Z" and state ~= "X"
   end
 
-  -- For an end that nobody waited for: within 10 s.
+  -- For an end without a waiter: within 10 s.
   local function gone(pid)
     for _ = 1, 500 do
       if not alive(pid) and left() == "" then return true end

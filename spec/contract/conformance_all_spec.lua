@@ -23,7 +23,7 @@ for line in io.lines "spec/support/contract.tsv" do
   end
 end
 
--- Ranges that a number must come through whole; JSON, which the server tells
+-- Ranges that a number must come through whole; JSON, which the server reports
 -- with, holds 2^53.
 local NUMBERS = {
   int32 = { -2147483648, 2147483647 }, uint32 = { 1, 4294967295 },

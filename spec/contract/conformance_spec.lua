@@ -100,7 +100,7 @@ describe("messages on the wire for", function()
     end)
   end
 
-  -- What is left out of the rows would go unseen without this.
+  -- An RPC left out of the rows would go unseen without this.
   it("every method there is", function()
     local has_row = {}
     for _, r in ipairs(ROWS) do has_row[r.method] = true end

@@ -1,5 +1,5 @@
 -- How calls end against a server that is not ours: each gRPC status as its
--- class, what is tried again, deadlines, large messages.
+-- class, retries, deadlines, large messages.
 
 local boxd = require "boxd"
 local program = require "spec.support.program"
@@ -22,7 +22,7 @@ local STATUSES = {
   { "DATA_LOSS", "BoxdError" }, { "UNAUTHENTICATED", "AuthenticationError" },
 }
 
--- Ways of calling: the RPC, what comes before the status, what is done.
+-- Ways of calling: the RPC, the messages before the status, the action.
 local WAYS = {
   { "CreateVm", {}, function(s) s.c.box:create() end },
   { "Exec", { { "messages", 1 }, { "send", { data = "some" } },

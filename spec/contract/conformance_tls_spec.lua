@@ -1,5 +1,5 @@
 -- TLS against servers that are not ours, with certificates of an authority made
--- for the spec: what is trusted, and the reason named when it is not.
+-- for the spec: trusted certificates, and the reason for refusing others.
 
 local boxd = require "boxd"
 local certs = require "spec.support.certs"

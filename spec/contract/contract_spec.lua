@@ -53,7 +53,7 @@ local function compile(text)
   return descriptor.rows(bytes)
 end
 
--- What is in one list only, each row after "missing: " or "beyond: ".
+-- Rows of one list only, each after "missing: " or "beyond: ".
 local function differences(want, have)
   local count, out = {}, {}
   for _, row in ipairs(want) do count[row] = (count[row] or 0) + 1 end

@@ -1,4 +1,4 @@
--- The table of all RPCs in proto/README.md against what it is made of, and that against
+-- The table of all RPCs in proto/README.md against its sources, and those against
 -- what methods were seen to send.
 
 local rpcs = require "scripts.doc.rpcs"

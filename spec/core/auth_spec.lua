@@ -405,7 +405,7 @@ describe("credentials inside a boxd machine", function()
     end
   end)
 
-  -- Nobody is at the default's here: its calls get little time.
+  -- The default's address is closed here: its calls get little time.
   it("need not say it", function()
     for _, url in ipairs { "null", '""' } do
       local out = follow(url, { ADDRESS = "yes", SECONDS = "0.5" })

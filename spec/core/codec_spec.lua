@@ -339,7 +339,7 @@ describe("codec", function()
         if n then return tonumber(n) end
       end
     end
-    -- Under AddressSanitizer, which maps terabytes and keeps what is freed,
+    -- Under AddressSanitizer, which maps terabytes and keeps freed memory,
     -- its leak check at the end of the process has this part.
     if kib "VmSize" > 1 << 30 then return end
     local list = {}

@@ -1,4 +1,4 @@
--- boxd.json: what goes in comes out the same, or is refused.
+-- boxd.json: a value comes out as it went in, or is refused.
 
 local boxd = require "boxd"
 local json = boxd.json

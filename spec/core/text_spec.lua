@@ -28,7 +28,7 @@ local function read_all(name)
 end
 
 -- Runs the command string as the service does: `sh -c STRING`, the string
--- being one argument. The string goes through a file, quoted by nobody.
+-- being one argument. The string goes through a file, unquoted.
 local function run(command, shell)
   local file, out, err = scratch(command .. "x"), os.tmpname(), os.tmpname()
   local _, how, code = os.execute(

@@ -15,7 +15,7 @@ end
 
 local FOLDER = "scripts/examples/"
 
--- An embedded service: what clients of it export, and what it is ended by.
+-- An embedded service: the exports for its clients, and a way to end it.
 local function serve(state)
   local server = process.start { program.boxdlua, "--serve", "--listen",
     "127.0.0.1:0", "--state", state }

@@ -1,4 +1,4 @@
--- make install, and a C program that embeds what it installs.
+-- make install, and a C program that embeds the installed library.
 
 local program = require "spec.support.program"
 
@@ -10,7 +10,7 @@ local function sh(fmt, ...)
   return result.out
 end
 
--- None of what make exports to a suite that it runs, but what it built.
+-- Without the variables that make exports, but with its build.
 local MAKE = "env -u MAKEFLAGS -u MAKELEVEL make -s BUILD=${BUILD:-build} "
 
 describe("make install", function()

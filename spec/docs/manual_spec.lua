@@ -1,4 +1,4 @@
--- boxdlua(1): that it lints, and tells of all there is.
+-- boxdlua(1): that it lints, and is complete.
 
 local program = require "spec.support.program"
 

@@ -17,7 +17,7 @@ local function documents()
   return paths
 end
 
--- What is between fences is no prose.
+-- The text without code blocks.
 local function prose(text)
   return (("\n" .. text):gsub("\n```.-\n```", "\n"))
 end

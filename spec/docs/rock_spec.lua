@@ -48,7 +48,7 @@ describe("the rock", function()
   end)
 
   it("is made of the source tree, too: offline, into a clean tree", function()
-    -- With what is built, which is not what this is about.
+    -- With the finished build, to save time.
     sh("mkdir %s/make && cp -rp Makefile lua proto rockspec scripts spec src "
       .. "%s/make && cp -rp ${BOXD_BUILD:-build} %s/make/build", folder, folder,
       folder)

@@ -1,4 +1,4 @@
--- lua/boxd/types/ against what is there at run time, both ways, and the
+-- lua/boxd/types/ against the run time, both ways, and the
 -- reference that is made of it.
 
 local boxd = require "boxd"

@@ -1,4 +1,4 @@
--- Finalizers that use what was collected before them, which is what they hold:
+-- Finalizers that use objects collected before them, which they hold:
 -- an error that says so, never freed memory.
 
 local process = require "spec.support.process"

@@ -42,7 +42,7 @@ describe("memory stays flat", function()
   end)
   teardown(function() server:stop "KILL" end)
 
-  -- Runs the code as a client; what it printed.
+  -- Runs the code as a client; returns its output.
   local function run(code)
     local script = program.file(BEFORE .. code)
     local result = program.lua { script, address, tostring(MIB),

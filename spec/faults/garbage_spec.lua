@@ -1,4 +1,4 @@
--- What nobody references ends its call, and an interpreter that closes in the
+-- An unreferenced object ends its call, and an interpreter that closes in the
 -- middle of everything closes.
 
 local boxd = require "boxd"

@@ -136,7 +136,7 @@ describe("a call that is tried again", function()
     end)
 end)
 
--- What becomes of the calls in USES: the class of their error by "unary",
+-- The ends of the calls in USES: the class of their error by "unary",
 -- "logs", "exec" and "collect"; a text: of all. "there": no error.
 local FAULTS = {
   whole = "there", slow = "there", ["goaway-late"] = "there",
@@ -158,7 +158,7 @@ local FAULTS = {
   ["rst-cancel"] = "CancelledError", ["rst-calm"] = "QuotaExceededError",
 }
 
--- A call each, that takes so long at most; it returns what came. gRPC connects
+-- A call each, that takes so long at most; it returns the result. gRPC connects
 -- again, and the call is tried again, after 1 s.
 local SECONDS = 4 * SLOW
 local USES = {

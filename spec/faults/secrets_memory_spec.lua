@@ -1,5 +1,5 @@
 -- Keys and tokens in memory: none once the client is closed, and none in
--- whatever is freed before. What is the script's own is not looked for: Lua's
+-- whatever is freed before. The script's own copies do not count: Lua's
 -- strings.
 
 local certs = require "spec.support.certs"
@@ -104,7 +104,7 @@ describe("in memory a key and its token", function()
       leaves(host, env, secure, secure, true)
     end)
 
-    -- Nothing after the exchange takes the place of what it left.
+    -- Nothing after the exchange overwrites its memory.
     it("are wiped by " .. name .. " when nobody takes the token", function()
       leaves(host, env, "http://127.0.0.1:1", secure, false)
     end)

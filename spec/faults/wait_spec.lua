@@ -1,6 +1,6 @@
 -- Every wait of a script ends though its peer says nothing more: the server is
 -- a process that is stopped under it, or the connection stalls, open as it is.
--- Whoever has no time of its own is told by the pings that nobody answers.
+-- A wait without a timeout ends by unanswered pings.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
@@ -12,7 +12,7 @@ local BOUND = KEEPALIVE + 1 + 1 -- the ping, its answer, and 1 s
 
 -- Each begins before the server stops, and waits then: function(s), where `s`
 -- has a Compute `c`, a Box `box`, the server's `address`, and two paths: a large
--- file `large`, and `new`. What it raises: TimeoutError where it has a time.
+-- file `large`, and `new`. Its error: TimeoutError where it has a time.
 local WAITS = {
   { "a unary call", "TimeoutError", function(s)
     s.box:start { timeout = TIMEOUT }

@@ -1,4 +1,4 @@
--- boxd.local.account: keys, tokens, and who gets in.
+-- boxd.local.account: keys, tokens, and authentication.
 
 local boxd = require "boxd"
 local support = require "spec.support.service"

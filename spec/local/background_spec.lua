@@ -1,5 +1,5 @@
 -- What a command leaves in the background: its output after the shell's end,
--- and that it goes on when nobody reads that any more.
+-- and that it goes on after the last reader.
 
 local boxd = require "boxd"
 local support = require "spec.support.service"

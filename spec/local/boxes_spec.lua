@@ -288,7 +288,7 @@ if libc.vfork() == 0: libc.pause()
     assert.equal("up\n", box:sh("echo up").stdout)
   end)
 
-  -- Stops what comes into its box before that is a command.
+  -- Stops each process that enters its box before that is a command.
   local stopper = [[
 import os, signal
 while True:
@@ -311,7 +311,7 @@ while True:
     end
     assert.is_false(ok)
     assert.truthy(tostring(e):find("the command was stopped", 1, true), e)
-    -- Its files are written by one who is stopped, too.
+    -- Its files are written by a stopped process, too.
     local rename = boxd.spawn(pcall, boxd.with_timeout, 20, call, "RenameVm",
       { vm_id = box.id, new_name = "other" })
     local upload = boxd.spawn(pcall, boxd.with_timeout, 20, box.write_file, box,

@@ -153,7 +153,7 @@ describe("exec in the embedded service", function()
   end)
 
   it("interrupts the foreground job by the terminal's character", function()
-    -- dash loses what comes while it starts a program: the job is there first.
+    -- dash loses signals while it starts a program: the job is there first.
     local p = box:exec("sh", "-c", "(echo up; exec sleep 1000); exit 1",
       { pty = true, stream = true })
     assert.truthy(p:read_stdout():find "up")

@@ -1,5 +1,5 @@
 -- Boxes of the embedded service that hibernate by request, and the times at
--- which boxes are to go; local_idle_spec.lua has what they do by themselves.
+-- which boxes are to go; idle_spec.lua has their own idle times.
 
 local support = require "spec.support.service"
 

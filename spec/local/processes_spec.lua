@@ -1,4 +1,4 @@
--- boxd.local.processes and boxd.local.logs: a box's main process and what it
+-- boxd.local.processes and boxd.local.logs: a box's main process and the log it
 -- writes, through a client.
 
 local boxd = require "boxd"

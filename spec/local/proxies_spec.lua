@@ -15,7 +15,7 @@ describe("proxies of the embedded service", function()
       url = "http://" .. domain .. (path or "/") })
   end
 
-  -- The word of who answers, and the path it was asked for.
+  -- The word of the server that answers, and the requested path.
   local function answer(domain, path)
     local ok, reply = get(domain, path)
     assert(ok, tostring(reply))

@@ -1,5 +1,5 @@
 -- boxd.local.settings, hostname, box_info: what can be changed of a box that is
--- there, and what is told of it.
+-- there, and its reports.
 
 local boxd = require "boxd"
 local settings = require "boxd.local.settings"

@@ -56,7 +56,7 @@ describe("machine specs of the embedded service", function()
     assert.equal(2, #vm.requirements)
     assert.is_false(vm.requirements[1].met or false)
     assert.equal(1, call("ListVars").vars[1].bound_machines)
-    -- What is changed elsewhere shows in the spec, not in the one of before.
+    -- Changes by other calls show in the spec, not in the earlier one.
     call("UpdateVmLabels", { vm = "spec", set = { owner = "mike" } })
     vm = vm_of(box)
     assert.equal("mike", vm.spec.labels.owner)

@@ -54,7 +54,7 @@ local function failure(fn, ...)
 end
 ]]
 
--- What is left, as a script prints it: descriptors, threads, KiB. For `make
+-- Leftovers, as a script prints them: descriptors, threads, KiB. For `make
 -- faults`: the figures of the table in scripts/torture/README.md.
 local function left(what, text)
   local fds, threads, memory = text:match "(%S+)%s+(%S+)%s+(%S+)"
@@ -198,7 +198,7 @@ describe("boxd.so", function()
         for name, set in pairs(before[1]) do
           assert(after[1][name] == set, name)
         end
-        -- SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV stay with who made
+        -- SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV stay with the thread that raised
         -- them; SIGKILL and SIGSTOP are never blocked.
         local own = 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10
         local all = 0x7fffffff & ~(own | 1 << 8 | 1 << 18)
@@ -230,7 +230,7 @@ describe("boxd.so", function()
         refused(other.whoami, other)
         refused(boxd.sleep, 0.01)
       end))
-      -- What is closed and collected there.
+      -- Objects closed and collected there.
       print(host.fork(function()
         c:close()
         c, pending, request, slow = nil, nil, nil, nil

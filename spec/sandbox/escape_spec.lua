@@ -23,7 +23,7 @@ while True:
     libc.renameat2(-100, b"/mnt/a", -100, b"/mnt/b", 2)
 ]]
 
--- What can be reached outside, told where: a file, a listener, a process.
+-- Targets outside, with their places: a file, a listener, a process.
 local outside_py = [[
 import os, socket, sys, json
 listener = socket.socket()

@@ -1,5 +1,5 @@
 -- What this machine can do for boxes, as they say before they are made; and
--- that what holds for root's boxes holds for an ordinary user's.
+-- that an ordinary user's boxes keep the promises of root's.
 -- Runs first: it runs all of spawn_spec again, as an ordinary user.
 
 local program = require "spec.support.program"
@@ -41,7 +41,7 @@ describe("boxes", function()
 
   it("end a program that takes more memory than they have, where they can",
     function()
-      -- By a small process, as the service is one: what it has in memory counts
+      -- By a small process, as the service is one: its memory counts
       -- for the first process of a box, which is to last.
       local r = program.lua { "-e", small_box }
       if r.out == "no limit\n" then
@@ -149,7 +149,7 @@ describe("boxes of an ordinary user", function()
     assert.is_true(tonumber(r.out:match "(%d+) successes") > 100)
   end)
 
-  -- The last one: the others use what it removes.
+  -- The last one: the others use the files that it removes.
   it("leave nothing in the user's cache after --clean", function()
     local function as_user(...)
       local args = { env = { HOME = home, TMPDIR = home,

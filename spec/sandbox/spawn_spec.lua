@@ -1,4 +1,4 @@
--- What boxes do, and what they leave: nothing. Through the spawner.
+-- Boxes through the spawner: that they work, and leave nothing.
 
 local boxd = require "boxd"
 local process = require "spec.support.process"
@@ -108,7 +108,7 @@ describe("a box", function()
   end)
 
   describe("has a terminal", function()
-    -- Reads until the text is there; all of what came.
+    -- Reads until the text is there; returns all of it.
     local function expect(c, text)
       local all = ""
       local watch = boxd.spawn(function()
@@ -397,7 +397,7 @@ describe("a box", function()
   it("is reported with all that die at once", function()
     local all, pids = {}, {}
     for i = 1, 66 do all[i], pids[i] = boxes:start("many" .. i) end
-    -- All of it happens while nobody here listens.
+    -- All of it happens while events are not read.
     os.execute(("kill -9 %s; for p in %s; do while test -e /proc/$p; do "
       .. "sleep 0.02; done; done"):format(table.concat(pids, " "),
       table.concat(pids, " ")))

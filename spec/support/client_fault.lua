@@ -1,7 +1,7 @@
 -- Calls, a stream and a download while a system call fails, for
 -- fault_system_spec.lua: `boxdlua spec/support/client_fault.lua ADDRESS FOLDER`.
 -- Each works, or raises a clear error and works soon after; the file is whole or
--- not there. Its status tells.
+-- not there. Its exit status is the result.
 
 local boxd = require "boxd"
 local sys = require "boxd.serve".sys

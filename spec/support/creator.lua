@@ -1,6 +1,6 @@
 -- A server of its own for specs about boxes that must not be left behind:
 -- `boxdlua spec/support/creator.lua` prints its address, then "RPC argument" for
--- what it has done. CreateVm of a name like "slow-0.3" takes that many seconds,
+-- its actions. CreateVm of a name like "slow-0.3" takes that many seconds,
 -- whether its caller waits or not; DestroyVm of "vm-stuck" is refused.
 
 local boxd = require "boxd"

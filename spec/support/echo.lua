@@ -1,5 +1,5 @@
 -- A server for specs, in a process of its own: `boxdlua spec/support/echo.lua
--- [SECONDS]` prints its address. HTTP requests are told back; "/short" has an
+-- [SECONDS]` prints its address. HTTP requests are echoed; "/short" has an
 -- answer of its own, "/forget" none at all, "/hold" none for ever. GetVm answers
 -- with the vm_id it is given, reflection as it should.
 

@@ -1,6 +1,6 @@
--- A server in a process of its own that begins what it is asked and never ends
+-- A server in a process of its own that begins each call and never ends
 -- it: `boxdlua spec/support/holder.lua` prints its address. A stream has one
--- message, "begun", and then nothing; what is sent to it is not read. A unary
+-- message, "begun", and then nothing; requests are not read. A unary
 -- call is not answered, but GetVm of "there" is, and the
 -- download of "/big", 3 MiB. Its HTTP requests are held too.
 

@@ -1,6 +1,6 @@
 -- What the embedded service must have after random work by many clients. Each
--- client owns some names; the disks are everybody's. What a client was told is
--- certain; what it was not told of may have happened or not, wholly.
+-- client owns some names; the disks are shared. An answered call is
+-- certain; an unanswered one happened wholly or not at all.
 
 local boxd = require "boxd"
 
@@ -229,7 +229,7 @@ function model:work(i, compute, n)
   end
 end
 
--- Checking. What was uncertain is certain from then on.
+-- Checking. Uncertain states are certain from then on.
 
 local function settle_slot(slot, vm)
   local state = vm and vm.status or "absent"

@@ -1,5 +1,5 @@
 -- busted's helper: loads our Lua files before the first spec. busted forgets
--- what a spec file loads, but the module keeps what it has loaded, and two
+-- what a spec file loads, but the module keeps its files, and two
 -- copies of a file do not know each other's objects.
 
 local boxd = require "boxd"

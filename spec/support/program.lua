@@ -16,7 +16,7 @@ local function read_away(path)
   return text
 end
 
--- The shell's line for `args`, and what becomes of its status.
+-- The shell's line for `args`, and a function of its status.
 local function prepare(args)
   local words, out, err, input = {}, os.tmpname(), os.tmpname(), "/dev/null"
   for name, value in pairs(args.env or {}) do

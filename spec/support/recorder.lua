@@ -1,4 +1,4 @@
--- The Lua side of recorder.py: tells it what to answer, and reads what came.
+-- The Lua side of recorder.py: sets its answers, and reads its records.
 
 local boxd = require "boxd"
 local process = require "spec.support.process"

@@ -36,7 +36,7 @@ local function with(base, more)
   return out
 end
 
--- Rows: the method (Class.name), what is told of it, its calls, what is done,
+-- Rows: the method (Class.name), its title, its calls, the action,
 -- and what that must give. `c`, `box`, `disk` and `template` are made for it.
 local ROWS = {}
 local function row(method, what, calls, act, gives)

@@ -1,5 +1,5 @@
 -- Boxes straight from the spawner, for specs on what a box is: a state folder
--- of their own, and short ways to run a command and to look at what is left.
+-- of their own, and short ways to run a command and to find leftovers.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
@@ -80,7 +80,7 @@ function sandbox:run(box, command, options)
   return result
 end
 
---- What it prints, without the last newline; it must succeed.
+--- Its output, without the last newline; it must succeed.
 function sandbox:output(box, command)
   local r = self:run(box, command)
   if r.code ~= 0 then

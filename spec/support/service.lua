@@ -51,7 +51,7 @@ function service:restart(signal)
   return self:start()
 end
 
---- What it has written to stderr.
+--- Its stderr so far.
 function service:errors()
   local f <close> = assert(io.open(self.folder .. "/errors"))
   return f:read "a"

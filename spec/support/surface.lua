@@ -1,4 +1,4 @@
--- What every method sends, message by message, and what it makes of the reply:
+-- The requests of every method, message by message, and its results:
 -- rows for conformance_spec.lua, written from the API's documentation and the
 -- contract, not from our code. Adding a method is adding a row. Those of exec,
 -- files and logs are in surface_exec.lua.

@@ -211,7 +211,7 @@ row("Box.upload", "a folder: files, empty folders, programs", FOLDER,
       printf run > run && chmod +x run && printf ff > sub/f]])
       :format(top, top, top)))
     local bytes = s.box:upload(top .. "/", "/app/")
-    -- A link is told of before anything is sent.
+    -- A link is reported before anything is sent.
     assert(os.execute(("ln -s f %s/sub/link"):format(top)))
     local ok, e = pcall(s.box.upload, s.box, top, "/app")
     os.execute("rm -r " .. top)

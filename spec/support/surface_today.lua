@@ -1,4 +1,4 @@
--- What the methods of today's service send, and what they make of the replies:
+-- The requests of the methods of today's service, and their results:
 -- rows for conformance_spec.lua, as in surface.lua. Replies have all their
 -- fields, so that none is lost on the way.
 

@@ -6,7 +6,7 @@ local program = require "spec.support.program"
 local terminal = {}
 
 --- Runs `args` (a list, with `args.env`) and plays `steps`, as terminal.py has
---- them. Returns a function that waits for the end, and returns what was seen
+--- them. Returns a function that waits for the end, and returns the output
 --- and the exit status.
 function terminal.begin(args, steps)
   local words = { "/usr/bin/python3", "spec/support/terminal.py" }

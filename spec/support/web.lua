@@ -1,5 +1,5 @@
 -- Web servers in boxes, for specs about the ways there. A server answers with
--- status 201, two cookies, and as the body a word of its own, what it was asked
+-- status 201, two cookies, and as the body a word of its own, the request's
 -- for, and the body that it was sent: "WORD METHOD PATH HOST BODY".
 
 local calls = require "spec.support.calls"

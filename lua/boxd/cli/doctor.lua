@@ -145,7 +145,7 @@ local HINTS = {
   [429] = "asked too often: wait a minute",
 }
 
--- Names and passwords, and what stands in a query, are nobody's business.
+-- User names, passwords and queries are not shown.
 local function without_secrets(url)
   return (url:gsub("//[^/@]*@", "//"):gsub("%?.*", ""))
 end

@@ -1,6 +1,6 @@
 -- How the prompt shows a value: objects by their tostring, tables with their
--- fields, a list of records as a table of columns. What is long is cut, and
--- what is secret is not shown.
+-- fields, a list of records as a table of columns. Long values are cut, and
+-- secrets are not shown.
 
 local core = require "boxd.core"
 core.internal()
@@ -134,7 +134,7 @@ end
 
 local NOTHING = { [""] = true, [0] = true, [false] = true }
 
--- The columns: those everybody looks for first, then by name; none that is
+-- The columns: the most wanted first, then by name; none that is
 -- nested, or that says nothing in any row.
 local function columns_of(list)
   local seen, names = {}, {}

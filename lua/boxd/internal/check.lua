@@ -6,7 +6,7 @@ core.internal()
 
 local check = {}
 
--- The level, for who calls this, of the nearest function outside our files: the
+-- The level, for the caller, of the nearest function outside our files: the
 -- script's; nil without one.
 function check.script_level()
   local level = 2

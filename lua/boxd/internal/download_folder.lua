@@ -1,7 +1,7 @@
 -- Downloading a folder of a box: its files, its folders, and which files may
 -- be executed. All of it is looked through before anything is written. The
 -- names come from the service: none of them leads out of the folder they are
--- written to, as long as nobody else changes that one meanwhile.
+-- written to, as long as no other process changes it meanwhile.
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
@@ -40,7 +40,7 @@ local function check_name(folder, name, seen)
   seen[name] = true
 end
 
--- Notes what is in one folder, by names below the top.
+-- Lists one folder, by names below the top.
 local function look(self, found, top, below, opts)
   local folder, seen = top .. below, {}
   local entries, truncated = self:list_dir(
@@ -81,7 +81,7 @@ local function fail_local(name, message)
   check.invalid("can't write the local %s: %s", name, message)
 end
 
--- Makes a folder, which may be there; but for the top, it is no link to one.
+-- Makes a folder, which may exist; below the top it must not be a link to one.
 local function make(dest, below)
   local name = dest .. below
   local kind = core.kind(name)

@@ -1,6 +1,6 @@
 -- Progress on stderr: a line for a transfer or a wait, and for boxd.map a line
 -- an item with its state and its latest output. Only on a terminal that wants
--- it, and only for what takes a while; nothing is shown, and nothing costs more
+-- it, and only for operations that last; nothing is shown, and nothing costs more
 -- than a test, anywhere else.
 
 local core = require "boxd.core"
@@ -49,7 +49,7 @@ local function draw(lines, width)
   shown = #lines
 end
 
--- Takes the picture away, for who prints; the next one comes in its time.
+-- Clears the line before other output; the next update draws it again.
 function progress.clear()
   if shown == 0 then return end
   io.stderr:write "\r\27[J"

@@ -26,7 +26,7 @@ local function entries(folder)
   return list
 end
 
--- Notes what is in a folder, by names below the top: files, and the folders
+-- Lists a folder, by names below the top: files, and the folders
 -- that no file of theirs will make, outer ones first. True if it has files.
 local function look(found, top, below)
   local has_files, here = false, #found.folders + 1

@@ -1,4 +1,4 @@
--- Who may call: API keys, the JWTs they are exchanged for, and revocation.
+-- Authentication: API keys, the JWTs they are exchanged for, and revocation.
 
 local boxd = require "boxd"
 local crypto = require "boxd.serve".crypto

@@ -51,7 +51,7 @@ end
 
 -- Schedules.
 
--- Does what is due of a box; when to look again.
+-- Takes a box's due backups; returns when to look again.
 local function take_due(self, box)
   local _lock <close> = self.service.boxes:lock(box)
   local now = os.time()
@@ -87,7 +87,7 @@ local function expire(self, now)
   return next
 end
 
--- Does what is due; returns when something is next, in seconds since 1970.
+-- Takes due backups; returns the time of the next, in seconds since 1970.
 local function sweep(self)
   local now = os.time()
   local next = expire(self, now)

@@ -158,7 +158,7 @@ local function check_volumes(volumes)
   return volumes or {}
 end
 
--- There is one user here, who has no organisations and no teams; "local" is
+-- There is one user here, without organisations and teams; "local" is
 -- where that user's boxes are, as GetVm has it for shared ones.
 function box_request.check_org(org)
   if org and org ~= box_request.ORG then

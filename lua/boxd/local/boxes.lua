@@ -2,11 +2,11 @@
 --
 -- A record is what survives (store kind "boxes"); a live box is a handle of the
 -- spawner, in self.live by id. Changes of one box happen one at a time. Others
--- follow what becomes of a box as watchers: objects with any of the methods
+-- follow a box's life as watchers: objects with any of the methods
 -- prepare (before a new record is kept, or one of before is used again), up
 -- (its sandbox runs), woken (because a client wants it), stopping, and gone (it
 -- is destroyed); and with show (adds to what a client sees of a record), add_env
--- (to its environment) and add_mounts (to what is mounted in it).
+-- (to its environment) and add_mounts (to its mounts).
 
 local boxd = require "boxd"
 local account = require "boxd.local.account"
@@ -162,7 +162,7 @@ end
 
 function boxes:change(record, changes) keep(self, record, "update", changes) end
 
--- The same of what has happened to the box already.
+-- The same after the change has happened.
 function boxes:note(record, changes)
   if changes.status and changes.status ~= record.status then
     usage.note(record, changes)
@@ -328,12 +328,12 @@ function boxes:fork(source, request, attach, fields)
     end })
 end
 
--- Files a box is made from, that are nobody's while they are copied.
+-- Files a box is made from, without an owner while they are copied.
 function boxes:fill(record, from) copy(self, record, from) end
 
 -- Changing.
 
--- Once its record is gone, so is the box: what is left is swept at the next
+-- Once its record is gone, so is the box: leftovers are removed at the next
 -- start. unless: as for suspend. Else it is ended at once, and with it whatever
 -- it keeps waiting.
 function boxes:destroy(record, unless)

@@ -63,7 +63,7 @@ function captures:gone(box)
   end
 end
 
--- At the start: of boxes that are no more, and folders that were half made.
+-- At the start: of deleted boxes, and unfinished folders.
 function captures:restore()
   local store, boxes = self.service.store, self.service.boxes
   local used = {}

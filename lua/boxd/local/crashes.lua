@@ -14,7 +14,7 @@ function crashes.new(service)
   return setmetatable({ service = service, known = {} }, crashes)
 end
 
--- Until it is up, or somebody has done something else with it.
+-- Until it runs, or another call has changed it.
 local function start_again(self, record)
   local all = self.service.boxes
   local known = self.known[record.id] or { delay = FIRST, at = 0 }

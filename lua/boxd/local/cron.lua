@@ -78,7 +78,7 @@ local function is_day(fields, t)
 end
 
 --- The first match after `now` (seconds), in seconds. Raises INVALID_ARGUMENT
---- for what is no such expression, or has no match.
+--- for an invalid expression, or one that never matches.
 function cron.next(text, now)
   local fields, why = parse(text)
   if not fields then

@@ -34,7 +34,7 @@ local function change(self, disk, changes)
   self.service.store:update("disks", disk, changes)
 end
 
--- Folders without a record go; disks of boxes that are no more are free.
+-- Folders without a record go; disks of deleted boxes are free.
 function disks:restore()
   for _, id in ipairs(assert(serve.sys.list(self.dir))) do
     if not self.records[id] then
@@ -86,7 +86,7 @@ function disks:attach_all(record, volumes)
   end
 end
 
--- What is attached to a box, mounted as it starts.
+-- The disks of a box, mounted as it starts.
 function disks:add_mounts(record, mounts)
   for _, disk in ipairs(self.service.store:list "disks") do
     if disk.vm_id == record.id then
@@ -174,7 +174,7 @@ local function mount(service, box, handle, disk, path, read_only)
     { [errno] = code })
 end
 
--- Keeps what was done in the box, or undoes it when that can't be kept.
+-- Stores a change of the box, or undoes it when that fails.
 local function keep_or(self, disk, changes, undo)
   local ok, e = pcall(change, self, disk, changes)
   if ok then return end

@@ -87,7 +87,7 @@ function domains:gone(box)
   end
 end
 
--- Of boxes that are no more.
+-- Of deleted boxes.
 function domains:restore()
   for domain, record in pairs(self.records) do
     if not self.service.boxes.records[record.vm_id] then
@@ -105,7 +105,7 @@ function domains:box_of(request)
   return record and self.service.boxes.records[record.vm_id]
 end
 
--- Headers that are about a connection, not about what it carries.
+-- Headers about a connection, not about its message.
 local HOP = { connection = true, ["keep-alive"] = true,
   ["proxy-connection"] = true, upgrade = true }
 
@@ -122,7 +122,7 @@ local function compose(request)
   return table.concat(lines, "\r\n") .. "\r\n\r\n" .. request.body
 end
 
--- What has come of an answer once its headers are there: them, and the rest. nil:
+-- An answer once its headers have arrived: them, and the rest. nil:
 -- there is no end to them.
 local function read_head(fd)
   local text = ""

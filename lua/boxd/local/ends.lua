@@ -15,7 +15,7 @@ function ends.new(boxes)
   return setmetatable({ boxes = boxes, destroying = {}, tasks = {} }, ends)
 end
 
--- A box is being destroyed until what is returned is closed.
+-- A box is being destroyed until the result is closed.
 function ends:destroy(record)
   self.destroying[record.id] = true
   return setmetatable({}, { __close = function()

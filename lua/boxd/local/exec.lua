@@ -30,7 +30,7 @@ local function send_output(call, fd, is_stderr, sent)
 end
 
 -- The client's chunks to the command, until its half-close. What the command
--- does not take any more is nobody's.
+-- does not take any more is dropped.
 local function feed(call, command)
   local written
   for chunk in function() return call:recv() end do
@@ -54,7 +54,7 @@ local function kill_when_cancelled(call, command)
   command:signal(KILL)
 end
 
--- The client's leaving ends the tasks that talk to it; that is no failure.
+-- The client's end cancels the tasks that serve it, without an error.
 local function quietly(fn, ...)
   local ok, e = pcall(fn, ...)
   if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end

@@ -1,4 +1,4 @@
--- Folders of boxes: what is in them, and making, moving, copying and removing
+-- Folders of boxes: listing, making, moving, copying and removing
 -- paths, as the box sees them.
 
 local files = require "boxd.local.files"
@@ -12,7 +12,7 @@ local EBUSY, EEXIST, EINVAL = 16, 17, 22
 
 local folders = {}
 
--- Does one operation in the box; what it refuses is worded here where the
+-- Does one operation in the box; its errors are worded here where the
 -- system's words do not say which path is meant, or what to do.
 local function operate(service, handle, operation, path, other)
   local answer, message, errno =

@@ -1,7 +1,7 @@
--- What boxes do when nobody uses them: suspend or hibernate themselves, or be
+-- Idle boxes suspend or hibernate themselves, or be
 -- destroyed, if that was asked for; and the end of those that have a day for
 -- it, used or not. A box is used while a command, a transfer or a connection
--- of a client is under way in it; what it does by itself does not count. Idle
+-- of a client is under way in it; its own activity does not count. Idle
 -- times go on over a restart: records keep when they were used last, with a
 -- timeout to the moment.
 
@@ -33,7 +33,7 @@ function idle:marks(record)
     in_use = self.active[record.id] ~= nil }
 end
 
--- A disk that is full must not keep anybody from a box, to clear it.
+-- A full disk must not block the box that could clear it.
 local function keep(self, record, fields)
   self.service.store:note("boxes", record, fields, true)
 end
@@ -54,7 +54,7 @@ function idle:show(record, out)
   out.last_connected_ms = (at or record.used_at or 0) * 1000
 end
 
--- A box is used from here on, until what is returned is closed.
+-- A box is in use until the result is closed.
 function idle:use(record)
   local id = record.id
   self.active[id] = (self.active[id] or 0) + 1
@@ -138,7 +138,7 @@ end
 
 local ORDER = { "destroy", "hibernate", "suspend" } -- the first that is due
 
--- Does what is due of one box; returns when something of it is next.
+-- Acts on one box when due; returns the time of its next action.
 local function look_at(self, record, now)
   local next, all = math.huge, self.service.boxes
   for _, what in ipairs(ORDER) do
@@ -154,7 +154,7 @@ local function look_at(self, record, now)
   return record.delete_at and math.min(next, now + LOOK) or next
 end
 
--- Does what is due; returns when something is next.
+-- Acts on all due boxes; returns the time of the next action.
 local function sweep(self)
   local now, next = boxd.now(), math.huge
   for _, record in ipairs(self.service.boxes:list()) do

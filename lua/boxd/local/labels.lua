@@ -45,7 +45,7 @@ function labels.merged(base, over)
   return out
 end
 
---- A function that tells whether the labels of a box fit a selector: a list of
+--- A function that checks whether the labels of a box fit a selector: a list of
 --- "key=value" and "key", all of which must.
 function labels.selector(terms)
   local wanted = {}

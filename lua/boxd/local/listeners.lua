@@ -1,5 +1,5 @@
 -- Gates: listening ports of this machine, each of which leads to a port of a
--- box. Who opens a gate says, at each connection, which port that is.
+-- box. The opener of a listener gives the port at each connection.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
@@ -24,8 +24,8 @@ local function carry(self, outer)
   if inner then serve.relay(outer, inner) end
 end
 
--- What fails here (the box is stopped, nobody listens) ends the connection:
--- that is all a client of a port can be told.
+-- A failure here (a stopped box, a closed port) ends the connection:
+-- a port's client can see no more than that.
 local function carry_and_count(self, outer)
   pcall(carry, self, outer)
   self.tasks[outer] = nil

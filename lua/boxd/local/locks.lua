@@ -47,7 +47,7 @@ end
 
 held.__close = held.free
 
--- Takes the lock; what is returned frees it when it is closed.
+-- Takes the lock; closing the result frees it.
 function locks:take(key)
   if self.queues[key] then
     wait(self, key)

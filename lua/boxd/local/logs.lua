@@ -68,7 +68,7 @@ local function read_file(path, offset)
   return f:read(READ)
 end
 
--- What is kept from a position on, as far as one read goes, and where it ends;
+-- The log from a position on, as far as one read goes, and where it ends;
 -- nil when there is no more yet.
 function log:read(at)
   at = math.max(at, self.older_at)
@@ -116,7 +116,7 @@ function logs:gone(record)
   self.open[record.id] = nil
 end
 
--- Files of boxes that are no more.
+-- Files of deleted boxes.
 function logs:sweep(records)
   for _, name in ipairs(assert(sys.list(self.dir))) do
     if not records[name:match "^(.-)%.log" or ""] then

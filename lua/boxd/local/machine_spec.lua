@@ -42,7 +42,7 @@ local function copy(v)
   return out
 end
 
--- The stored form: empty fields left out, values that are nobody else's.
+-- The stored form: empty fields left out, values copied.
 function machine_spec.compact(spec)
   local out = {}
   for _, field in ipairs(FIELDS) do
@@ -144,7 +144,7 @@ local function check_connections(connections)
   end
 end
 
--- A list without what it has twice.
+-- A list without duplicates.
 local function once(list)
   local out, seen = {}, {}
   for _, v in ipairs(list) do

@@ -1,7 +1,7 @@
 -- Packages: the commands of a box's spec, run in it once and in order. A record's
--- list `packages` has what became of each: { command, state, exit_code,
+-- list `packages` has the state of each: { command, state, exit_code,
 -- output_tail, reason, started_at_ms, finished_at_ms, cut }. The first failure
--- stops the rest. What was cut short by the box's end runs again.
+-- stops the rest. A command cut short by the box's end runs again.
 
 local boxd = require "boxd"
 local core = require "boxd.core"
@@ -59,7 +59,7 @@ function packages.states(commands, before)
   return out
 end
 
--- For a box made from another's files: what was done there is done.
+-- For a box made from another's files: finished commands stay finished.
 function packages.inherited(commands, before, why)
   local out = packages.states(commands, before)
   for i, entry in ipairs(out) do
@@ -190,7 +190,7 @@ local function run_once(self, record, handle)
   if ok and self.service.boxes.records[record.id] then self:look(record) end
 end
 
--- Runs what is to be run, if the box does. A fork's never are.
+-- Runs pending commands, if the box runs. A fork's never are.
 function packages:look(record)
   local handle = self.service.boxes.live[record.id]
   local source = record.source

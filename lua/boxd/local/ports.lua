@@ -12,7 +12,7 @@ local COUNT_MAX = 3 -- a box, as the real service has it
 local ports = {}
 ports.__index = ports
 
--- listeners: by record id and port of the box, what is open.
+-- listeners: open ones, by record id and port of the box.
 function ports.new(service)
   return setmetatable({ service = service, listeners = {} }, ports)
 end

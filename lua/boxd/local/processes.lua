@@ -29,7 +29,7 @@ local function keep_output(command, name, log)
 end
 
 -- Runs it once, to its end. Returns what ends the keeping of its output, which
--- goes on as long as what it left in the background writes.
+-- goes on as long as its background processes write.
 local function run(self, record, handle, log)
   local command, message = self.service.spawner:exec(handle, {
     command = "exec " .. core.text.quote(record.cmd),

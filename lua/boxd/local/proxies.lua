@@ -11,7 +11,7 @@ local fail = status.fail
 local proxies = {}
 proxies.__index = proxies
 
--- listeners: by record id and name, what is open.
+-- listeners: open ones, by record id and name.
 function proxies.new(service)
   return setmetatable({ service = service, listeners = {} }, proxies)
 end

@@ -1,4 +1,4 @@
--- Templates and networks: records, with what they lead to.
+-- Templates and networks: records, with their effects.
 
 local box_request = require "boxd.local.box_request"
 local ids = require "boxd.local.ids"

@@ -1,4 +1,4 @@
--- The embedded service: accepts calls and requests, checks who calls, and
+-- The embedded service: accepts calls and requests, authenticates them, and
 -- gives each call to its handler in a task of its own.
 
 local boxd = require "boxd"
@@ -101,7 +101,7 @@ end
 
 -- Making and running.
 
--- The parts that follow what becomes of boxes, in the order they are told.
+-- The watchers of boxes, in the order of notification.
 local function add_watchers(self)
   self.logs = logs.new(self.store.dir .. "/logs")
   self.idle = idle.new(self)

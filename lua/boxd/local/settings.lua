@@ -1,5 +1,5 @@
--- What can be changed of a box that is there: its name, size, who sees it, when
--- it goes, and what is kept of networks for clients that ask.
+-- The settings of an existing box: its name, size, sharing, when
+-- it goes, and the stored settings of networks.
 
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
@@ -30,7 +30,7 @@ local SECOND = { "badger", "birch", "brook", "cedar", "comet", "crane",
   "marten", "meadow", "orchid", "otter", "pebble", "pine", "raven", "reef",
   "sparrow", "tide", "willow", "wren" }
 
--- Of bytes that nobody can foresee, so that two clients get two names.
+-- Of random bytes, so that two clients get two names.
 local function pick(words)
   local a, b = serve.crypto.random(2):byte(1, 2)
   return words[(a << 8 | b) % #words + 1]
@@ -173,7 +173,7 @@ local function check_egress(entries)
   return out
 end
 
--- For who runs the service.
+-- For the operator of the service.
 local function say_unheld(entries)
   if #(entries or {}) == 0 then return end
   log("the list of what a box may reach is kept and shown, but nothing holds "

@@ -1,5 +1,5 @@
--- Boxes made from machine specs. A record's `spec` is what it stands by,
--- `created_spec` what it was made from. What can also be changed by RPCs of its
+-- Boxes made from machine specs. A record's `spec` is the current one,
+-- `created_spec` the original. Fields that can be changed by RPCs of its
 -- own (labels, networks, egress, size) counts as the box's record has it.
 
 local machine_spec = require "boxd.local.machine_spec"
@@ -60,7 +60,7 @@ end
 
 -- Making.
 
--- A box's own environment: that of a spec over what there is.
+-- A box's own environment: that of a spec over the existing one.
 local function env_list(spec, before)
   local out = {}
   for _, v in ipairs(before or {}) do
@@ -191,7 +191,7 @@ local function apply_of(record, field)
   return how
 end
 
--- Adds to a change of packages what becomes of them.
+-- Adds the effects to a change of packages.
 local function describe_packages(change, before, after)
   local known = {}
   for _, entry in ipairs(before or {}) do known[entry.command] = entry.state end
@@ -227,7 +227,7 @@ local function differences(record, before, after)
   return changes, of_packages
 end
 
--- The list of changes, and what becomes of the packages.
+-- The list of changes, with the effects on packages.
 local function plan(record, before, after, retry)
   local changes, of_packages = differences(record, before, after)
   local states, again = packages.states(after.packages, record.packages), {}

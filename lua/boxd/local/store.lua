@@ -226,7 +226,7 @@ local function try(self, kind, record, passing)
   return ok, message
 end
 
--- Changes fields of a record to what has become of them already. What can't be
+-- Changes fields of a record to their actual values. What can't be
 -- written is tried again until it can.
 function store:note(kind, record, changes, passing)
   store.apply(record, changes)
@@ -239,7 +239,7 @@ function store:note(kind, record, changes, passing)
   self.owing:fire()
 end
 
--- Writes what is owed. False: not all of it could be.
+-- Writes all pending records. False: some failed.
 function store:settle()
   for record, kind in pairs(self.owed) do
     if not try(self, kind, record) then return false end
@@ -247,7 +247,7 @@ function store:settle()
   return true
 end
 
--- A task of the service: writes what is owed as soon as it can be.
+-- A task of the service: writes pending records as soon as it can.
 function store:run()
   while true do
     self.owing:wait()

@@ -1,8 +1,8 @@
--- What comes out of boxes, as messages and records can hold it.
+-- Text from boxes, as messages and records can hold it.
 
 local text = {}
 
---- The bytes with U+FFFD for each that is no UTF-8, or NUL.
+--- The bytes with U+FFFD for each that is not UTF-8, or is NUL.
 function text.readable(bytes)
   local out = bytes:gsub("\0", "\u{FFFD}")
   local good, bad = utf8.len(out)

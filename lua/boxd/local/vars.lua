@@ -1,5 +1,5 @@
 -- Variables: values of the account that are in the environment of boxes'
--- commands, by scope. Secrets are those whose value is never told again. The
+-- commands, by scope. Secrets are those whose value is never returned. The
 -- files that have them are for the service's user only, as all of the state is.
 
 local box_request = require "boxd.local.box_request"

@@ -50,7 +50,7 @@
 ---@field billing_org? string today
 ---@field billing_org_id? string today
 ---@field source? string today
----@field source_info? { kind?: string, name?: string, version: integer, id?: string } what it was made from; today
+---@field source_info? { kind?: string, name?: string, version: integer, id?: string } the source of the box; today
 ---@field spec? table MachineSpec of the contract; today
 ---@field created_spec? table MachineSpec of the contract; today
 ---@field requirements? table[] MachineRequirement of the contract; today
@@ -248,7 +248,7 @@ function Box:delete_proxy(name, options) end
 function Box:stream_logs(options) end
 
 ---@class boxd.LogOptions: boxd.Options
----@field follow? boolean go on with what comes, default false
+---@field follow? boolean go on with new output, default false
 
 --- Memory goes to disk; sets status to hibernated.
 --- RPC: HibernateVm.
@@ -329,7 +329,7 @@ function Box:set_labels(labels, options) end
 --- Raises: NotFoundError.
 ---@param networks string[] all of them
 ---@param options? boxd.Options
----@return string[] what is in force
+---@return string[] the list in force
 function Box:set_networks(networks, options) end
 
 --- What the box may reach.
@@ -337,7 +337,7 @@ function Box:set_networks(networks, options) end
 --- Raises: NotFoundError.
 ---@param entries string[] hosts and addresses, all of them; {} allows everything
 ---@param options? boxd.Options
----@return string[] what is in force
+---@return string[] the list in force
 function Box:set_egress(entries, options) end
 
 --- RPC: SetBotProtection.
@@ -348,11 +348,11 @@ function Box:set_bot_protection(mode, options) end
 
 --- RPC: SetIdleIgnoreOutbound.
 --- Raises: NotFoundError.
----@param enabled boolean what the box does by itself is no use of it
+---@param enabled boolean true: outgoing traffic does not keep the box awake
 ---@param options? boxd.Options
 function Box:set_idle_ignore_outbound(enabled, options) end
 
---- What it used and cost. (GetVmUsageResponse of the contract.)
+--- Its usage and cost. (GetVmUsageResponse of the contract.)
 --- RPC: GetVmUsage.
 --- Raises: NotFoundError.
 ---@param options? boxd.UsageOptions
@@ -365,7 +365,7 @@ function Box:usage(options) end
 ---@field org? string of a box that is gone
 
 --- RPC: UpdateMachineSpec.
---- Raises: NotFoundError, InvalidArgumentError, BoxdError (ABORTED) when expected_spec is not what it has.
+--- Raises: NotFoundError, InvalidArgumentError, BoxdError (ABORTED) when expected_spec differs from its spec.
 ---@param patch boxd.Spec maps merge, the rest replaces, boxd.json.null removes
 ---@param options? boxd.UpdateSpecOptions
 ---@return { changes: table[], reboot_required: boolean, reboot_recommended: boolean, spec?: table, applied: boolean, rebooted: boolean, resize_error?: string }
@@ -375,9 +375,9 @@ function Box:update_spec(patch, options) end
 ---@field dry_run? boolean only say what would change
 ---@field reboot? boolean where that is needed
 ---@field retry_packages? boolean again from the one that failed
----@field expected_spec? boxd.Spec what it was read as
+---@field expected_spec? boxd.Spec the spec as it was read
 
---- Opens a port of the box to everybody.
+--- Opens a port of the box to the internet.
 --- RPC: ExposePort.
 --- Raises: NotFoundError, QuotaExceededError.
 ---@param port integer of the box
@@ -392,7 +392,7 @@ function Box:expose(port, options) end
 --- Raises: NotFoundError.
 ---@param port integer of the box
 ---@param options? boxd.Options
----@return boxd.ExposedPort what it was
+---@return boxd.ExposedPort as it was
 function Box:unexpose(port, options) end
 
 --- RPC: ListExposedPorts.

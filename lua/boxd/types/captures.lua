@@ -127,7 +127,7 @@ function Checkpoints:create(box, name, options) end
 ---@return boxd.Checkpoint[]
 function Checkpoints:list(box, options) end
 
---- The box is as it was then; what came after is lost.
+--- The box is as it was then; later changes are lost.
 --- RPC: RestoreCheckpoint.
 --- Raises: NotFoundError.
 ---@param box boxd.Box|string a box, an id or a name

@@ -85,7 +85,7 @@ function Boxes:list(options) end
 
 --- RPC: SuggestVmName.
 ---@param options? boxd.Options
----@return string name that nobody has
+---@return string name that is free
 function Boxes:suggest_name(options) end
 
 --- RPC: GetVm, then ListVms for a service that looks for ids only.
@@ -95,7 +95,7 @@ function Boxes:suggest_name(options) end
 ---@return boxd.Box
 function Boxes:get(id_or_name, options) end
 
---- A copy of a box with what is on its disk.
+--- A copy of a box and its disk.
 --- RPC: ForkVm.
 --- Raises: NotFoundError, QuotaExceededError.
 ---@param source boxd.Box|string a box, an id or a name

@@ -2,7 +2,7 @@
 -- A command in a box: its result, or its process while it runs.
 
 --- What exec and sh return: an ExecResult, with stream or interactive an
---- ExecProcess. Which of them, the type of the call cannot tell.
+--- ExecProcess. The type of the call cannot say which.
 ---@class boxd.ExecOutcome: boxd.ExecResult, boxd.ExecProcess
 
 --- What a command came to.
@@ -14,7 +14,7 @@
 
 --- A command that runs: from exec with stream. Reading slowly holds it back; a
 --- stream nobody reads, while the other one is read or wait waits, keeps its
---- last 16 MiB. Readers raise what cut the call short, after what had arrived.
+--- last 16 MiB. Readers raise the call's error after all that arrived before.
 --- Its `<close>`, or being forgotten, cancels it.
 ---@class boxd.ExecProcess
 ---@field stdin boxd.ExecStdin
@@ -51,7 +51,7 @@ function ExecProcess:write(data) end
 --- Raises: BoxdError for a second one.
 function ExecProcess:write_eof() end
 
---- Tells the size of the terminal.
+--- Sets the size of the terminal.
 ---@param cols integer
 ---@param rows integer
 function ExecProcess:resize(cols, rows) end

@@ -18,7 +18,7 @@
 ---@field AuthenticationError boxd.ErrorClass UNAUTHENTICATED, PERMISSION_DENIED; the exchange refused
 ---@field NotFoundError boxd.ErrorClass NOT_FOUND
 ---@field QuotaExceededError boxd.ErrorClass RESOURCE_EXHAUSTED; the exchange is rate-limited
----@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS; what is refused before any call
+---@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS; arguments refused before any call
 ---@field TimeoutError boxd.ErrorClass DEADLINE_EXCEEDED
 ---@field ConnectionError boxd.ErrorClass UNAVAILABLE
 ---@field InternalError boxd.ErrorClass INTERNAL, UNKNOWN
@@ -71,7 +71,7 @@ function boxd.type(value) end
 ---@return boolean
 function boxd.has(value, name) end
 
---- Starts fn(...) as a task, at once. A failed task that nobody joins is
+--- Starts fn(...) as a task, at once. A failed task that is never joined is
 --- reported through `warn`.
 ---@param fn fun(...): ...
 ---@param ... any its arguments
@@ -80,13 +80,13 @@ function boxd.spawn(fn, ...) end
 
 --- Runs functions and tasks at once. The first error cancels the rest and is
 --- raised. `limit` bounds how many of the functions run at a time.
---- Raises: what they raise.
+--- Raises: their errors.
 ---@param list { [integer]: (fun(): any)|boxd.Task, n?: integer, limit?: integer }
 ---@return table results the first result of each, in order, with their number `n`
 function boxd.gather(list) end
 
 --- fn(item, index) over a list that may have holes where it carries `n`.
---- Raises: the first error, which cancels the rest, unless told to collect.
+--- Raises: the first error, which cancels the rest, unless on_error is "collect".
 ---@param list table
 ---@param fn fun(item: any, index: integer): any
 ---@param options? boxd.MapOptions
@@ -127,7 +127,7 @@ function boxd.wrap(fn) end
 ---@param co thread
 ---@param ... any
 ---@return boolean ok
----@return any ... what it yields or returns, or its error
+---@return any ... its yielded or returned values, or its error
 function boxd.resume(co, ...) end
 
 --- Gives the script's terminal, in raw mode, to an interactive process until it
