@@ -2,14 +2,12 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local box_request = require "boxd.internal.box_request"
 local check = require "boxd.internal.check"
 local exec = require "boxd.exec"
 local files = require "boxd.files"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
 local settings = require "boxd.internal.box_settings"
-local volumes = require "boxd.internal.volumes"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute
@@ -166,20 +164,6 @@ end
 
 local service = {}
 
-local function create(self, rpc, request, opts)
-  local box = volumes.call(compute_of(self), rpc, request, opts, "Box")
-  core.set(box, "restart_policy", request.restart_policy)
-  return box
-end
-
--- c.box:create(name?, { image=, config=, org=, shared=, labels=, networks=,
--- isolated=, team=, spec=, from_snapshot= }?) or c.box:create{ name=, ... }
-function service:create(name, opts)
-  name, opts = box_request.create_options(name, opts, "create")
-  local rpc, request = box_request.create(name, opts)
-  return create(self, rpc, request, opts)
-end
-
 -- Temporary boxes.
 
 local CLEANUP_SECONDS = 8 -- of the 10 that cleaning up may take
@@ -242,19 +226,14 @@ local function close(box, reason)
   warn(("boxd: box %s was not destroyed: %s"):format(box.id, tostring(e)))
 end
 
--- Those that scripts have destroyed themselves.
-local function forget_destroyed()
-  for box in pairs(living) do
-    if box.status == "destroyed" then living[box] = nil end
-  end
-end
-
 -- Without a taker the box is destroyed again, as soon as it is there.
-local function make_temporary(self, rpc, request, opts)
+--
+-- c.box:temporary(name?, opts?): as create, but the box is destroyed by its
+-- <close>, or at the end of boxdlua's script, whatever ends it.
+function service:temporary(name, opts)
   local compute, taken, box = compute_of(self), true, nil
-  forget_destroyed()
   local maker = begin(compute, function()
-    local ok, made = pcall(create, self, rpc, request, opts)
+    local ok, made = pcall(core.create, self, name, opts)
     if not ok then
       if taken then error(made, 0) end
       warn(("boxd: a temporary box that nothing waits for any more was not "
@@ -272,17 +251,9 @@ local function make_temporary(self, rpc, request, opts)
   taken = false
   if box then destroy(box) end
   -- The maker has no line of the script's.
+  if type(e) == "string" then e = check.where() .. " " .. e end
   if boxd.is_error(e) and e.where == "" then e.where = check.where() end
   error(e, 0)
-end
-
--- c.box:temporary(name?, opts?): as create, but it is destroyed by its <close>,
--- or at the end of boxdlua's script, whatever ends it.
-function service:temporary(name, opts)
-  name, opts = box_request.create_options(name, opts, "temporary")
-  compute_of(self)
-  local rpc, request = box_request.create(name, opts)
-  return make_temporary(self, rpc, request, opts)
 end
 
 core.at_close(settle)
@@ -328,18 +299,6 @@ local function call_on(compute, rpc, request, v, opts)
   if not found or id == v then error(reply, 0) end
   request.vm_id = id
   return call(compute, rpc, request, opts)
-end
-
--- c.box:fork(source, { name=, config=, shared=, networks=, isolated=,
--- labels= }): source is a Box, an id or a name.
-function service:fork(source, opts)
-  if not resource.is(source, "Box") then check.string(1, "fork", source) end
-  opts = check.options(2, "fork", opts, box_request.FORK)
-  local compute = compute_of(self)
-  opts = resource.within(opts, opts.timeout or compute.timeout)
-  local request =
-    box_request.fork(resolve(self, 1, "fork", source, opts), opts)
-  return volumes.call(compute, "ForkVm", request, opts, "Box")
 end
 
 core.methods("boxd.Box", methods)

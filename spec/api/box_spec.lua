@@ -222,7 +222,7 @@ describe("c.box:fork", function()
     end
     assert.is_nil(s.c.box:fork(box).name)
     assert.equal("NotFoundError", failure(s.c.box.fork, s.c.box, "no").class)
-    assert.matches("#1 to 'fork' %(string expected, got nil",
+    assert.matches("#1 to 'fork' %(boxd.Box or string expected, got nil",
       refused(s.c.box.fork, s.c.box))
     assert.matches("did you mean 'name'",
       failure(s.c.box.fork, s.c.box, box, { nam = "x" }).message)

@@ -109,7 +109,7 @@ describe("today's methods", function()
       ["create: config.memory does not go with spec"] = function()
         c.box:create { spec = {}, config = { memory = "1G" } }
       end,
-      ["create: from_snapshot is a name or an id"] = function()
+      ["create: from_snapshot: an id or a name expected"] = function()
         c.box:create { from_snapshot = "" }
       end,
       ["spec.size: set twice"] = function()
@@ -198,7 +198,8 @@ describe("today's methods", function()
       ["bad option 'org' to 'list' %(string"] = function()
         c.snapshot:list { org = 1 }
       end,
-      ["bad option 'from_snapshot' to 'create' %(string expected, got boxd.Box"]
+      ["bad option 'from_snapshot' to 'create' %(boxd.Snapshot or string "
+        .. "expected, got boxd.Box"]
         = function() c.box:create { from_snapshot = box } end,
       ["bad option 'shared' to 'create' %(boolean"] = function()
         c.box:create { shared = "yes" }

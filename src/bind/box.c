@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "boxd.pb-c.h"
+#include "config.h"
 #include "error.h"
 #include "method.h"
 #include "types.h"
@@ -177,7 +178,7 @@ static bool has_label(lua_State *L, const char *term) {
 static bool has_labels(lua_State *L, int options, int box) {
   int top = lua_gettop(L);
   bool has = true;
-  if (lua_getfield(L, options, "labels") == LUA_TTABLE) {
+  if (lua_getfield(L, options, "label_selector") == LUA_TTABLE) {
     lbx_record_get(L, box, "labels");
     for (lua_Integer i = 1; has && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
       const char *term = lua_tostring(L, -1);
@@ -189,22 +190,139 @@ static bool has_labels(lua_State *L, int options, int box) {
   return has;
 }
 
+/* ---- making one ---- */
+
+/* Refuses options beside `what`, which says such itself. */
+static void refuse_beside(lua_State *L, int options, const lbx_method *m,
+                          const char *what, const char *const *names,
+                          const char *why) {
+  for (; *names; names++) {
+    lua_getfield(L, options, *names);
+    if (lua_toboolean(L, -1))
+      lbx_error_invalid(L, "%s: %s does not go with %s: %s", m->name, *names,
+                        what, why);
+    lua_pop(L, 1);
+  }
+}
+
+static bool has_option(lua_State *L, int options, const char *name) {
+  bool has = lua_getfield(L, options, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
+/* A spec says these itself. */
+static void check_beside_spec(lua_State *L, int options, const lbx_method *m) {
+  static const char *const names[] = {"image", "networks", "isolated",
+                                      "labels", NULL};
+  static const char *const of_config[] = {"env", "vcpu", "memory"};
+  refuse_beside(L, options, m, "spec", names, "put it in the spec");
+  if (lua_getfield(L, options, "config") == LUA_TTABLE)
+    for (int i = 0; i < 3; i++)
+      if (has_option(L, -1, of_config[i]))
+        lbx_error_invalid(L, "%s: config.%s does not go with spec: put it in "
+                          "the spec%s", m->name, of_config[i],
+                          i == 0 ? "" : " (size)");
+  lua_pop(L, 1);
+}
+
+static void check_names(lua_State *L, int options, const lbx_method *m) {
+  if (lua_istable(L, 2))
+    lbx_error_usage(L, "bad argument #2 to '%s' (no value expected, got %s)",
+                    m->name, lbx_type_name(L, options));
+  if (lua_getfield(L, options, "name") != LUA_TNIL && !lua_isnil(L, 2) &&
+      !lua_rawequal(L, 2, -1)) {
+    const char *inner = lbx_push_shown(L, -1), *outer = lbx_push_shown(L, 2);
+    lbx_error_invalid(L, "%s: two names, %s and %s: give one", m->name, outer,
+                      inner);
+  }
+  lua_pop(L, 1);
+}
+
+static const lbx_method create_from_snapshot;
+
+/* The name may be an option; a snapshot makes it another RPC. */
+static const lbx_method *choose_create(lua_State *L, const lbx_method *m,
+                                       int options) {
+  static const char *const names[] = {"image", "shared", "networks", "team",
+                                      NULL};
+  if (!lua_istable(L, options)) return m;
+  check_names(L, options, m);
+  if (has_option(L, options, "spec")) check_beside_spec(L, options, m);
+  if (!has_option(L, options, "from_snapshot")) return m;
+  refuse_beside(L, options, m, "from_snapshot", names,
+                "a snapshot is restored as it was taken");
+  return &create_from_snapshot;
+}
+
+/* Merges the pieces of a spec, which is Lua's. */
+static void read_spec(lua_State *L, int idx, const char *method) {
+  if (!lua_istable(L, idx))
+    lbx_error_usage(L, "bad option 'spec' to '%s' (table expected, got %s)",
+                    method, lbx_type_name(L, idx));
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.spec");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "spec");
+  lua_pushvalue(L, idx);
+  lua_call(L, 1, 1);
+  lua_replace(L, idx);
+  lua_pop(L, 1);
+}
+
+#define SAME_AS_FORK TEXT("shared"), TEXT("networks"), TEXT("isolated"), \
+  TEXT("labels"), TEXT("name"), LBX_CONFIG
+
+static const lbx_param create_options[] = {
+    SAME_AS_FORK, {.name = "image", .field = "image_ref"}, TEXT("org"),
+    TEXT("team"), {.name = "spec", .field = "spec", .read = read_spec},
+    {.name = "from_snapshot", .field = "snapshot", .sort = LBX_OBJECT,
+     .of = &lbx_snapshot_type},
+    {0}};
+static const lbx_param fork_options[] = {SAME_AS_FORK, {0}};
+
+#define CREATE(rpc)                                                       \
+  rpc, .args = {{.name = "name", .field = "name", .sort = LBX_OPTIONAL}}, \
+  .options = create_options, .result = LBX_RECORD, .of = &lbx_box_type,   \
+  .sets = {{"restart_policy", .request = "restart_policy"}},              \
+  .choose = choose_create, .disks = &lbx_config_disks
+
+static const lbx_method create_from_snapshot = {
+    "create", CREATE("CreateVmFromSnapshot")};
+/* What c.box:temporary makes its box by. */
+static const lbx_method temporary = {"temporary", CREATE("CreateVm")};
+
 static const lbx_method find_box = {"get", "ListVms", .result = LBX_FOUND,
                                     .field = "vms", .of = &lbx_box_type};
+#define GET \
+  {"get", "GetVm", .args = {{.name = "id", .field = "vm_id",             \
+                             .sort = LBX_OBJECT}},                       \
+   .result = LBX_RECORD, .of = &lbx_box_type, .otherwise = &find_box}
+static const lbx_method get_box = GET;
+
 static const lbx_param list[] = {
     TEXT("org"), TEXT("all_contexts"),
     {.name = "labels", .field = "label_selector", .read = read_selector}, {0}};
 
 static const lbx_method service_methods[] = {
+    {"create", CREATE("CreateVm")},
     {"list", "ListVms", .options = list, .result = LBX_RECORDS,
      .field = "vms", .of = &lbx_box_type, .keep = has_labels},
-    {"get", "GetVm", .args = {{.name = "id", .field = "vm_id", .sort = LBX_OBJECT}},
-     .result = LBX_RECORD, .of = &lbx_box_type, .otherwise = &find_box},
+    GET,
+    {"fork", "ForkVm",
+     .args = {{.name = "source", .field = "source_vm_id", .sort = LBX_OBJECT,
+               .of = &lbx_box_type}},
+     .options = fork_options, .result = LBX_RECORD, .of = &lbx_box_type,
+     .before = &get_box, .disks = &lbx_config_disks},
     {"suggest_name", "SuggestVmName", .result = LBX_FIELD, .field = "name"},
     {0}};
-static const char *const service_composed[] = {"create", "temporary", "fork",
-                                               NULL};
+static const char *const service_composed[] = {"temporary", NULL};
 
 const lbx_type lbx_boxes_type = {
     .name = "Boxes", .metatable = "boxd.Boxes", .methods = service_methods,
     .module = "boxd.box", .composed = service_composed};
+
+void lbx_open_box_core(lua_State *L) {
+  lbx_push_method(L, &lbx_boxes_type, &temporary);
+  lua_setfield(L, -2, "create");
+}

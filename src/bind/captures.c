@@ -1,5 +1,6 @@
 /* Template, Snapshot, and what else is made of boxes: checkpoints, backups. */
 #include "boxd.pb-c.h"
+#include "config.h"
 #include "method.h"
 #include "types.h"
 
@@ -23,18 +24,31 @@ const lbx_type lbx_template_type = {
     .name = "Template", .metatable = "boxd.Template", .messages = templates,
     .shown = template_shown, .methods = none};
 
+static const lbx_param template_options[] = {
+    {.name = "name", .field = "name", .needed = true},
+    {.name = "image", .field = "image_ref"}, LBX_CONFIG, {0}};
+static const lbx_param create_vm_options[] = {TEXT("name"), LBX_CONFIG, {0}};
+
+#define TEMPLATE OBJECT("template", "template_id", template)
+
 static const lbx_method template_methods[] = {
+    {"create", "CreateTemplate", .options = template_options,
+     .result = LBX_RECORD, .of = &lbx_template_type,
+     .sets = {{"image", .request = "image_ref"},
+              {"vcpu", .request = "config.vcpu"},
+              {"memory_bytes", .request = "config.memory_bytes"}}},
+    {"create_vm", "CreateVmFromTemplate", .args = {TEMPLATE},
+     .options = create_vm_options, .result = LBX_RECORD, .of = &lbx_box_type,
+     .sets = {{"image", .given = "image"}}, .disks = &lbx_config_disks},
     {"list", "ListTemplates", .result = LBX_RECORDS, .field = "templates",
      .of = &lbx_template_type},
     {"delete", "DeleteTemplate",
-     .args = {OBJECT("template", "template_id", template)}},
+     .args = {TEMPLATE}},
     {0}};
-static const char *const template_composed[] = {"create", "create_vm", NULL};
 
 const lbx_type lbx_templates_type = {
     .name = "Templates", .metatable = "boxd.Templates",
-    .methods = template_methods, .module = "boxd.template",
-    .composed = template_composed};
+    .methods = template_methods};
 
 /* c.snapshot: an id or a name where the contract says name. */
 

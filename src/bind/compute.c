@@ -122,6 +122,7 @@ void lbx_open_types(lua_State *L) {
   luaL_getmetatable(L, lbx_compute_type.metatable);
   luaL_setfuncs(L, meta, 0);
   lua_pop(L, 1);
+  lbx_open_box_core(L);
   lua_pushcfunction(L, compute_new);
   lua_setfield(L, -2, "compute_new");
   lua_pushcfunction(L, lbx_core_call);

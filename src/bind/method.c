@@ -1,4 +1,4 @@
-#include "method.h"
+#include "method_private.h"
 
 #include <ctype.h>
 #include <grpc/byte_buffer.h>
@@ -22,10 +22,6 @@ typedef ProtobufCMessageDescriptor Message;
 typedef ProtobufCFieldDescriptor Field;
 
 #define CALL_TYPE "boxd.Call"
-#define ARGS_MAX 3
-
-/* The stack of a method: the object, its arguments, and then */
-enum { OPTIONS = ARGS_MAX + 2, COMPUTE, CALL, FIRST_ERROR };
 
 /* A unary call on the stack: cancelled when it is collected. */
 typedef struct unary {
@@ -33,172 +29,11 @@ typedef struct unary {
   const bx_rpc *rpc;
   const lbx_method *m;
   double deadline;
+  bool named_disks; /* their names have been looked up */
 } unary;
 
 static const Field *field_of(const Message *d, const char *name) {
   return protobuf_c_message_descriptor_get_field_by_name(d, name);
-}
-
-static int count_args(const lbx_method *m) {
-  int n = 0;
-  while (n < ARGS_MAX && m->args[n].name) n++;
-  return n;
-}
-
-/* ---- arguments: checked where they stand, and replaced by what is sent ---- */
-
-/* Where a value came from, for messages. option NULL: an argument. */
-typedef struct source {
-  const lbx_method *m;
-  const char *option;
-  int idx;
-} source;
-
-/* Numbered as the script sees them, without the object. */
-static int wrong_type(lua_State *L, const source *s, const char *expected) {
-  const char *got = lbx_type_name(L, s->idx);
-  if (s->option)
-    return lbx_error_usage(L, "bad option '%s' to '%s' (%s expected, got %s)",
-                           s->option, s->m->name, expected, got);
-  return lbx_error_usage(L, "bad argument #%d to '%s' (%s expected, got %s)",
-                         s->idx - 1, s->m->name, expected, got);
-}
-
-/* Sizes, counts and ports: none is negative. */
-static void check_integer(lua_State *L, const source *s, const char *what,
-                          int64_t most) {
-  if (!lua_isinteger(L, s->idx)) wrong_type(L, s, "integer");
-  lua_Integer n = lua_tointeger(L, s->idx);
-  if (n < 0 || n > most)
-    lbx_error_invalid(L, "%s: %s: an integer from 0 to %lld expected, not "
-                      "%lld", s->m->name, what, (long long)most, (long long)n);
-}
-
-static int64_t most_of(const Field *f) {
-  return f->type == PROTOBUF_C_TYPE_UINT32 ? UINT32_MAX : INT64_MAX;
-}
-
-static void check_type(lua_State *L, const source *s, const char *what,
-                       const Field *f) {
-  int got = lua_type(L, s->idx);
-  if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-    if (got != LUA_TTABLE) wrong_type(L, s, "table");
-  } else if (f->type == PROTOBUF_C_TYPE_STRING ||
-             f->type == PROTOBUF_C_TYPE_BYTES) {
-    if (got != LUA_TSTRING) wrong_type(L, s, "string");
-  } else if (f->type == PROTOBUF_C_TYPE_BOOL) {
-    if (got != LUA_TBOOLEAN) wrong_type(L, s, "boolean");
-  } else if (f->type != PROTOBUF_C_TYPE_MESSAGE) {
-    check_integer(L, s, what, most_of(f));
-  }
-}
-
-static void read_size(lua_State *L, const source *s) {
-  size_t len;
-  uint64_t bytes;
-  bx_error e;
-  if (lua_isinteger(L, s->idx)) return;
-  if (lua_type(L, s->idx) != LUA_TSTRING) wrong_type(L, s, "size");
-  const char *text = lua_tolstring(L, s->idx, &len);
-  if (bx_text_size(text, len, &bytes, &e)) lbx_throw(L, &e, NULL);
-  lua_pushinteger(L, (lua_Integer)bytes);
-  lua_replace(L, s->idx);
-}
-
-static void read_object(lua_State *L, const source *s, const lbx_type *of) {
-  if (of && lbx_type_of(L, s->idx) == of) {
-    lbx_record_get(L, s->idx, "id");
-    lua_replace(L, s->idx);
-  }
-  if (lua_type(L, s->idx) != LUA_TSTRING) {
-    lua_pushfstring(L, of ? "%s or string" : "string", of ? of->metatable : "");
-    wrong_type(L, s, lua_tostring(L, -1));
-  }
-  if (lua_rawlen(L, s->idx) == 0)
-    lbx_error_invalid(L, "%s: an id or a name expected, not \"\"", s->m->name);
-}
-
-static void read_value(lua_State *L, const source *s, const lbx_param *p,
-                       const Message *d) {
-  if (p->read) {
-    p->read(L, s->idx, s->m->name);
-    return;
-  }
-  switch (p->sort) {
-    case LBX_PORT: check_integer(L, s, p->name, 65535); break;
-    case LBX_SIZE: read_size(L, s); break;
-    case LBX_OBJECT: read_object(L, s, p->of); break;
-    default: check_type(L, s, p->name, field_of(d, p->field));
-  }
-}
-
-static void read_arguments(lua_State *L, const lbx_method *m,
-                           const Message *d) {
-  for (int i = 0; i < count_args(m); i++) {
-    source s = {m, NULL, 2 + i};
-    if (m->args[i].sort == LBX_OPTIONAL && lua_isnil(L, s.idx)) continue;
-    read_value(L, &s, &m->args[i], d);
-  }
-}
-
-static const lbx_param *find_option(const lbx_method *m, const char *name) {
-  for (const lbx_param *p = m->options; p && p->name; p++)
-    if (strcmp(p->name, name) == 0) return p;
-  return NULL;
-}
-
-static void refuse_options(lua_State *L, const lbx_method *m) {
-  const char *names[16] = {"timeout"};
-  int n = 1;
-  for (const lbx_param *p = m->options; p && p->name; p++) names[n++] = p->name;
-  names[n] = NULL;
-  lbx_options(L, OPTIONS, m->name, names);
-}
-
-static void check_timeout(lua_State *L, const source *s) {
-  if (lua_type(L, s->idx) != LUA_TNUMBER) wrong_type(L, s, "number of seconds");
-  if (!(lua_tonumber(L, s->idx) > 0))
-    lbx_error_invalid(L, "%s: timeout must be a positive number of seconds",
-                      s->m->name);
-}
-
-/* Puts a checked copy of the options in their place, of what is sent. */
-static void read_options(lua_State *L, const lbx_method *m, const Message *d) {
-  if (lua_isnil(L, OPTIONS)) return;
-  if (!lua_istable(L, OPTIONS))
-    lbx_error_usage(L, "bad argument #%d to '%s' (table expected, got %s: "
-                    "options have names, as in { timeout = 30 })",
-                    count_args(m) + 1, m->name, lbx_type_name(L, OPTIONS));
-  refuse_options(L, m);
-  lua_newtable(L);
-  for (lua_pushnil(L); lua_next(L, OPTIONS); lua_pop(L, 1)) {
-    const char *name = lua_tostring(L, -2);
-    const lbx_param *p = find_option(m, name);
-    source s = {m, name, lua_gettop(L)};
-    if (p)
-      read_value(L, &s, p, d);
-    else
-      check_timeout(L, &s);
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -5);
-  }
-  lua_replace(L, OPTIONS);
-}
-
-/* Arguments that may be left out make room for the options after them. */
-static void place_arguments(lua_State *L, const lbx_method *m) {
-  int given = lua_gettop(L), n = count_args(m), last = 1 + n;
-  if (n > 0 && m->args[n - 1].sort == LBX_OPTIONAL && given == last &&
-      lua_istable(L, last)) {
-    lua_pushnil(L);
-    lua_insert(L, last);
-  }
-  lua_settop(L, last + 1);
-  for (; n < ARGS_MAX; n++) {
-    lua_pushnil(L);
-    lua_insert(L, last + 1);
-  }
 }
 
 /* ---- the request ---- */
@@ -214,15 +49,12 @@ static grpc_byte_buffer *make_request(lua_State *L, const lbx_method *m,
     lbx_encode_text(q, field_of(d, m->fixed.field), m->fixed.value);
   if (m->self) /* the id is on the top */
     lbx_encode_field(L, -1, q, field_of(d, m->self), a);
-  for (int i = 0; i < count_args(m); i++)
+  for (int i = 0; i < lbx_count_args(m); i++)
     if (m->args[i].field && !lua_isnil(L, 2 + i))
       lbx_encode_field(L, 2 + i, q, field_of(d, m->args[i].field), a);
-  for (const lbx_param *p = m->options;
-       p && p->name && lua_istable(L, OPTIONS); p++) {
-    if (lua_getfield(L, OPTIONS, p->name) != LUA_TNIL)
-      lbx_encode_field(L, -1, q, field_of(d, p->field), a);
-    lua_pop(L, 1); /* the table has it */
-  }
+  if (m->options && lua_istable(L, LBX_OPTIONS))
+    for (lua_pushnil(L); lua_next(L, LBX_OPTIONS); lua_pop(L, 1))
+      lbx_encode_field(L, -1, q, field_of(d, lua_tostring(L, -2)), a);
   grpc_byte_buffer *buffer = bx_message_pack(q);
   lbx_arena_reset(a);
   if (!buffer)
@@ -270,7 +102,7 @@ static bool push_object(lua_State *L, const lbx_method *m, const Message *d,
     }
     d = f->descriptor;
   }
-  return lbx_push_record(L, COMPUTE, m->of, d, b.s, b.len);
+  return lbx_push_record(L, LBX_COMPUTE, m->of, d, b.s, b.len);
 }
 
 static bool has_text(lua_State *L, const Message *d, const char *name,
@@ -281,26 +113,51 @@ static bool has_text(lua_State *L, const Message *d, const char *name,
   return same;
 }
 
-/* The record with the id, or else the first with the name, at 2. False:
-** malformed. Nothing found: nil. */
+/* The message of the list f with the id, or else the first with the name, at
+** idx; its `s` is NULL: there is none. */
+static bytes find_one(lua_State *L, const Field *f, bytes b, int idx) {
+  const uint8_t *at = b.s, *end = b.s + b.len;
+  bytes one, found = {NULL, 0};
+  while (lbx_next_message(f, &at, end, &one.s, &one.len)) {
+    if (has_text(L, f->descriptor, "id", one, idx)) return one;
+    if (!found.s && has_text(L, f->descriptor, "name", one, idx)) found = one;
+  }
+  return found;
+}
+
+/* False: malformed. Nothing found: nil. */
 static bool push_found(lua_State *L, const lbx_method *m, const Message *d,
                        bytes b) {
   const Field *f = field_of(d, m->field);
-  const uint8_t *at = b.s, *end = b.s + b.len;
-  bytes one, found = {NULL, 0};
   if (!bx_message_valid(d, b.s, b.len)) return false;
-  while (lbx_next_message(f, &at, end, &one.s, &one.len)) {
-    if (has_text(L, f->descriptor, "id", one, 2)) {
-      found = one;
-      break;
-    }
-    if (!found.s && has_text(L, f->descriptor, "name", one, 2)) found = one;
-  }
+  bytes found = find_one(L, f, b, 2);
   if (found.s)
-    return lbx_push_record(L, COMPUTE, m->of, f->descriptor, found.s,
+    return lbx_push_record(L, LBX_COMPUTE, m->of, f->descriptor, found.s,
                            found.len);
   lua_pushnil(L);
   return true;
+}
+
+/* Pushes what the request has in a field, "a" or "a.b"; nil: nothing. */
+static void push_sent(lua_State *L, const lbx_method *m, const char *name) {
+  const char *dot = strchr(name, '.');
+  for (int i = 0; i < lbx_count_args(m); i++)
+    if (m->args[i].field && strcmp(m->args[i].field, name) == 0 &&
+        !lua_isnil(L, 2 + i)) {
+      lua_pushvalue(L, 2 + i);
+      return;
+    }
+  lua_pushvalue(L, LBX_OPTIONS);
+  for (; dot && lua_istable(L, -1); name = dot + 1, dot = strchr(name, '.')) {
+    lua_pushlstring(L, name, (size_t)(dot - name));
+    lua_gettable(L, -2);
+    lua_remove(L, -2);
+  }
+  if (lua_istable(L, -1))
+    lua_getfield(L, -1, name);
+  else
+    lua_pushnil(L);
+  lua_remove(L, -2);
 }
 
 /* Pushes the value that a set gives. */
@@ -308,22 +165,23 @@ static void push_set(lua_State *L, const lbx_method *m, const lbx_set *s,
                      const Message *d, bytes b) {
   if (s->value) {
     lua_pushstring(L, s->value);
-    return;
-  }
-  if (s->empty) {
+  } else if (s->empty) {
     lua_newtable(L);
     luaL_setmetatable(L, LBX_JSON_ARRAY);
-    return;
+  } else if (s->given) {
+    if (lbx_is_record(L, LBX_GIVEN))
+      lbx_record_get(L, LBX_GIVEN, s->given);
+    else
+      lua_pushnil(L);
+  } else {
+    if (s->reply)
+      lbx_push_field(L, d, field_of(d, s->reply), b.s, b.len);
+    else
+      lua_pushnil(L);
+    if (!lua_isnil(L, -1) || !s->request) return;
+    lua_pop(L, 1);
+    push_sent(L, m, s->request);
   }
-  if (s->reply)
-    lbx_push_field(L, d, field_of(d, s->reply), b.s, b.len);
-  else
-    lua_pushnil(L);
-  for (int i = 0; lua_isnil(L, -1) && s->request && i < count_args(m); i++)
-    if (m->args[i].field && strcmp(m->args[i].field, s->request) == 0) {
-      lua_pop(L, 1);
-      lua_pushvalue(L, 2 + i);
-    }
 }
 
 static void make_sets(lua_State *L, const lbx_method *m, const Message *d,
@@ -331,17 +189,20 @@ static void make_sets(lua_State *L, const lbx_method *m, const Message *d,
   int object = m->result == LBX_RECORD ? lua_gettop(L) : 1;
   for (int i = 0; i < LBX_SETS_MAX && m->sets[i].field; i++) {
     push_set(L, m, &m->sets[i], d, b);
-    lbx_record_set(L, object, m->sets[i].field);
+    if (lua_isnil(L, -1) && m->result == LBX_RECORD)
+      lua_pop(L, 1);
+    else
+      lbx_record_set(L, object, m->sets[i].field);
   }
 }
 
 /* Only those of the list on the top that the row keeps. */
 static void keep_some(lua_State *L, const lbx_method *m) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, -1), kept = 0;
-  if (!m->keep || !lua_istable(L, OPTIONS)) return;
+  if (!m->keep || !lua_istable(L, LBX_OPTIONS)) return;
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, -1, i);
-    bool keep = m->keep(L, OPTIONS, lua_gettop(L));
+    bool keep = m->keep(L, LBX_OPTIONS, lua_gettop(L));
     if (keep && ++kept < i)
       lua_rawseti(L, -2, kept);
     else
@@ -361,7 +222,7 @@ static bool push_result(lua_State *L, const lbx_method *m, const Message *d,
     case LBX_WHOLE: return lbx_decode_named(L, d, b.s, b.len);
     case LBX_RECORD: return push_object(L, m, d, b);
     case LBX_RECORDS:
-      if (!lbx_push_records(L, COMPUTE, m->of, field_of(d, m->field), b.s,
+      if (!lbx_push_records(L, LBX_COMPUTE, m->of, field_of(d, m->field), b.s,
                             b.len))
         return false;
       keep_some(L, m);
@@ -405,7 +266,7 @@ static int m__gc_call(lua_State *L) {
 /* Makes the call of an RPC; a request is to follow. */
 static void new_call(lua_State *L, unary *u, const bx_rpc *rpc) {
   u->rpc = rpc;
-  u->call = lbx_client_prepare(L, COMPUTE, rpc, u->deadline);
+  u->call = lbx_client_prepare(L, LBX_COMPUTE, rpc, u->deadline);
 }
 
 /* Starts the RPC of a row, with what is on the stack. */
@@ -426,17 +287,45 @@ static int throw_error(lua_State *L, const unary *u) {
     bx_error_set(&told, e->class_, "%s: %s", e->message, u->rpc->successor);
     told.status = e->status;
   }
-  return lbx_client_throw(L, COMPUTE, &told, u->rpc);
+  return lbx_client_throw(L, LBX_COMPUTE, &told, u->rpc);
+}
+
+/* Pushes the list of disks that the config names; false: there is none. */
+static bool push_volumes(lua_State *L) {
+  if (!lua_istable(L, LBX_OPTIONS)) return false;
+  if (lua_getfield(L, LBX_OPTIONS, "config") == LUA_TTABLE &&
+      lua_getfield(L, -1, "volumes") == LUA_TTABLE) {
+    lua_remove(L, -2);
+    return true;
+  }
+  lua_settop(L, LBX_CALL);
+  return false;
+}
+
+/* May the RPC have refused a disk's name where it knows ids alone? */
+static bool refused_disk(lua_State *L, const unary *u, const lbx_method *m) {
+  int status = u->call->error.status;
+  if (u->m != m || !m->disks || u->named_disks ||
+      (status != GRPC_STATUS_NOT_FOUND &&
+       status != GRPC_STATUS_INVALID_ARGUMENT) || !push_volumes(L))
+    return false;
+  lua_pop(L, 1);
+  return true;
 }
 
 /* What to do when the call has failed: the other RPC, or the error. */
 static void fail(lua_State *L, unary *u, const lbx_method *m) {
   bx_call *c = u->call;
-  if (c->error.class_ != BX_NOT_FOUND || u->m != m || !m->otherwise)
+  const lbx_method *next = NULL;
+  if (c->error.class_ == BX_NOT_FOUND && u->m->otherwise)
+    next = u->m->otherwise;
+  else if (refused_disk(L, u, m))
+    next = m->disks;
+  else
     throw_error(L, u);
-  lbx_client_push_error(L, COMPUTE, &c->error, u->rpc);
+  lbx_client_push_error(L, LBX_COMPUTE, &c->error, u->rpc);
   release(u);
-  start(L, u, m->otherwise);
+  start(L, u, next);
 }
 
 /* "no box has the id or the name": where the service's own words don't say. */
@@ -444,8 +333,8 @@ static int not_found(lua_State *L, const unary *u) {
   const char *name = lua_tostring(L, 2), *of = u->m->of->name;
   int first = tolower((unsigned char)*of);
   bx_error e;
-  if (lua_istable(L, FIRST_ERROR)) {
-    lua_pushvalue(L, FIRST_ERROR);
+  if (lua_istable(L, LBX_FIRST_ERROR)) {
+    lua_pushvalue(L, LBX_FIRST_ERROR);
     lua_getfield(L, -1, "message");
     if (!strstr(lua_tostring(L, -1), name)) {
       lua_pushfstring(L, "no %c%s has the id or the name \"%s\": %s", first,
@@ -460,68 +349,89 @@ static int not_found(lua_State *L, const unary *u) {
   return lbx_throw(L, &e, u->rpc->name);
 }
 
-void lbx_push_living(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
-}
-
-static void forget(lua_State *L) {
-  lbx_push_living(L);
-  lua_pushvalue(L, 1);
-  lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
 static int finish(lua_State *L, unary *u) {
   const lbx_method *m = u->m;
   const Message *d = bx_rpc_reply(u->rpc);
   bytes b = whole(u->call);
   if (!push_result(L, m, d, b)) malformed(L, u->rpc);
-  make_sets(L, m, d, b);
-  if (m->ends) forget(L);
   if (m->of && lua_isnil(L, -1)) not_found(L, u);
+  make_sets(L, m, d, b);
+  if (m->ends) lbx_record_ended(L, 1);
   if (m->also) lbx_push_field(L, d, field_of(d, m->also), b.s, b.len);
   release(u); /* not left to the gc: the reply may be large */
   return m->result == LBX_NOTHING ? 0 : m->also ? 2 : 1;
 }
 
+/* Has the object that the first argument names: on to the row, with its id. */
+static void go_on(lua_State *L, unary *u, const lbx_method *m) {
+  finish(L, u);
+  lbx_record_get(L, -1, "id");
+  lua_replace(L, 2);
+  lua_settop(L, LBX_CALL);
+  start(L, u, m);
+}
+
+/* Puts ids in the place of the names of disks, and makes the row's RPC again;
+** without any such name its error was another. */
+static void name_disks(lua_State *L, unary *u, const lbx_method *m) {
+  const Message *d = bx_rpc_reply(u->rpc);
+  const Field *f = field_of(d, m->disks->field);
+  bytes b = whole(u->call);
+  bool any = false;
+  if (!bx_message_valid(d, b.s, b.len)) malformed(L, u->rpc);
+  push_volumes(L);
+  for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+    lua_getfield(L, -1, "disk_id");
+    bytes disk = find_one(L, f, b, lua_gettop(L));
+    if (disk.s && !has_text(L, f->descriptor, "id", disk, lua_gettop(L))) {
+      lbx_push_field(L, f->descriptor, lbx_named(f->descriptor, "id"), disk.s,
+                     disk.len);
+      lua_setfield(L, -3, "disk_id");
+      any = true;
+    }
+    lua_pop(L, 2);
+  }
+  lua_settop(L, LBX_FIRST_ERROR);
+  if (!any) lua_error(L);
+  lua_settop(L, LBX_CALL);
+  u->named_disks = true;
+  release(u);
+  start(L, u, m);
+}
+
 static int method_k(lua_State *L, int status, lua_KContext row) {
   (void)status;
-  unary *u = lua_touserdata(L, CALL);
+  const lbx_method *m = (const lbx_method *)row;
+  unary *u = lua_touserdata(L, LBX_CALL);
   if (!u->call) return lbx_gone(L, "the call");
   for (;;) {
     while (!u->call->finished.set)
       lbx_await(L, &(lbx_wait){.event = &u->call->finished,
                                .cancel = cancel_unary, .arg = u->call}, row,
                 method_k);
-    if (!u->call->error.class_) return finish(L, u);
-    fail(L, u, (const lbx_method *)row);
+    if (u->call->error.class_)
+      fail(L, u, m);
+    else if (m->disks && u->m == m->disks)
+      name_disks(L, u, m);
+    else if (m->before && u->m != m)
+      go_on(L, u, m);
+    else
+      return finish(L, u);
   }
-}
-
-static double deadline(lua_State *L) {
-  double seconds = lbx_client_timeout(L, COMPUTE);
-  if (lua_istable(L, OPTIONS)) {
-    if (lua_getfield(L, OPTIONS, "timeout") != LUA_TNIL)
-      seconds = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-  }
-  return bx_now() + seconds;
 }
 
 /* upvalues: the row, the type of the object */
 static int m_method(lua_State *L) {
   const lbx_method *m = lua_touserdata(L, lua_upvalueindex(1));
   const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
-  const Message *d = bx_rpc_request(bx_rpc_find(m->rpc));
   lbx_type_check(L, t, m->name);
-  place_arguments(L, m);
-  read_arguments(L, m, d);
-  read_options(L, m, d);
+  double timeout = lbx_read_arguments(L, &m);
   lbx_push_compute(L, 1);
   unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
-  u->deadline = deadline(L);
-  start(L, u, m);
+  u->deadline = bx_now() +
+                (timeout > 0 ? timeout : lbx_client_timeout(L, LBX_COMPUTE));
+  bool named = m->before && lua_type(L, LBX_GIVEN) == LUA_TSTRING;
+  start(L, u, named ? m->before : m);
   return method_k(L, LUA_OK, (lua_KContext)m);
 }
 
@@ -541,10 +451,10 @@ void lbx_push_method(lua_State *L, const lbx_type *t, const lbx_method *m) {
 
 /* ---- core.call ---- */
 
-/* 1 object, 2 rpc, 3 request, 4 seconds, 5 type or record; COMPUTE, CALL */
+/* 1 object, 2 rpc, 3 request, 4 seconds, 5 type or record; LBX_COMPUTE, ... */
 static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  unary *u = lua_touserdata(L, CALL);
+  unary *u = lua_touserdata(L, LBX_CALL);
   bx_call *c = u->call;
   bool ok;
   if (!c) return lbx_gone(L, "the call");
@@ -555,7 +465,7 @@ static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
   const Message *d = bx_rpc_reply(u->rpc);
   bytes b = whole(c);
   if (lua_isstring(L, 5)) {
-    ok = lbx_push_record(L, COMPUTE, lbx_type_named(lua_tostring(L, 5)), d,
+    ok = lbx_push_record(L, LBX_COMPUTE, lbx_type_named(lua_tostring(L, 5)), d,
                          b.s, b.len);
   } else if (lua_isuserdata(L, 5)) {
     ok = lbx_record_refresh(L, 5, d, b.s, b.len);
@@ -573,9 +483,9 @@ int lbx_core_call(lua_State *L) {
   if (rpc->kind != BX_UNARY)
     lbx_error_invalid(L, "%s is a stream: call stream for it", rpc->name);
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, OPTIONS);
+  lua_settop(L, LBX_GIVEN);
   lbx_push_compute(L, 1);
-  double seconds = luaL_optnumber(L, 4, lbx_client_timeout(L, COMPUTE));
+  double seconds = luaL_optnumber(L, 4, lbx_client_timeout(L, LBX_COMPUTE));
   unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
   u->deadline = bx_now() + seconds;
   new_call(L, u, rpc);

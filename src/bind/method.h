@@ -19,6 +19,7 @@ typedef enum lbx_sort {
   LBX_PORT,     /* 0 to 65535 */
   LBX_SIZE,     /* "4G", or bytes */
   LBX_OBJECT,   /* of the row's `of`: its id; or text, an id or a name */
+  LBX_VARIABLES, /* a map, sent as a list of key and value */
 } lbx_sort;
 
 typedef struct lbx_param {
@@ -26,9 +27,27 @@ typedef struct lbx_param {
   const char *field; /* of the request; NULL: it is not sent */
   lbx_sort sort;
   const lbx_type *of;
+  /* Of a table: what may be in it; ends with a NULL name. */
+  const struct lbx_param *fields;
+  const ProtobufCMessageDescriptor *in; /* has the field; NULL: its message */
+  const char *either[2]; /* the two texts it may be, if it may be no other */
+  bool needed, on;       /* may not be left out; true where it is */
   /* Checks the value at idx and puts what is sent in its place; or NULL. */
   void (*read)(lua_State *L, int idx, const char *method);
+  /* Moves what is in the table on the top, and belongs beside it, into that of
+  ** the request's fields at idx; or NULL. */
+  void (*place)(lua_State *L, int idx, const ProtobufCMessageDescriptor *d);
 } lbx_param;
+
+/* Pushes how messages show the value at idx: text quoted and short. */
+const char *lbx_push_shown(lua_State *L, int idx);
+
+/* Replaces the table on the top by one of d's fields, checked. Raises an
+** InvalidArgumentError that names the field by its path. */
+struct lbx_path;
+void lbx_read_record(lua_State *L, const lbx_param *params,
+                     const ProtobufCMessageDescriptor *d,
+                     const struct lbx_path *at);
 
 typedef enum lbx_result {
   LBX_NOTHING = 0,
@@ -42,18 +61,20 @@ typedef enum lbx_result {
 
 typedef struct lbx_set {
   const char *field;   /* of the object made, or else of the method's own, */
-  const char *request; /* from the request's argument of this field, */
+  const char *request; /* from the request's field, "a" or "a.b", */
+  const char *given;   /* or from a field of the object given first, */
   const char *reply;   /* or from the reply's field, */
   const char *value;   /* or this text, */
   bool empty;          /* or a list of nothing */
 } lbx_set;
 
 #define LBX_SETS_MAX 4
+#define LBX_ARGS_MAX 3
 
 typedef struct lbx_method {
   const char *name, *rpc;
   const char *self; /* the request's field for the object's id, or NULL */
-  lbx_param args[3];
+  lbx_param args[LBX_ARGS_MAX];
   const lbx_param *options; /* beside timeout; ends with a NULL name */
   struct { const char *field, *value; } fixed;
   lbx_result result;
@@ -61,6 +82,14 @@ typedef struct lbx_method {
   const lbx_type *of;
   lbx_set sets[LBX_SETS_MAX];
   const struct lbx_method *otherwise; /* made when the RPC says NOT_FOUND */
+  const struct lbx_method *before; /* made where the first argument is text: it
+                                      gives the object whose id is sent */
+  const struct lbx_method *disks;  /* made where the RPC does not know a disk of
+                                      the config: it gives the ids of names */
+  /* Checks arguments, and options at their index, before they are read; the row
+  ** to go on with, itself or another; or NULL. */
+  const struct lbx_method *(*choose)(lua_State *L, const struct lbx_method *m,
+                                     int options);
   bool ends; /* the object: a temporary box is not to be destroyed any more */
   bool (*keep)(lua_State *L, int options, int record); /* of a list; or NULL */
   int (*lua)(lua_State *L); /* in C by itself: the row has only the name */
@@ -68,9 +97,6 @@ typedef struct lbx_method {
 
 /* Pushes the function of a row of type t. */
 void lbx_push_method(lua_State *L, const lbx_type *t, const lbx_method *m);
-
-/* Pushes the registry's set of temporary boxes that are to be destroyed. */
-void lbx_push_living(lua_State *L);
 
 /* core.call(object, rpc, request, seconds or nil [, type or record]) -> the
 ** reply by the contract's names; an object of the type made of it; or the

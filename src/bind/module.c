@@ -9,6 +9,7 @@
 #include "await.h"
 #include "client.h"
 #include "clock.h"
+#include "config.h"
 #include "digest.h"
 #include "embedded.h"
 #include "text.h"
@@ -24,8 +25,7 @@
 
 /* Names of the module that live in Lua files, loaded when first asked for. */
 static const char *const lazy[][2] = {
-    {"Compute", "boxd.compute"}, {"BoxConfig", "boxd.config"},
-    {"path", "boxd.path"},       {"gather", "boxd.tasks"},
+    {"Compute", "boxd.compute"}, {"path", "boxd.path"},       {"gather", "boxd.tasks"},
     {"map", "boxd.tasks"},       {"attach", "boxd.terminal"},
     {"prefix", "boxd.terminal"}, {"spec", "boxd.spec"},
 };
@@ -188,6 +188,8 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_http(L);
   lbx_open_json(L);
   lua_setfield(L, -2, "json");
+  lua_pushcfunction(L, lbx_box_config);
+  lua_setfield(L, -2, "BoxConfig");
   lua_pushcfunction(L, lbx_type_value);
   lua_setfield(L, -2, "type");
   lua_pushcfunction(L, lbx_has);

@@ -26,7 +26,7 @@ static void add(writer *w, const char *s) {
 static void add_step(writer *w, const lbx_path *at) {
   char shown[72];
   if (at->name) {
-    if (w->len) add(w, ".");
+    if (w->len && w->text[w->len - 1] != ' ') add(w, ".");
     add(w, bx_text_show(shown, sizeof shown, at->name, strlen(at->name)));
   } else {
     snprintf(shown, sizeof shown, "[%lld]", (long long)at->index);
@@ -39,6 +39,10 @@ static void render(writer *w, const lbx_path *at) {
   int n = 0;
   for (; at->up && n < SHOWN_STEPS; at = at->up) steps[n++] = at;
   if (at->up) add(w, "...");
+  if (at->told) {
+    add(w, at->name);
+    add(w, ": ");
+  }
   if (n == 0) add_step(w, at);
   while (n > 0) add_step(w, steps[--n]);
 }
@@ -52,6 +56,12 @@ int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...) {
   va_end(ap);
   render(&w, at);
   return lbx_error_invalid(L, "%s: %s", w.text, message);
+}
+
+const char *lbx_path_push(lua_State *L, const lbx_path *at) {
+  writer w = {.len = 0};
+  render(&w, at);
+  return lua_pushstring(L, w.text);
 }
 
 size_t lbx_path_list(lua_State *L, const lbx_path *at) {

@@ -7,6 +7,7 @@
 #define LBX_PATH_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct lbx_path {
@@ -15,10 +16,13 @@ typedef struct lbx_path {
   lua_Integer index;         /* of a sequence, from 1 */
   int depth;                 /* 0 at the root */
   const void *table;         /* lua_topointer of the table here, or NULL */
+  bool told;                 /* the root: "create: " before the others */
 } lbx_path;
 
 /* The root. Its name is told only when the error is at the root itself. */
 #define LBX_PATH_ROOT(what) ((lbx_path){.name = (what)})
+
+#define LBX_PATH_OF(what) ((lbx_path){.name = (what), .told = true})
 
 /* The step below up, by name or by index. */
 #define LBX_PATH_NAME(above, what) \
@@ -29,6 +33,9 @@ typedef struct lbx_path {
 /* Raises an InvalidArgumentError "PATH: message". Never returns. */
 int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Pushes the path as messages have it. */
+const char *lbx_path_push(lua_State *L, const lbx_path *at);
 
 /* The length of the list on the top of the stack, read raw. Anything but a
    table with the keys 1 to n is an InvalidArgumentError at the path. */

@@ -128,6 +128,15 @@ bool lbx_push_as(lua_State *L, int idx, const lbx_type *t) {
   return ok;
 }
 
+void lbx_record_ended(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
+  lua_pushvalue(L, idx);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 /* ---- making them ---- */
 
 static lbx_record *new_record(lua_State *L, int compute, const lbx_type *t,
@@ -268,7 +277,7 @@ static int set(lua_State *L) {
 
 /* core.living() -> the set of temporary boxes that are to be destroyed */
 static int living(lua_State *L) {
-  lbx_push_living(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
   return 1;
 }
 

@@ -24,6 +24,9 @@ extern const lbx_type lbx_api_keys_type, lbx_env_type, lbx_secrets_type;
 /* "Box" to its type; NULL: there is none. */
 const lbx_type *lbx_type_named(const char *name);
 
+/* core.create(boxes, ...): what temporary makes its box by. */
+void lbx_open_box_core(lua_State *L);
+
 /* Makes all metatables, and adds `compute_new` and `call` to the core table on
 ** top. */
 void lbx_open_types(lua_State *L);

@@ -33,30 +33,8 @@ function kinds.integer(most)
   end
 end
 
-kinds.count, kinds.port = kinds.integer(0xFFFFFFFF), kinds.integer(65535)
+kinds.count = kinds.integer(0xFFFFFFFF)
 kinds.long = kinds.integer(math.maxinteger)
-
--- Of a table with these fields: a row is { kind, name in the request }.
-function kinds.record(rows)
-  local names = {}
-  for name in pairs(rows) do names[#names + 1] = name end
-  table.sort(names)
-  return function(what, v)
-    core.text.options(a_table(what, v), what, names)
-    local out = {}
-    for name, value in pairs(v) do
-      local row = rows[name]
-      out[row[2] or name] = row[1](what .. "." .. name, value)
-    end
-    for name, row in pairs(rows) do
-      if v[name] == nil then
-        if row.needed then check.invalid("%s.%s is missing", what, name) end
-        out[row[2] or name] = row.default
-      end
-    end
-    return out
-  end
-end
 
 function kinds.list(kind)
   return function(what, v)
@@ -70,19 +48,6 @@ function kinds.list(kind)
     end
     return out
   end
-end
-
-function kinds.variables(what, v)
-  local out = {}
-  for key, value in pairs(a_table(what, v)) do
-    if type(key) ~= "string" or not key:find("^[%a_][%w_]*$") then
-      check.invalid("%s: %s is not a name of a variable (letters, digits and _, "
-        .. "no digit first)", what, check.show(key))
-    end
-    out[#out + 1] = { key = key, value = kinds.text(what .. "." .. key, value) }
-  end
-  table.sort(out, function(a, b) return a.key < b.key end)
-  return out
 end
 
 -- Of a map from text to text.
@@ -103,7 +68,7 @@ kinds.refuse = refuse
 
 -- The Lua type of what a kind takes, where only one will do.
 kinds.types = { [kinds.text] = "string", [kinds.switch] = "boolean",
-  [kinds.count] = "integer", [kinds.port] = "integer",
-  [kinds.long] = "integer", [kinds.map] = "table", [kinds.texts] = "table" }
+  [kinds.count] = "integer", [kinds.long] = "integer", [kinds.map] = "table",
+  [kinds.texts] = "table" }
 
 return kinds
