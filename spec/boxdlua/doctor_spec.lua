@@ -117,6 +117,22 @@ describe("--doctor", function()
     is("fail", "check BOXD_API_URL and BOXD_EXCHANGE_URL", out, "whoami")
   end)
 
+  it("says that a proxy leads to the service, and no secret of it", function()
+    local out = run { HTTPS_PROXY = "http://me:hush@127.0.0.1:1",
+      BOXD_API_KEY = "bxk_1" }
+    is("ok", "http://127.0.0.1:1: calls and the exchange", out, "proxy")
+    is("fail", "127.0.0.1 port 1", out, "exchange")
+    assert.falsy(out:find("hush", 1, true))
+    assert.falsy(out:find("\nfail  connection", 1, true), out)
+    assert.falsy((run { HTTPS_PROXY = "http://127.0.0.1:1", BOXD_TOKEN = "t",
+      BOXD_API_URL = "http://127.0.0.1:1" }):find("  proxy", 1, true))
+  end)
+
+  it("says where credentials are from, a key as a token too", function()
+    is("ok", "an API key, from BOXD_TOKEN", (run { BOXD_TOKEN = "bxd_1",
+      BOXD_API_URL = "http://127.0.0.1:1" }), "credentials")
+  end)
+
   it("sends the key to the exchange only", function()
     local server = process.start { program.boxdlua, "-e", [[
       local server = require "boxd.serve".listen()

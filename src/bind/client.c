@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../core/message.h"
+#include "../core/proxy.h"
 #include "await.h"
 #include "codec.h"
 #include "decode.h"
@@ -238,7 +239,7 @@ static int client(lua_State *L) {
 }
 
 /* core.addresses(options) -> { api_url=, host=, port=, tls=, named=,
-** exchange_urls= } */
+** exchange_urls=, proxy= } */
 static int addresses(lua_State *L) {
   bx_provided given;
   bx_addresses at;
@@ -246,7 +247,7 @@ static int addresses(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   bx_client_config config = configure(L, 1, &given);
   if (bx_addresses_find(&config, &at, &e)) lbx_throw(L, &e, NULL);
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   lua_pushfstring(L, "%s://%s", at.api.tls ? "https" : "http", at.api.target);
   lua_setfield(L, -2, "api_url");
   lua_pushstring(L, at.api.host);
@@ -257,6 +258,8 @@ static int addresses(lua_State *L) {
   lua_setfield(L, -2, "tls");
   lua_pushboolean(L, at.named);
   lua_setfield(L, -2, "named");
+  lua_pushstring(L, bx_proxy_for(at.api.target));
+  lua_setfield(L, -2, "proxy");
   lua_createtable(L, 2, 0);
   for (int i = 0; i < 2 && at.exchange[i]; i++) {
     lua_pushstring(L, at.exchange[i]);

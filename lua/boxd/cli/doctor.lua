@@ -295,17 +295,23 @@ local function check_calls(at, connected, credentials)
   end
 end
 
+-- The way to the service: is it reached?
+local function check_way(at)
+  if at.proxy then
+    return say("ok", "proxy", "%s: calls and the exchange of keys go through "
+      .. "it by CONNECT; NO_PROXY exempts hosts", without_secrets(at.proxy))
+  end
+  local socket = check_connection(at, check_name(at))
+  return socket and (check_tls(at, socket) or not at.tls)
+end
+
 -- ca_file: roots to trust instead of the system's, or nil. Returns whether all
 -- went well.
 return function(ca_file)
   doctor.ca_file = ca_file
   check_ca_file()
   local at = check_endpoint()
-  local socket, connected
-  if at then
-    socket = check_connection(at, check_name(at))
-    connected = socket and (check_tls(at, socket) or not at.tls)
-  end
+  local connected = at and check_way(at)
   local credentials = check_credentials()
   if at then
     check_calls(at, connected, check_exchange(at, credentials))

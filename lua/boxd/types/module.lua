@@ -152,10 +152,10 @@ function boxd.sha256(bytes) end
 
 --- Where a client leads and how it behaves.
 ---@class boxd.ComputeOptions
----@field token? string a JWT; default: BOXD_TOKEN
----@field api_key? string exchanged for tokens; default: BOXD_API_KEY
+---@field token? string a JWT, used as it is; bxd_… and bxk_… are API keys; default: BOXD_TOKEN
+---@field api_key? string exchanged for a token, which all with the same key share; default: BOXD_API_KEY
 ---@field api_url? string https://host:port, http://host:port; default: BOXD_BASE_URL, BOXD_API_URL, what the boxd machine says whose token is used, https://boxd.sh:9443
----@field exchange_url? string default: BOXD_EXCHANGE_URL, what api_url says, https://boxd.sh/api/v1/auth/token
+---@field exchange_url? string default: BOXD_EXCHANGE_URL; else https://app.HOST/api/v1/auth/token of api_url's host, and where that exchanges no keys, once https://HOST/api/v1/auth/token
 ---@field timeout? number seconds for a unary call without one of its own, default 60
 ---@field max_retries? integer 0 to 4, default 2: of calls that only read
 ---@field keepalive? number seconds between pings, default 330, 0 for none
