@@ -6,7 +6,7 @@ local program = require "spec.support.program"
 local sandbox = require "spec.support.sandbox"
 local serve = require "boxd.serve"
 
-local boxes, why = sandbox.new()
+local boxes, why = sandbox.new { outgoing = true }
 if not boxes then
   describe("a box", function()
     pending("cannot be made here: " .. why)
@@ -480,11 +480,13 @@ end)
 
 describe("after boxes", function()
   -- What a box could leave: processes below the spawner, mounts that show its
-  -- folder, namespaces, descriptors of the spawner, control groups, folders.
+  -- folder, namespaces, descriptors of the spawner, control groups, folders,
+  -- devices of the router. The process that boxes' network needs stays.
   local function traces()
     local pid, found = boxes.spawner:pid(), {}
     local lists = {
-      below = sandbox.below(pid),
+      below = sandbox.without_network(sandbox.below(pid)),
+      devices = sandbox.router_devices(pid),
       descriptors = sandbox.words("ls /proc/" .. pid
         .. "/fd 2>/dev/null"),
       mounts = sandbox.words("cat /proc/self/mounts | grep " .. boxes.folder),
@@ -580,7 +582,7 @@ describe("all boxes end", function()
   end
 
   local other
-  before_each(function() other = assert(sandbox.new()) end)
+  before_each(function() other = assert(sandbox.new { outgoing = true }) end)
   after_each(function() other:close() end)
 
   it("with a spawner that is stopped", function()

@@ -18,14 +18,15 @@ function sandbox.words(command)
   return list
 end
 
---- A spawner that can make boxes here; else nil and why not.
-function sandbox.new()
+--- A spawner that can make boxes here, with serve.spawner's options; else nil and
+--- why not.
+function sandbox.new(options)
   local folder = os.tmpname()
   os.remove(folder)
   assert(os.execute("mkdir -m 700 " .. folder))
   local self = setmetatable({ folder = folder, state = folder .. "/state" },
     sandbox)
-  self.spawner = serve.spawner(self.state)
+  self.spawner = serve.spawner(self.state, options)
   local limits, why = self.spawner:ready()
   if limits then return self end
   self:close()
@@ -110,6 +111,36 @@ function sandbox.below(pid)
     end
   end
   return list
+end
+
+local function name_of(pid)
+  local f <close> = io.open("/proc/" .. pid .. "/comm")
+  return f and f:read() or ""
+end
+
+--- The process that passes on what boxes send, below `pid`, or nil.
+function sandbox.network(pid)
+  for _, child in ipairs(sandbox.below(pid)) do
+    if name_of(child) == "slirp4netns" then return child end
+  end
+end
+
+--- A list of processes without those of boxes' network.
+function sandbox.without_network(pids)
+  local list = {}
+  for _, pid in ipairs(pids) do
+    if name_of(pid) ~= "slirp4netns" then list[#list + 1] = pid end
+  end
+  return list
+end
+
+--- The names of the devices in the router of the spawner `pid`.
+function sandbox.router_devices(pid)
+  local enter = serve.sys.getuid() == 0 and "nsenter"
+    or "nsenter -U --preserve-credentials -t " .. pid
+  return sandbox.words(([[for n in /proc/%d/fd/*; do case $(readlink $n) in
+    net:*) exec %s --net=$n ip -o link;; esac; done 2>/dev/null |
+    sed 's/^[0-9]*: \([^:@]*\).*//']]):format(pid, enter))
 end
 
 --- Fails until none of the processes is there.

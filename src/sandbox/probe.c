@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include "spawner/host.h"
+#include "spawner/router.h"
 
 /* What a child found out, one word each: 0 or an errno. */
 typedef struct findings {
   int userns, overlay, proc, idmap;
   bool privileged;
   uint32_t ids;
+  char network[180]; /* why boxes have none, or "" */
 } findings;
 
 static void add(bx_probe_line *lines, size_t *n, const char *name, bool ok,
@@ -53,7 +55,7 @@ static int try_overlay(bool privileged) {
 
 static int try_idmap(const bx_host *h) {
   struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
-  int ns = bx_userns_for_idmap(h), tree = ns < 0 ? -1
+  int ns = bx_userns_make(h, NULL), tree = ns < 0 ? -1
       : open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return errno;
   attr.userns_fd = (uint64_t)ns;
@@ -72,6 +74,18 @@ static int try_proc(void) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 
+/* Makes the router of boxes, which is gone with this process. */
+static void try_network(bx_host *h, char *why, size_t size) {
+  bx_error e;
+  bx_router r = {BX_NO_ROUTER};
+  bx_error_clear(&e);
+  h->network = r.network = bx_router_network();
+  bx_host_find_programs(h);
+  const char *missing = bx_host_no_network(h);
+  if (!missing && bx_router_make(h, &r, &e) == 0) return;
+  snprintf(why, size, "%.170s", missing ? missing : e.message);
+}
+
 static _Noreturn void child(int out) {
   bx_host h = {.box_id = 100000, .id_count = 65536};
   bx_error e;
@@ -84,7 +98,8 @@ static _Noreturn void child(int out) {
     f.userns = errno;
   if (!f.userns) f.idmap = f.privileged ? try_idmap(&h) : EPERM;
   f.overlay = f.userns ? EPERM : try_overlay(f.privileged);
-  f.proc = f.userns ? EPERM : try_proc();
+  if (!f.userns) try_network(&h, f.network, sizeof f.network);
+  f.proc = f.userns ? EPERM : try_proc(); /* the last: nothing forks after it */
   _exit(write(out, &f, sizeof f) == (ssize_t)sizeof f ? 0 : 1);
 }
 
@@ -147,13 +162,9 @@ size_t bx_sandbox_probe(bx_probe_line *lines) {
                 : "not enforced: needs root and control groups");
   add(lines, &n, "disk limit", false, false,
       "not enforced: boxes share the disk of the state folder");
-  bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
-  add(lines, &n, "/dev/net/tun", tun, false, "%s",
-      tun ? "usable" : "this user may not open it, or it is missing: boxes have no network");
-  char pasta[256];
-  bx_host_find("pasta", pasta, sizeof pasta);
-  add(lines, &n, "pasta", *pasta != '\0', false, "%s",
-      *pasta ? "installed"
-             : "not installed (package passt): boxes have no network");
+  add(lines, &n, "network", !*f.network, false, "%s%s",
+      *f.network ? "boxes have none: "
+                 : "boxes reach the internet, and nothing of this machine",
+      f.network);
   return n;
 }

@@ -15,7 +15,7 @@
 typedef struct bx_probe_line {
   const char *name; /* "user namespaces", "overlay", "idmapped mounts",
                        "proc", "user ids", "processes limit", "memory limit",
-                       "disk limit", "/dev/net/tun", "pasta" */
+                       "disk limit", "network" */
   bool ok;
   bool needed;    /* without it no box can be made */
   char text[200]; /* what was found, or what to do about it */

@@ -138,7 +138,8 @@ end
 function service.open(options)
   local self = setmetatable({}, service)
   self.store = store.open(options.state)
-  self.spawner = serve.spawner(options.state)
+  self.spawner = serve.spawner(options.state,
+    { outgoing = options.net ~= "host" })
   self.gates = listeners.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
   local limits, message = self.spawner:ready()

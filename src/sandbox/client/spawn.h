@@ -43,6 +43,9 @@ typedef struct bx_spawner_options {
   /* As root: the first of the 65536 user and group ids of this machine that
      boxes use. 0: 100000. Must not change while box folders exist. */
   uint32_t id_base;
+  /* Boxes that ask for it have a network; the process that passes on what they
+     send is started with the spawner. */
+  bool outgoing;
 } bx_spawner_options;
 
 /* Forks the spawner and returns at once; BX_SPAWN_READY is its first event
@@ -77,7 +80,8 @@ typedef enum bx_spawn_kind {
                         the BX_SPAWN_EXIT (killed) of its commands; calls on
                         the handle now fail */
   BX_SPAWN_NOTE,     /* text: a line the user should see, as that the first
-                        start copies files for some seconds; before READY.
+                        start copies files for some seconds (before READY),
+                        or that boxes have no network.
                         id: the box it is about, or 0 */
   BX_SPAWN_LOST      /* the spawner itself died; all boxes are dead, no more
                         events come, every request fails. bx_spawner_stop it */
@@ -125,9 +129,9 @@ typedef struct bx_box_spec {
   const char *hostname; /* also in the box's /etc/hosts */
   bx_limits limits;
   bool net_host;        /* share this machine's network */
-  bool outgoing;        /* else: a way out by pasta, made beside the box some
-                           30 ms after it started. Where that fails or ends,
-                           a BX_SPAWN_NOTE of the box says why */
+  bool outgoing;        /* else: connections to the outside, where the option
+                           of the spawner allows them. Where there are none, a
+                           BX_SPAWN_NOTE says why, once for all boxes */
   const bx_mount *mounts;
   size_t nmounts;
 } bx_box_spec;

@@ -28,6 +28,7 @@
 /* What the first process of a box and its maker share while it is made. */
 typedef struct making {
   const bx_host *host;
+  const bx_router *router;
   const bx_msg *m;
   pid_t spawner;
   int agent;   /* the first process's link */
@@ -130,15 +131,13 @@ static pid_t clone_first(const making *k) {
   return pid;
 }
 
-static int open_ns(pid_t pid, const char *name) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
-  return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* The network's own view of /sys; the caller ends soon, so it may stay. */
-static void mount_sys(const making *k, pid_t pid) {
-  int net = open_ns(pid, "net");
+/* Links the box's network to the router, where it is to be; and mounts its view
+   of /sys. The caller ends soon, so it may stay in there. */
+static void set_network(const making *k, pid_t pid, bx_msg *reply) {
+  int net = bx_ns_open(pid, "net"), place = (int)k->m->n[3] - 1, err = 0;
+  if (net >= 0 && place >= 0)
+    err = bx_router_join(k->router, (unsigned)place, net);
+  if (err) reply->s[1] = bx_bytes_str(strerror(err));
   if (net >= 0 && setns(net, CLONE_NEWNET) == 0) bx_rootfs_sys(k->host);
   if (net >= 0) close(net);
 }
@@ -213,24 +212,20 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   err = bx_rootfs_mount(h, dir, (uint64_t)k->m->n[0], e);
   if (!err) err = join_first(k, pid, e);
   if (err) return err;
-  mount_sys(k, pid);
-  int ns = open_ns(getpid(), "mnt"), names = open_ns(pid, "uts");
+  set_network(k, pid, reply);
+  int ns = bx_ns_open(getpid(), "mnt"), names = bx_ns_open(pid, "uts");
   int fds = bx_disk_fds();
   if (ns < 0 || names < 0 || fds < 0) return errno;
   reply->fd[reply->nfd++] = ns;
   reply->fd[reply->nfd++] = names;
-  int net = k->m->n[3] ? open_ns(pid, "net") : -1;
-  int user = net < 0 ? -1 : open_ns(pid, "user");
-  if (net >= 0) reply->fd[reply->nfd++] = net;
-  if (user >= 0) reply->fd[reply->nfd++] = user;
   err = bx_rootfs_pivot(h, e);
   return err ? err : place_disks(k, fds, tree, target, ndisks, e);
 }
 
-void bx_box_make(const bx_host *h, const bx_msg *m, int agent, bx_msg *reply,
-                 int *go) {
+void bx_box_make(const bx_host *h, const bx_router *r, const bx_msg *m,
+                 int agent, bx_msg *reply, int *go) {
   bx_error e;
-  making k = {.host = h, .m = m, .spawner = getppid(), .agent = agent};
+  making k = {.host = h, .router = r, .m = m, .spawner = getppid(), .agent = agent};
   bx_error_clear(&e);
   *go = -1;
   k.note = mmap(NULL, sizeof *k.note, PROT_READ | PROT_WRITE,

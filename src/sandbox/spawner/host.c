@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "router.h"
 #include "tree.h"
 
 int bx_path(char *buf, const char *fmt, ...) {
@@ -22,9 +23,14 @@ int bx_path(char *buf, const char *fmt, ...) {
   return n < 0 || n >= BX_PATH_MAX ? ENAMETOOLONG : 0;
 }
 
-void bx_host_find(const char *name, char *buf, size_t size) {
-  const char *p = getenv("PATH");
-  for (p = p && *p ? p : "/usr/bin:/bin"; *p;) {
+/* On PATH, or among the system's programs, where users' PATH has not all: its
+   path in buf, or "". */
+static void find(const char *name, char *buf, size_t size) {
+  char dirs[4096];
+  const char *path = getenv("PATH");
+  snprintf(dirs, sizeof dirs, "%s:/usr/sbin:/usr/bin:/sbin:/bin",
+           path ? path : "");
+  for (const char *p = dirs; *p;) {
     size_t n = strcspn(p, ":");
     int len = snprintf(buf, size, "%.*s/%s", (int)n, p, name);
     if (p[0] == '/' && len > 0 && (size_t)len < size && access(buf, X_OK) == 0)
@@ -32,6 +38,20 @@ void bx_host_find(const char *name, char *buf, size_t size) {
     p += n + (p[n] == ':');
   }
   *buf = '\0';
+}
+
+void bx_host_find_programs(bx_host *h) {
+  find("slirp4netns", h->slirp, sizeof h->slirp);
+  find("nft", h->nft, sizeof h->nft);
+}
+
+const char *bx_host_no_network(const bx_host *h) {
+  static const char tun[] = "/dev/net/tun";
+  if (!*h->slirp) return "slirp4netns is not installed (package slirp4netns)";
+  if (!*h->nft) return "nft is not installed (package nftables)";
+  if (access(tun, R_OK | W_OK) == 0) return NULL;
+  return errno == ENOENT ? "/dev/net/tun is missing on this machine"
+                         : "this user may not open /dev/net/tun";
 }
 
 uint32_t bx_host_id(const bx_host *h, uint32_t id) {
@@ -104,7 +124,7 @@ static int idmap_lower(const bx_host *h, int ns, const char *name) {
    none) boxes see the machine's files as an ordinary user's boxes do: owned
    by nobody. */
 static int idmap_lowers(bx_host *h, bx_error *e) {
-  int ns = bx_userns_for_idmap(h), err = 0;
+  int ns = bx_userns_make(h, NULL), err = 0;
   if (ns < 0) {
     err = errno ? errno : EPERM;
     bx_error_errno(e, BX_BOXD, err, "cannot make a user namespace");
@@ -211,7 +231,8 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   }
   umask(022);
   bx_cgroup_find(&h->cgroups);
-  bx_host_find("pasta", h->pasta, sizeof h->pasta);
+  if (o->outgoing) h->network = bx_router_network();
+  bx_host_find_programs(h);
   if (!err) err = read_top(h, e);
   if (!err) err = make_base(h, e);
   if (!err && h->privileged) err = idmap_lowers(h, e);

@@ -47,7 +47,8 @@ typedef struct bx_host {
   unsigned nfolders;
   bx_symlink links[BX_FOLDERS_MAX];
   unsigned nlinks;
-  char pasta[256];         /* the program, or "" */
+  uint32_t network;        /* of boxes (router.h), or 0: they have none */
+  char slirp[256], nft[256]; /* the programs, or "" */
   bx_cgroups cgroups;
   struct rlimit nofile; /* as the service had it: what boxes get */
 } bx_host;
@@ -90,16 +91,22 @@ int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 ** root is the spawner's box_id. 0 or an errno. */
 int bx_host_map_ids(const bx_host *h, pid_t pid);
 
-/* Finds a program on PATH: its path in buf, or "". */
-void bx_host_find(const char *name, char *buf, size_t size);
+/* Finds the programs of boxes' network on PATH. */
+void bx_host_find_programs(bx_host *h);
+
+/* What this machine lacks for that network, as a sentence, or NULL. */
+const char *bx_host_no_network(const bx_host *h);
 
 /* The part of user namespaces; see userns.c. Whether the caller is in the
 ** first one: root elsewhere has the rights of an ordinary user only. */
 bool bx_userns_is_first(void);
 int bx_userns_enter(bx_host *h, bx_error *e);
 int bx_userns_write(pid_t pid, const char *file, const char *text);
-/* A descriptor of a user namespace with boxes' ids, or -1. */
-int bx_userns_for_idmap(const bx_host *h);
+/* A descriptor of a new user namespace with boxes' ids, and with `net` one of a
+** network namespace that belongs to it; or -1 and errno. */
+int bx_userns_make(const bx_host *h, int *net);
+/* A descriptor of a process's namespace, like "net", or -1 and errno. */
+int bx_ns_open(pid_t pid, const char *name);
 
 /* Joins paths into buf of BX_PATH_MAX: 0 or ENAMETOOLONG. */
 int bx_path(char *buf, const char *fmt, ...)

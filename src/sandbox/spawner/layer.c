@@ -20,6 +20,7 @@
 
 #include "host.h"
 #include "layer_text.h"
+#include "router.h"
 
 /* Files and folders that are secrets, or this machine's and not the system's.
    Folders stay, empty. */
@@ -226,7 +227,9 @@ static int put_files(bx_host *h) {
   if (!err) err = put_locked(h, "/etc/gshadow", "/etc/group", ":*::");
   if (!err) err = hide(h, "/etc/shadow-");
   if (!err) err = hide(h, "/etc/gshadow-");
-  char *dns = err ? NULL : bx_layer_resolv();
+  char own[16];
+  bx_router_dotted(bx_router_resolver(h->network), own);
+  char *dns = err ? NULL : bx_layer_resolv(h->network ? own : NULL);
   if (!err && !dns) err = ENOMEM;
   if (!err) err = put(h, "/etc/resolv.conf", dns, 0644, 0);
   free(dns);

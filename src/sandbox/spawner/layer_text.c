@@ -1,5 +1,6 @@
 #include "layer_text.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,12 @@ static int append(char **text, size_t *len, const char *s, size_t n) {
   return 0;
 }
 
+static int append_own(char **text, size_t *len, const char *own) {
+  char line[64];
+  int n = snprintf(line, sizeof line, "nameserver %s\n", own);
+  return append(text, len, line, (size_t)n);
+}
+
 char *bx_layer_locked(const char *names, const char *rest) {
   char *text = calloc(1, 1), line[1024];
   size_t len = 0;
@@ -133,16 +140,26 @@ char *bx_layer_locked(const char *names, const char *rest) {
   return text;
 }
 
-static char *servers_of(const char *file, int *found) {
+/* A name server that boxes do not reach: of this machine alone, or, for boxes
+   with a resolver of their own, one of IPv6. */
+static bool out_of_reach(const char *address, const char *own) {
+  return strncmp(address, "127.", 4) == 0 || strncmp(address, "::1", 3) == 0 ||
+         (own && strchr(address, ':'));
+}
+
+static char *servers_of(const char *file, const char *own, int *found) {
   char *text = calloc(1, 1), line[512];
   size_t len = 0;
+  if (own && text && append_own(&text, &len, own) < 0) {
+    free(text);
+    return NULL;
+  }
   FILE *f = fopen(file, "re");
   while (text && f && fgets(line, sizeof line, f)) {
     const char *at = line + strspn(line, " \t");
     if (strncmp(at, "nameserver", 10) == 0) {
       const char *address = at + 10 + strspn(at + 10, " \t");
-      if (strncmp(address, "127.", 4) == 0 || strncmp(address, "::1", 3) == 0)
-        continue;
+      if (out_of_reach(address, own)) continue;
       ++*found;
     } else if (strncmp(at, "search", 6) != 0 && strncmp(at, "options", 7) != 0) {
       continue;
@@ -156,14 +173,14 @@ static char *servers_of(const char *file, int *found) {
   return text;
 }
 
-char *bx_layer_resolv(void) {
+char *bx_layer_resolv(const char *own) {
   static const char *const files[] = {"/etc/resolv.conf",
                                       "/run/systemd/resolve/resolv.conf",
                                       "/run/NetworkManager/no-stub-resolv.conf"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     int found = 0;
-    char *text = servers_of(files[i], &found);
-    if (!text || found) return text;
+    char *text = servers_of(files[i], own, &found);
+    if (!text || found || own) return text;
     free(text);
   }
   return strdup("");

@@ -9,8 +9,9 @@
 ** log in with a password, and no hash of this machine shows. */
 char *bx_layer_locked(const char *names, const char *rest);
 
-/* This machine's name servers, without those that only it can reach. */
-char *bx_layer_resolv(void);
+/* This machine's name servers, without those that only it can reach, after one
+** of boxes' own, or NULL. */
+char *bx_layer_resolv(const char *own);
 
 extern const char bx_layer_sudo[];   /* in a box one is root already */
 extern const char bx_layer_policy[]; /* packages do not start services */

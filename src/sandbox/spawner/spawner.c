@@ -132,14 +132,15 @@ static void handle(bx_hub *hub, bx_msg *m) {
 
 static void reap(bx_hub *hub) {
   pid_t pid;
-  while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+  int status;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
     bx_job *job = hub->jobs;
     while (job && job->pid != pid) job = job->next;
     if (job) {
       bx_hub_job_end(hub, job);
       continue;
     }
-    if (bx_hub_net_ended(hub, pid)) continue;
+    if (bx_hub_net_ended(hub, pid, status)) continue;
     for (bx_box *b = hub->boxes; b; b = b->next)
       if (b->init == pid) {
         bx_hub_bury(hub, b);
@@ -160,10 +161,9 @@ static void hear_all(bx_hub *hub) {
 static _Noreturn void end(bx_hub *hub) {
   alarm(ENDING_SECONDS); /* whatever hangs: by then this process is gone, and
                             with it, by its death signal, all it started */
-  for (bx_box *b = hub->boxes; b; b = b->next) {
+  for (bx_box *b = hub->boxes; b; b = b->next)
     if (b->init) kill(b->init, SIGKILL);
-    bx_hub_net_stop(b);
-  }
+  bx_hub_net_stop(hub);
   for (bx_job *j = hub->jobs; j; j = j->next) kill(j->pid, SIGKILL);
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
   for (bx_box *b = hub->boxes; b; b = b->next)
@@ -187,22 +187,24 @@ static void add_watched(watched *w, const bx_link *l) {
 /* How long to wait, in milliseconds: where there is no memory for all of them,
    those left out are heard every now and then. */
 static int watch(bx_hub *hub, watched *w) {
-  static struct pollfd first[2]; /* those two always */
-  nfds_t all = 2;
+  static struct pollfd first[3]; /* those three always */
+  nfds_t all = 3;
+  int ms = bx_hub_net_wait(hub);
   for (bx_box *b = hub->boxes; b; b = b->next) all++;
   for (bx_job *j = hub->jobs; j; j = j->next) all++;
-  if (!w->p) *w = (watched){first, 0, 2};
+  if (!w->p) *w = (watched){first, 0, 3};
   if (all > w->max) {
     struct pollfd *grown = malloc(2 * all * sizeof *grown);
     if (grown && w->p != first) free(w->p);
     if (grown) *w = (watched){grown, 0, 2 * all};
   }
   w->p[0] = (struct pollfd){hub->signals, POLLIN, 0};
-  w->n = 1;
+  w->p[1] = (struct pollfd){hub->net.router.watch, POLLIN, 0};
+  w->n = 2;
   add_watched(w, &hub->service);
   for (bx_box *b = hub->boxes; b; b = b->next) add_watched(w, &b->link);
   for (bx_job *j = hub->jobs; j; j = j->next) add_watched(w, &j->link);
-  return w->n < all ? UNWATCHED_MS : -1;
+  return w->n < all && (ms < 0 || ms > UNWATCHED_MS) ? UNWATCHED_MS : ms;
 }
 
 static void take_signals(bx_hub *hub) {
@@ -221,6 +223,7 @@ static void loop(bx_hub *hub) {
     if (poll(w.p, w.n, ms) < 0 && errno != EINTR) end(hub);
     hear_all(hub);
     if (w.p[0].revents) take_signals(hub);
+    bx_hub_net_tend(hub, w.p[1].revents != 0);
     while ((got = bx_link_recv(&hub->service, &m)) > 0) {
       handle(hub, &m);
       bx_msg_clear(&m);
@@ -240,7 +243,9 @@ static const char *limits(const bx_host *h) {
   return text;
 }
 
-static bx_hub hub; /* for note */
+static bx_hub hub = {/* for note */
+                     .net = {.alive = -1, .said = -1,
+                             .router = {BX_NO_ROUTER}}};
 
 static void note(const char *text) {
   bx_msg m = {.type = BX_M_NOTE};
@@ -265,6 +270,7 @@ _Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o) {
   const char *text = hub.setup_err ? "" : limits(&hub.host);
   ready.s[1] = bx_bytes_of(text, strlen(text));
   bx_hub_say(&hub, &ready);
+  if (!hub.setup_err) bx_hub_net_open(&hub);
   loop(&hub);
   _exit(0);
 }

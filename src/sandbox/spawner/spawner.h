@@ -8,6 +8,7 @@
 #define BX_SPAWNER_H
 
 #include "host.h"
+#include "router.h"
 #include "../link.h"
 #include "../spawn_private.h"
 
@@ -38,8 +39,7 @@ struct bx_box {
   bool failed;      /* START went wrong: never told of as gone */
   uint64_t kill_id; /* the request that ends it, or 0 */
   bx_entry *entries;
-  pid_t net;        /* what keeps its way out, or 0 */
-  int net_error;    /* where that says why it ended, or -1 */
+  unsigned place;   /* at the router, counted from 1; 0: no network */
 };
 
 typedef struct bx_job bx_job;
@@ -51,6 +51,18 @@ struct bx_job {
   bx_link link;
 };
 
+/* The network of all boxes. */
+typedef struct bx_net {
+  bx_router router;
+  char why[BX_MESSAGE_MAX]; /* why there is none, or "" */
+  bool told;                /* that was said */
+  unsigned last;            /* the place given last */
+  pid_t pid;                /* of the process outside, or 0 */
+  int alive, said;          /* pipes: ends it when closed; its errors; or -1 */
+  int64_t started, again, delay; /* in milliseconds; again: 0, or when to start
+                                    the process again */
+} bx_net;
+
 typedef struct bx_hub {
   bx_link service;
   bx_host host;
@@ -59,6 +71,7 @@ typedef struct bx_hub {
   bx_box *boxes;
   bx_job *jobs;
   int signals;
+  bx_net net;
 } bx_hub;
 
 /* spawner_box.c */
@@ -81,11 +94,20 @@ void bx_hub_job_end(bx_hub *hub, bx_job *job);
 /* Its making went as `m` says. */
 void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m);
 
-/* spawner_net.c: starts a way out for a box, by descriptors of its network and
-   user namespace; ends it; and whether `pid`, reaped, was one. */
-void bx_hub_net_start(bx_hub *hub, bx_box *box, int net, int user);
-void bx_hub_net_stop(bx_box *box);
-bool bx_hub_net_ended(bx_hub *hub, pid_t pid);
+/* spawner_net.c. Makes the network where boxes are to have one. */
+void bx_hub_net_open(bx_hub *hub);
+void bx_hub_net_stop(bx_hub *hub);
+/* A free place at the router for a box that starts, counted from 1; 0: there is
+   no network, as was said. */
+unsigned bx_hub_net_place(bx_hub *hub, uint64_t box);
+/* A box could not be linked to it. */
+void bx_hub_net_failed(bx_hub *hub, uint64_t box, const char *why);
+/* Milliseconds until it needs tending, or -1; and that. `news`: the machine's
+   addresses have changed. */
+int bx_hub_net_wait(const bx_hub *hub);
+void bx_hub_net_tend(bx_hub *hub, bool news);
+/* Whether `pid`, reaped with `status`, was its process. */
+bool bx_hub_net_ended(bx_hub *hub, pid_t pid, int status);
 
 /* To the service. Takes m's descriptors. */
 void bx_hub_say(bx_hub *hub, bx_msg *m);

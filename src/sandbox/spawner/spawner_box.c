@@ -47,9 +47,10 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
     free(box);
     return;
   }
-  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1, .names = -1,
-                  .net_error = -1};
+  *box = (bx_box){.next = hub->boxes, .id = m->id, .mounts = -1, .names = -1};
   bx_link_open(&box->link, pair[0]);
+  if (m->n[3]) box->place = bx_hub_net_place(hub, box->id);
+  m->n[3] = box->place;
   hub->boxes = box;
   m->fd[m->nfd++] = pair[1]; /* for the child; closed with m */
   bx_hub_job(hub, m, box);
@@ -60,7 +61,6 @@ static void kill_box(bx_box *box) {
   if (box->mounts >= 0) close(box->mounts);
   if (box->names >= 0) close(box->names);
   box->mounts = box->names = -1;
-  bx_hub_net_stop(box);
   if (box->init && !box->dead) kill(box->init, SIGKILL);
 }
 
@@ -86,8 +86,7 @@ void bx_hub_made(bx_hub *hub, bx_box *box, bx_msg *m) {
   box->init = (pid_t)m->n[2];
   box->mounts = bx_msg_take(m, 0);
   box->names = bx_msg_take(m, 1);
-  if (m->n[0] == 0 && !box->kill_id && m->nfd > 3)
-    bx_hub_net_start(hub, box, m->fd[2], m->fd[3]);
+  if (m->n[0] == 0 && m->s[1].n) bx_hub_net_failed(hub, box->id, m->s[1].p);
   bool gone = box->init && reaped(box->init);
   if (gone) box->init = 0;
   if (m->n[0])

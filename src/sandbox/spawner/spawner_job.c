@@ -95,7 +95,7 @@ static _Noreturn void child(bx_hub *hub, const bx_msg *m, const bx_box *box,
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   bx_link_open(&answer, sock);
   if (m->type == BX_M_START)
-    bx_box_make(&hub->host, m, m->fd[0], &reply, &go);
+    bx_box_make(&hub->host, &hub->net.router, m, m->fd[0], &reply, &go);
   else
     carry_out(hub, m, box, &reply);
   bx_link_send(&answer, &reply);

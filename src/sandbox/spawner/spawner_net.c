@@ -1,130 +1,242 @@
 /*
-** The way out of a box: pasta, started beside it, which passes on connections
-** from the box's network namespace as this machine's own. It never reaches
-** this machine's loopback (--no-map-gw), and nothing reaches the box by it.
-**
-** pasta changes its credentials, which would clear its death signal, so it
-** runs under a process that keeps its own and is the first of a pid namespace:
-** with that, pasta ends.
+** The way out of boxes: one process for all of them, slirp4netns, which passes
+** on what leaves their router (router.h) as connections of its own, and is
+** their resolver. It lives with boxes' ids in their router's user namespace,
+** sees of the machine's files only what resolving needs, and is started again
+** when it ends.
 */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spawner.h"
 
-enum { NET_FD = 7, USER_FD = 8 };
+#define TUN "/dev/net/tun"
+#define STEADY_MS 5000 /* one that lasted so long is started again at once */
+#define DELAY_MS 100   /* else after this, doubled each time */
+#define DELAY_MAX_MS 30000
 
-static _Noreturn void run_pasta(const bx_host *h) {
-  char path[BX_PATH_MAX];
-  char *argv[24], *env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-  static char *const fixed[] = {
-      "--foreground", "--quiet", "--stderr", "--config-net", "--no-map-gw",
-      "-t", "none", "-u", "none", "-T", "none", "-U", "none",
-      "--netns", "/proc/self/fd/7", "--userns", "/proc/self/fd/8"};
-  size_t n = 0;
-  snprintf(path, sizeof path, "%s", h->pasta);
-  argv[n++] = "pasta";
-  for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) argv[n++] = fixed[i];
-  if (h->privileged) {
-    argv[n++] = "--runas";
-    argv[n++] = "0:0";
-  }
-  argv[n] = NULL;
-  execve(path, argv, env);
-  fprintf(stderr, "cannot run %s: %s\n", path, strerror(errno));
-  _exit(127);
+enum { NET_FD = 7, ALIVE_FD = 8 };
+
+static int64_t now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static _Noreturn void keeper(const bx_host *h, int net, int user, int err) {
-  sigset_t none;
-  int status;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  prctl(PR_SET_NAME, "boxd-net");
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  int high[3] = {fcntl(net, F_DUPFD, 16), fcntl(user, F_DUPFD, 16),
-                 fcntl(err, F_DUPFD, 16)};
-  if (dup2(high[0], NET_FD) < 0 || dup2(high[1], USER_FD) < 0 ||
-      dup2(high[2], 2) < 0)
-    _exit(1);
-  close_range(3, NET_FD - 1, 0);
-  close_range(USER_FD + 1, ~0u, 0);
-  pid_t pid = fork();
-  if (pid == 0) run_pasta(h);
-  close_range(NET_FD, USER_FD, 0);
-  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  _exit(1);
-}
-
-static void tell(bx_hub *hub, uint64_t box, const char *why) {
-  char text[400];
-  snprintf(text, sizeof text, "boxes have no network: %s", why);
+static void tell(bx_hub *hub, uint64_t box, const char *what,
+                 const char *why) {
+  char text[500];
+  snprintf(text, sizeof text, "%s: %s", what, why);
   bx_msg m = {.type = BX_M_NOTE, .id = box};
   m.s[1] = bx_bytes_of(text, strlen(text));
   bx_hub_say(hub, &m);
 }
 
-void bx_hub_net_start(bx_hub *hub, bx_box *box, int net, int user) {
-  int err[2];
-  box->net_error = -1;
-  if (!*hub->host.pasta) {
-    tell(hub, box->id, "pasta is not installed (package passt)");
-    return;
+/* ---- the process --------------------------------------------------------- */
+
+/* Root's may be closed to others, as which the process runs: an open one, which
+   only it sees. */
+static int open_tun(const bx_host *h) {
+  if (!h->privileged) return 0;
+  if (unshare(CLONE_NEWNS) < 0 ||
+      mount("tmpfs", "/dev/net", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755") <
+          0 ||
+      mknod(TUN, S_IFCHR | 0666, makedev(10, 200)) < 0 || chmod(TUN, 0666) < 0)
+    return errno;
+  return 0;
+}
+
+/* Root of the router's user namespace, which is a user without rights here. */
+static int become_own(const bx_host *h, const bx_router *r) {
+  if (setns(r->user, CLONE_NEWUSER) < 0) return errno;
+  if (h->id_count > 1 && setgroups(0, NULL) < 0) return errno;
+  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return errno;
+  return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? errno : 0;
+}
+
+static _Noreturn void run(const bx_host *h, const bx_router *r) {
+  char cidr[48] = "--cidr=", exit_fd[24], mtu[24];
+  char netns[] = "/proc/self/fd/7";
+  char *env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+  char *argv[] = {"slirp4netns", "--configure", mtu, cidr,
+                  "--disable-host-loopback", "--enable-sandbox",
+                  "--enable-seccomp", exit_fd, "--netns-type=path", netns,
+                  "wan0", NULL};
+  bx_router_dotted(r->network + 0xFF00, cidr + strlen(cidr));
+  strcat(cidr, "/24");
+  snprintf(mtu, sizeof mtu, "--mtu=%d", BX_ROUTER_MTU);
+  snprintf(exit_fd, sizeof exit_fd, "--exit-fd=%d", ALIVE_FD);
+  execve(h->slirp, argv, env);
+  fprintf(stderr, "cannot run %s: %s\n", h->slirp, strerror(errno));
+  _exit(127);
+}
+
+static _Noreturn void child(const bx_host *h, const bx_router *r, int alive,
+                            int said) {
+  sigset_t none;
+  int err = open_tun(h);
+  if (!err) err = become_own(h, r);
+  if (err) {
+    dprintf(said, "cannot give it up to run it: %s\n", strerror(err));
+    _exit(1);
   }
-  if (access("/dev/net/tun", R_OK | W_OK) < 0) {
-    tell(hub, box->id, "this user may not open /dev/net/tun, or it is missing");
-    return;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  int high[3] = {fcntl(r->net, F_DUPFD, 16), fcntl(alive, F_DUPFD, 16),
+                 fcntl(said, F_DUPFD, 16)};
+  if (dup2(high[0], NET_FD) < 0 || dup2(high[1], ALIVE_FD) < 0 ||
+      dup2(high[2], 2) < 0)
+    _exit(1);
+  close_range(3, NET_FD - 1, 0);
+  close_range(ALIVE_FD + 1, ~0u, 0);
+  run(h, r);
+}
+
+/* The write end of `alive` stays here: the process ends when it closes. */
+static int start(bx_hub *hub) {
+  bx_net *net = &hub->net;
+  int alive[2], said[2], err = 0;
+  if (pipe2(alive, O_CLOEXEC) < 0) return errno;
+  if (pipe2(said, O_CLOEXEC | O_NONBLOCK) < 0) {
+    err = errno;
+    close(alive[0]);
+    close(alive[1]);
+    return err;
   }
-  if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
-    tell(hub, box->id, strerror(errno));
-    return;
-  }
-  box->net = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL,
+  net->started = now_ms();
+  net->pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL,
                             NULL, 0);
-  if (box->net == 0) keeper(&hub->host, net, user, err[1]);
-  close(err[1]);
-  box->net_error = err[0];
-  if (box->net > 0) return;
-  tell(hub, box->id, strerror(errno));
-  bx_hub_net_stop(box);
+  if (net->pid == 0) child(&hub->host, &net->router, alive[0], said[1]);
+  if (net->pid < 0) err = errno;
+  close(alive[0]);
+  close(said[1]);
+  net->alive = alive[1];
+  net->said = said[0];
+  return err;
 }
 
-void bx_hub_net_stop(bx_box *box) {
-  if (box->net > 0) kill(box->net, SIGKILL);
-  if (box->net_error >= 0) close(box->net_error);
-  box->net = 0;
-  box->net_error = -1;
+static void forget(bx_net *net) {
+  if (net->said >= 0) close(net->said);
+  if (net->alive >= 0) close(net->alive);
+  net->said = net->alive = -1;
+  net->pid = 0;
 }
 
-/* The last line that pasta said, without its end. */
-static void last_line(int fd, char *line, size_t size) {
-  char text[1024];
+/* Soon where it had lasted, else later each time. */
+static void start_later(bx_net *net) {
+  bool steady = now_ms() - net->started >= STEADY_MS;
+  int64_t twice = net->delay ? 2 * net->delay : DELAY_MS;
+  net->delay = steady ? 0 : twice < DELAY_MAX_MS ? twice : DELAY_MAX_MS;
+  net->again = now_ms() + net->delay;
+}
+
+static void start_or_say(bx_hub *hub) {
+  hub->net.again = 0;
+  int err = start(hub);
+  if (!err) return;
+  forget(&hub->net);
+  start_later(&hub->net);
+  tell(hub, 0, "boxes have no network", strerror(err));
+}
+
+/* Its last line, without the end. */
+static void last_line(int fd, int status, char *line, size_t size) {
+  char text[2048];
   ssize_t n = read(fd, text, sizeof text - 1);
-  snprintf(line, size, "pasta ended");
-  if (n <= 0) return;
+  snprintf(line, size, "slirp4netns ended with %d", status);
+  if (WIFSIGNALED(status))
+    snprintf(line, size, "slirp4netns was ended by signal %d",
+             WTERMSIG(status));
+  if (n <= 0 || WIFSIGNALED(status)) return;
   text[n] = '\0';
   while (n > 0 && text[n - 1] == '\n') text[--n] = '\0';
   const char *last = strrchr(text, '\n');
-  snprintf(line, size, "pasta: %.250s", last ? last + 1 : text);
+  snprintf(line, size, "slirp4netns: %.250s", last ? last + 1 : text);
 }
 
-bool bx_hub_net_ended(bx_hub *hub, pid_t pid) {
+bool bx_hub_net_ended(bx_hub *hub, pid_t pid, int status) {
+  bx_net *net = &hub->net;
   char why[300];
-  for (bx_box *b = hub->boxes; b; b = b->next) {
-    if (b->net != pid) continue;
-    last_line(b->net_error, why, sizeof why);
-    b->net = 0;
-    bx_hub_net_stop(b);
-    tell(hub, b->id, why);
-    return true;
+  if (pid != net->pid) return false;
+  last_line(net->said, status, why, sizeof why);
+  forget(net);
+  start_later(net);
+  tell(hub, 0, "the network of boxes ended, and is started again", why);
+  return true;
+}
+
+/* ---- the hub ------------------------------------------------------------- */
+
+void bx_hub_net_open(bx_hub *hub) {
+  bx_net *net = &hub->net;
+  bx_error e;
+  bx_error_clear(&e);
+  if (!hub->host.network) return;
+  const char *why = bx_host_no_network(&hub->host);
+  net->router.network = hub->host.network;
+  if (!why && bx_router_make(&hub->host, &net->router, &e) != 0) why = e.message;
+  snprintf(net->why, sizeof net->why, "%s", why ? why : "");
+  if (why)
+    bx_router_drop(&net->router);
+  else
+    start_or_say(hub);
+}
+
+static unsigned free_place(bx_hub *hub) {
+  bx_net *net = &hub->net;
+  for (unsigned i = 0; i < BX_ROUTER_PLACES; i++) {
+    net->last = (net->last + 1) % BX_ROUTER_PLACES;
+    const bx_box *b = hub->boxes;
+    while (b && b->place != net->last + 1) b = b->next;
+    if (!b) return net->last + 1;
   }
-  return false;
+  return 0;
+}
+
+unsigned bx_hub_net_place(bx_hub *hub, uint64_t box) {
+  bx_net *net = &hub->net;
+  int err = net->router.net < 0 ? 0 : bx_router_refresh(&net->router);
+  if (net->router.net >= 0 && !err) return free_place(hub);
+  if (err)
+    tell(hub, box, "this box has no network", strerror(err));
+  else if (*net->why && !net->told)
+    tell(hub, 0, "boxes have no network", net->why);
+  net->told = true;
+  return 0;
+}
+
+void bx_hub_net_failed(bx_hub *hub, uint64_t box, const char *why) {
+  tell(hub, box, "this box has no network", why);
+}
+
+int bx_hub_net_wait(const bx_hub *hub) {
+  int64_t ms = hub->net.again - now_ms();
+  if (!hub->net.again) return -1;
+  return ms > 0 ? (int)ms : 0;
+}
+
+void bx_hub_net_tend(bx_hub *hub, bool news) {
+  int err = news ? bx_router_refresh(&hub->net.router) : 0;
+  if (err) tell(hub, 0, "the machine's new addresses are not refused to boxes",
+                strerror(err));
+  if (bx_hub_net_wait(hub) == 0) start_or_say(hub);
+}
+
+void bx_hub_net_stop(bx_hub *hub) {
+  if (hub->net.pid > 0) kill(hub->net.pid, SIGKILL);
+  forget(&hub->net);
+  bx_router_drop(&hub->net.router);
 }

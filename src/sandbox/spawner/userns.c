@@ -41,29 +41,41 @@ int bx_host_map_ids(const bx_host *h, pid_t pid) {
   return err ? err : bx_userns_write(pid, "gid_map", map);
 }
 
-int bx_userns_for_idmap(const bx_host *h) {
-  int pipefd[2];
-  char path[64], byte;
+int bx_ns_open(pid_t pid, const char *name) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
+  return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Lives in the new namespaces until they are held. Says 'x', or its errno. */
+static _Noreturn void hold(int flags, int say) {
+  char byte = 'x';
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (unshare(flags) < 0) byte = (char)-errno;
+  if (write(say, &byte, 1) != 1) _exit(1);
+  for (;;) pause();
+}
+
+int bx_userns_make(const bx_host *h, int *net) {
+  int pipefd[2], flags = CLONE_NEWUSER | (net ? CLONE_NEWNET : 0), fd = -1;
+  char byte = -EIO;
   if (pipe2(pipefd, O_CLOEXEC) < 0) return -1;
   pid_t pid = fork();
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (unshare(CLONE_NEWUSER) < 0 || write(pipefd[1], "x", 1) != 1) _exit(1);
-    for (;;) pause();
-  }
+  if (pid == 0) hold(flags, pipefd[1]);
+  int err = pid < 0 ? errno : 0;
   close(pipefd[1]);
-  int fd = -1;
-  if (pid > 0 && read(pipefd[0], &byte, 1) == 1 &&
-      bx_host_map_ids(h, pid) == 0) {
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-  }
+  if (!err && (read(pipefd[0], &byte, 1) != 1 || byte != 'x')) err = -byte;
+  if (!err) err = bx_host_map_ids(h, pid);
+  if (!err && (fd = bx_ns_open(pid, "user")) < 0) err = errno;
+  if (!err && net && (*net = bx_ns_open(pid, "net")) < 0) err = errno;
   close(pipefd[0]);
   if (pid > 0) {
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
   }
-  return fd;
+  if (err && fd >= 0) close(fd);
+  errno = err;
+  return err ? -1 : fd;
 }
 
 /* The first range of FILE ("name:start:count") for this user with at least
