@@ -117,4 +117,39 @@ describe("--local", function()
     assert.equal(0, lua({ "--local", "-v",
       env = { TMPDIR = folder .. "/missing" } }).status)
   end)
+
+  -- In a mount namespace of its own, in another root made of this one's folders.
+  local function in_chroot(folders, ...)
+    local script = ([[
+      set -e
+      mount -t tmpfs none %s
+      cd %s
+      for d in %s; do mkdir -p ./$d; mount --rbind /$d ./$d; done
+      for d in bin lib lib64 sbin; do ln -s usr/$d $d; done
+      mkdir -m 1777 tmp
+      exec chroot . "$@"]]):format(folder, folder, folders)
+    local binary = io.popen("realpath " .. program.boxdlua):read()
+    local repository = binary:match "^/(.*)/build/"
+    script = script:gsub("for d in ", "for d in " .. repository .. " ", 1)
+    return program.run { "unshare", "-m", "sh", "-c", script, "sh", binary, ... }
+  end
+
+  local root = require "boxd.serve".sys.getuid() == 0
+
+  it("says why boxes can't be made in a chroot", function()
+    if not root then return pending "a chroot takes root" end
+    local result = in_chroot("usr etc proc dev sys", "--local", "-e", "")
+    assert.matches("cannot make a user namespace: Operation not permitted "
+      .. "%(none can be made in a chroot", result.err)
+    result = in_chroot("usr etc proc dev sys", "--doctor")
+    assert.matches("fail  user namespaces  refused: a chroot has none", result.out)
+    assert.is_nil(result.out:find "fail  proc")
+  end)
+
+  it("says what keeps the service from starting before it can say so itself",
+    function()
+      if not root then return pending "a chroot takes root" end
+      assert.matches("^boxdlua: cannot open /dev/null: No such file or directory\n",
+        in_chroot("usr etc proc", "--local", "-e", "").err)
+    end)
 end)

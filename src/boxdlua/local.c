@@ -26,10 +26,16 @@ static struct {
   pid_t owner; /* who started it: a forked copy of us must not end it */
   pid_t pid;   /* 0: none */
   int pidfd;
+  int status; /* of its end, as wait(2) has it */
   char state[256];
 } child = {.pidfd = -1};
 
 /* ---- in the child, between fork and exec ---- */
+
+static _Noreturn void give_up(const char *what) {
+  fprintf(stderr, "boxdlua: %s: %s\n", what, strerror(errno));
+  _exit(1);
+}
 
 static _Noreturn void become_service(pid_t parent, int announce) {
   char number[16];
@@ -43,9 +49,9 @@ static _Noreturn void become_service(pid_t parent, int announce) {
   signal(SIGTERM, SIG_DFL);
   signal(SIGINT, SIG_DFL);
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-      dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-    _exit(1);
+  if (null < 0) give_up("cannot open /dev/null");
+  if (dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+    give_up("cannot redirect the service's input and output");
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   fcntl(announce, F_SETFD, 0);
   unsetenv("BOXD_LOCAL");
@@ -53,8 +59,7 @@ static _Noreturn void become_service(pid_t parent, int announce) {
   unsetenv("BOXD_TOKEN");
   execl("/proc/self/exe", "boxdlua", "--serve", "--listen", "127.0.0.1:0",
         "--state", child.state, "--announce", number, (char *)NULL);
-  perror("boxdlua: cannot run /proc/self/exe");
-  _exit(1);
+  give_up("cannot run /proc/self/exe");
 }
 
 /* ---- in the parent ---- */
@@ -197,6 +202,10 @@ int host_local_start(host_service *s, char *message, size_t size) {
   if (late)
     snprintf(message, size, "--local: the embedded service did not answer "
              "within %d s; try `boxdlua --serve` by itself", START_SECONDS);
+  else if (WIFSIGNALED(child.status))
+    snprintf(message, size, "--local: the embedded service was ended by signal "
+             "%d (%s) while it started", WTERMSIG(child.status),
+             strsignal(WTERMSIG(child.status)));
   else
     snprintf(message, size, "--local: the embedded service did not start; it "
              "says why above (`boxdlua --serve` starts it by itself)");
@@ -209,7 +218,7 @@ void host_local_stop(void) {
   if (child.pidfd >= 0 &&
       !ready(child.pidfd, now_ms() + STOP_SECONDS * 1000))
     kill(child.pid, SIGKILL);
-  while (waitpid(child.pid, NULL, 0) < 0 && errno == EINTR) {
+  while (waitpid(child.pid, &child.status, 0) < 0 && errno == EINTR) {
   }
   if (child.pidfd >= 0) close(child.pidfd);
   child.pidfd = -1;

@@ -53,10 +53,9 @@ static int try_overlay(bool privileged) {
   return mount("overlay", "/tmp/m", "overlay", 0, data) < 0 ? errno : 0;
 }
 
-static int try_idmap(const bx_host *h) {
+static int try_idmap(int ns) {
   struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
-  int ns = bx_userns_make(h, NULL), tree = ns < 0 ? -1
-      : open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  int tree = open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return errno;
   attr.userns_fd = (uint64_t)ns;
   return mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ? errno
@@ -92,11 +91,13 @@ static _Noreturn void child(int out) {
   findings f = {0};
   f.privileged = geteuid() == 0 && bx_userns_is_first() &&
                  unshare(CLONE_NEWNS) == 0;
+  int ns = f.privileged ? bx_userns_make(&h, NULL) : -1;
   if (!f.privileged) f.userns = bx_userns_enter(&h, &e);
+  else if (ns < 0) f.userns = errno;
   f.ids = h.id_count;
   if (!f.userns && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
     f.userns = errno;
-  if (!f.userns) f.idmap = f.privileged ? try_idmap(&h) : EPERM;
+  f.idmap = f.userns || !f.privileged ? EPERM : try_idmap(ns);
   f.overlay = f.userns ? EPERM : try_overlay(f.privileged);
   if (!f.userns) try_network(&h, f.network, sizeof f.network);
   f.proc = f.userns ? EPERM : try_proc(); /* the last: nothing forks after it */
@@ -118,9 +119,10 @@ static bool find_out(findings *f) {
 static void tell_needed(bx_probe_line *l, size_t *n, const findings *f) {
   add(l, n, "user namespaces", !f->userns, true, "%s",
       !f->userns ? "allowed"
-                 : "refused: see sysctl user.max_user_namespaces, "
+                 : "refused: a chroot has none; else see sysctl user.max_user_namespaces, "
                    "kernel.unprivileged_userns_clone and, on Ubuntu, "
                    "kernel.apparmor_restrict_unprivileged_userns");
+  if (f->userns) return; /* the others need them */
   add(l, n, "overlay", !f->overlay, true, "%s",
       f->overlay ? strerror(f->overlay) : "copy-on-write views work");
   add(l, n, "proc", !f->proc, true, "%s",
@@ -131,6 +133,7 @@ static void tell_needed(bx_probe_line *l, size_t *n, const findings *f) {
 
 static void tell_ids(bx_probe_line *l, size_t *n, const findings *f) {
   bool idmap = f->privileged && !f->idmap;
+  if (f->userns) return;
   add(l, n, "idmapped mounts", idmap, false, "%s",
       idmap ? "boxes can change every file of the system"
       : f->privileged ? "not here (Linux 5.19, ext4, xfs or btrfs): the "

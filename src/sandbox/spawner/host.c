@@ -126,8 +126,10 @@ static int idmap_lower(const bx_host *h, int ns, const char *name) {
 static int idmap_lowers(bx_host *h, bx_error *e) {
   int ns = bx_userns_make(h, NULL), err = 0;
   if (ns < 0) {
-    err = errno ? errno : EPERM;
-    bx_error_errno(e, BX_BOXD, err, "cannot make a user namespace");
+    err = errno;
+    bx_error_set(e, BX_BOXD, "cannot make a user namespace: %s%s", strerror(err),
+                 err == EPERM ? " (none can be made in a chroot: run it outside)"
+                              : "");
     return err;
   }
   for (unsigned i = 0; i < h->nfolders && !err; i++)

@@ -176,7 +176,7 @@ int bx_userns_enter(bx_host *h, bx_error *e) {
   if (err) {
     bx_error_errno(e, BX_BOXD, err,
                    "local boxes need user namespaces, which this machine "
-                   "refuses to this user (see sysctl "
+                   "refuses to this user (a chroot has none; else see sysctl "
                    "kernel.unprivileged_userns_clone, "
                    "user.max_user_namespaces and, on Ubuntu, "
                    "kernel.apparmor_restrict_unprivileged_userns)");
