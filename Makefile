@@ -82,6 +82,7 @@ include scripts/torture/rules.mk
 include rockspec/rules.mk
 include spec/fuzz/rules.mk
 include scripts/doc/rules.mk
+include scripts/package/rules.mk
 
 # nodelete: gRPC's threads may outlive a lua_close.
 $(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/bind/so/free.o

@@ -1,0 +1,81 @@
+-- make deb, make dist: what they hold, and that a package leaves nothing.
+-- In a bare system, for real: make packages-real.
+
+local program = require "spec.support.program"
+
+local function sh(fmt, ...)
+  local result = program.run { "sh", "-c", fmt:format(...) }
+  assert.equal(0, result.status, result.out .. result.err)
+  return result.out
+end
+
+local MAKE = "env -u MAKEFLAGS -u MAKELEVEL make -s BUILD=${BUILD:-build} "
+
+describe("make deb", function()
+  local deb, folder
+
+  setup(function()
+    folder = sh("mktemp -d"):gsub("\n", "")
+    deb = sh(MAKE .. "deb"):match "(%S+%.deb)"
+  end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  it("names version, processor and the libraries that are linked", function()
+    local control = sh("dpkg-deb -f %s", deb)
+    assert.truthy(deb:find("boxd_" .. require "boxd"._VERSION:match "%S+$"
+      .. "_" .. sh "dpkg --print-architecture":gsub("\n", ""), 1, true))
+    for _, library in ipairs { "libc6", "libgrpc29", "libssl3", "libcjson1",
+      "libprotobuf%-c1", "libcurl4 | libcurl4t64" } do
+      assert.matches("Depends: [^\n]*" .. library, control)
+    end
+    assert.matches("Recommends: [^\n]*uidmap", control)
+    assert.matches("Provides: lua%-boxd, lua5%.4%-boxd", control)
+  end)
+
+  it("is the same bytes each time", function()
+    local sum = sh("sha256sum < %s", deb)
+    sh(MAKE .. "deb")
+    assert.equal(sum, sh("sha256sum < %s", deb))
+  end)
+
+  it("installs a boxdlua that runs, and a module that Lua finds", function()
+    sh("dpkg-deb -x %s %s/x", deb, folder)
+    assert.matches("^boxd ", sh("%s/x/usr/bin/boxdlua -e 'print(boxd._VERSION)'",
+      folder))
+    local so = sh("cd %s/x && find . -name boxd.so", folder):match "%S+"
+    assert.matches("^%./usr/lib/[^/]+/lua/5%.4/boxd%.so$", so)
+    assert.matches("^boxd ", sh([[cd / && env %s LUA_CPATH=%s/x/%s lua5.4 -e \
+      'print(require "boxd"._VERSION)']], os.getenv "MODULE_ENV" or "", folder,
+      so))
+    for _, path in ipairs { "man/man1/boxdlua.1.gz", "man/man3/boxd.3.gz",
+      "doc/boxd/copyright", "doc/boxd/changelog.gz", "doc/boxd/api.md",
+      "lua/5.4/boxd/types/box.lua" } do
+      sh("test -s %s/x/usr/share/%s", folder, path)
+    end
+  end)
+
+  it("leaves nothing when it is purged", function()
+    sh([[mkdir -p %s/root/var/lib/dpkg/info %s/root/var/lib/dpkg/updates
+      : > %s/root/var/lib/dpkg/status]], folder, folder, folder)
+    local dpkg = ("dpkg --root=%s/root --force-depends --force-not-root "
+      .. "--force-bad-path --log=/dev/null "):format(folder)
+    sh("%s -i %s >/dev/null 2>&1", dpkg, deb)
+    sh("test -x %s/root/usr/bin/boxdlua", folder)
+    sh("%s -P boxd >/dev/null 2>&1", dpkg)
+    assert.equal("", sh("cd %s/root && find . -path ./var -prune -o -type f "
+      .. "-print", folder))
+  end)
+end)
+
+describe("make dist", function()
+  it("makes the same archive of the same commit", function()
+    if not os.execute "git rev-parse -q --verify HEAD >/dev/null 2>&1" then
+      return pending "this is no clone"
+    end
+    local path = sh(MAKE .. "dist"):match "%S+"
+    local sum = sh("sha256sum < %s", path)
+    sh(MAKE .. "dist")
+    assert.equal(sum, sh("sha256sum < %s", path))
+    assert.truthy(sh("tar -tzf %s", path):find "boxd%-[%d.]+/README%.md\n")
+  end)
+end)
