@@ -53,6 +53,15 @@ describe("src/core without Lua", function()
       .. "key", refused.err)
   end)
 
+  it("refuses text that is not UTF-8, naming the field", function()
+    local s <close> = service.new()
+    local result = program.run { client, "we\xffb", "true", env = {
+      BOXD_API_URL = s.api_url, BOXD_API_KEY = s.api_key } }
+    assert.equal(125, result.status)
+    assert.equal("exec: InvalidArgumentError: ExecChunk.vm_id: not UTF-8; text "
+      .. "must be UTF-8\n", result.err)
+  end)
+
   it("has no symbol of Lua", function()
     local symbols = run("nm " .. client)
     assert.matches(" T main\n", symbols)

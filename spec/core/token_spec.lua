@@ -273,6 +273,31 @@ describe("a token", function()
     assert.equal(1, exchanged)
   end)
 
+  it("refused to a stream that can't be repeated is replaced for the next call",
+    function()
+      handlers.any = accept_only "token-1"
+      function handlers.UploadFileStream(call)
+        call:recv()
+        call:recv()
+        if call:metadata "authorization" ~= "Bearer token-2" then
+          return call:finish("UNAUTHENTICATED", "expired")
+        end
+        call:send { bytes_written = 2 }
+        call:finish()
+      end
+      local c <close> = client()
+      c:whoami()
+      local function upload()
+        local stream <close> = require "boxd.core".stream(c, "UploadFileStream",
+          { vm_id = "b", path = "/f", total_size = 2, data = "a" })
+        stream:send { data = "b" }
+        return stream:recv()
+      end
+      assert.is_false((pcall(upload)))
+      assert.equal(2, upload().bytes_written)
+      assert.equal(2, exchanged)
+    end)
+
   it("is cancelled with its call while it is replaced", function()
     handlers.any = accept_only "token-1"
     local c <close> = client()

@@ -45,8 +45,8 @@ static int run(bx_client *client, char *box, char *command) {
     if (!message) break;
     const Boxd__Api__V1__ExecChunk *chunk = (const void *)message;
     if (chunk->exit_code) code = chunk->exit_code;
-    fwrite(chunk->data.data, 1, chunk->data.len,
-           chunk->is_stderr ? stderr : stdout);
+    for (size_t i = 0; i < chunk->data.len; i++)
+      putc(chunk->data.data[i], chunk->is_stderr ? stderr : stdout);
     fflush(stdout);
     protobuf_c_message_free_unpacked(message, NULL);
   }

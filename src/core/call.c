@@ -406,13 +406,15 @@ static void renew(bx_call *c) {
   get_bearer(c);
 }
 
-/* True: the call is repeated with another bearer, once. */
+/* True: the call is repeated with another bearer, once. If it can't be, the
+** next call is to have another one. */
 static bool take_renewal(bx_call *c) {
-  if (!c->renewable || c->status != GRPC_STATUS_UNAUTHENTICATED) return false;
+  if (c->renewed || c->status != GRPC_STATUS_UNAUTHENTICATED) return false;
   bx_auth_refused(c->auth, (const char *)GRPC_SLICE_START_PTR(c->bearer),
                   GRPC_SLICE_LENGTH(c->bearer));
+  if (!c->renewable) return false;
   c->renewable = false;
-  c->renewing = true;
+  c->renewing = c->renewed = true;
   c->sending = c->streaming;
   if (c->sending) bx_event_reset(&c->sent);
   if (bx_observers & BX_LOG_DEBUG)

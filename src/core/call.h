@@ -39,6 +39,7 @@ struct bx_call {
   unsigned batches;     /* under way in gRPC */
   bool renewable;       /* may be repeated should its bearer be refused, */
   bool renewing;        /* ... and is as soon as no batch is under way */
+  bool renewed;         /* ... and was */
   bool owing;           /* a receive that ended: the status says how */
   bx_auth_wait wait;
   bx_tag start_tag, status_tag, send_tag, recv_tag;
