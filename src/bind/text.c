@@ -17,25 +17,6 @@ static int text_size(lua_State *L) {
   return 1;
 }
 
-/* endpoint(s) -> { tls, host, port, target } */
-static int text_endpoint(lua_State *L) {
-  size_t len;
-  bx_endpoint p;
-  bx_error e;
-  const char *s = luaL_checklstring(L, 1, &len);
-  if (bx_text_endpoint(s, len, &p, &e)) return lbx_throw(L, &e, NULL);
-  lua_createtable(L, 0, 4);
-  lua_pushboolean(L, p.tls);
-  lua_setfield(L, -2, "tls");
-  lua_pushstring(L, p.host);
-  lua_setfield(L, -2, "host");
-  lua_pushinteger(L, p.port);
-  lua_setfield(L, -2, "port");
-  lua_pushstring(L, p.target);
-  lua_setfield(L, -2, "target");
-  return 1;
-}
-
 /* Pushes the elements of the list at idx; returns their number. */
 static int spread(lua_State *L, int idx) {
   lua_Integer n = luaL_len(L, idx);
@@ -102,10 +83,10 @@ static int text_utf8(lua_State *L) {
 
 int lbx_open_text(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"size", text_size},       {"endpoint", text_endpoint},
-      {"command", text_command}, {"quote", text_quote},
-      {"nearest", text_nearest}, {"options", text_options},
-      {"utf8", text_utf8},       {NULL, NULL}};
+      {"size", text_size},       {"command", text_command},
+      {"quote", text_quote},     {"nearest", text_nearest},
+      {"options", text_options}, {"utf8", text_utf8},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
