@@ -4,8 +4,8 @@
 ** as their owner is not one of the box's. What a box can own is built once in
 ** the user's cache and laid over the machine's: the folders of /usr and /opt,
 ** so that files in them can be made, replaced and deleted, and copies of /etc
-** and /var as far as this user may read them, in place of the machine's. It is built anew when the
-** machine's packages have changed.
+** and /var as far as every user may read them, in place of the machine's. It is
+** built anew when the machine's packages have changed.
 */
 #include <dirent.h>
 #include <errno.h>
@@ -50,8 +50,9 @@ static int add_folder(building *b, int from, int to, const char *name,
   int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (out < 0) err = errno;
-  /* what this user cannot read stays empty, and so does what is hidden */
-  bool enter = in >= 0 && st->st_dev == b->dev && depth < DEPTH_MAX &&
+  /* what not every user can read stays empty, and so does what is hidden */
+  mode_t all = S_IROTH | S_IXOTH;
+  bool enter = in >= 0 && (st->st_mode & all) == all && st->st_dev == b->dev && depth < DEPTH_MAX &&
                bx_layer_shows(b->path) &&
                (st->st_dev != b->own_dev || st->st_ino != b->own_ino);
   if (!err && enter) {
@@ -70,8 +71,12 @@ static int add_file(const bx_host *h, int from, int to, const char *name) {
   ssize_t n = 1;
   int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return 0; /* not this user's to read */
+  if (fstat(in, &st) < 0 || !(st.st_mode & S_IROTH)) {
+    close(in);
+    return 0; /* nor every user's */
+  }
   int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  int err = out < 0 || fstat(in, &st) < 0 ? errno : 0;
+  int err = out < 0 ? errno : 0;
   while (!err && n > 0) {
     n = sendfile(out, in, NULL, 1 << 20);
     if (n < 0) err = errno;
@@ -184,7 +189,7 @@ static void make_stamp(const bx_host *h, char *text, size_t size) {
   for (unsigned i = 0; i < h->nfolders; i++)
     copied |= (unsigned)h->folders[i].copied << i;
   if (stat("/var/lib/dpkg/status", &st) < 0) stat("/usr", &st);
-  snprintf(text, size, "3 %u %u %u %x %ld.%09ld %ld\n", h->box_id, h->id_count,
+  snprintf(text, size, "4 %u %u %u %x %ld.%09ld %ld\n", h->box_id, h->id_count,
            h->nfolders, copied, (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
            (long)st.st_size);
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "router.h"
@@ -140,13 +142,13 @@ static int idmap_lowers(bx_host *h, bx_error *e) {
 }
 
 static int make_base(bx_host *h, bx_error *e) {
-  static const char *const dirs[] = {"lower", "root"};
+  static const char *const dirs[] = {"lower", "empty", "guard", "root"};
   char path[BX_PATH_MAX];
   if (mkdir(h->state, 0700) < 0 && errno != EEXIST) goto failed;
   if (mkdir(h->base, 0700) < 0 && errno != EEXIST) goto failed;
   if (mount("tmpfs", h->base, "tmpfs", MS_NOSUID | MS_NODEV, "mode=711") < 0)
     goto failed;
-  for (unsigned i = 0; i < 2; i++)
+  for (unsigned i = 0; i < sizeof dirs / sizeof *dirs; i++)
     if (bx_path(path, "%s/%s", h->base, dirs[i]) != 0 || mkdir(path, 0755) < 0)
       goto failed;
   return 0;
@@ -157,23 +159,54 @@ failed:;
   return err;
 }
 
+/* The rights to read whatever its mode says, taken away or given back. */
+static int override_modes(bool on) {
+  enum { MODES = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH };
+  struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct caps[2];
+  if (syscall(SYS_capget, &head, caps) < 0) return errno;
+  caps[0].effective &= ~(uint32_t)MODES;
+  if (on) caps[0].effective |= caps[0].permitted & MODES;
+  return syscall(SYS_capset, &head, caps) < 0 ? errno : 0;
+}
+
+/* Where boxes' root owns the machine's files it would read private ones, too. An
+   overlay reads what is below it as the process that mounted it: here one that
+   is none of their owners and has no more rights than anybody. That it takes a
+   second overlay is also why the state can be below the folder. Its one lower
+   folder needs another: an empty one. */
+static int guard(const bx_host *h, const bx_folder *f, char *at) {
+  char data[128];
+  int err = bx_path(at, "%s/guard", h->base);
+  if (!err && chdir(h->base) < 0) err = errno; /* its path may be private */
+  if (!err) err = override_modes(false);
+  if (err) return err;
+  snprintf(data, sizeof data, "lowerdir=lower/%s:empty", f->name);
+  if (mount("overlay", "guard", "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID,
+            data) < 0)
+    err = errno;
+  int back = override_modes(true);
+  if (chdir("/") < 0) return errno;
+  return err ? err : back;
+}
+
 int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
                     const char *work, const char *at) {
   char lower[BX_PATH_MAX], layer[BX_PATH_MAX] = "", under[BX_PATH_MAX] = "";
   char data[4096];
-  int err = h->idmapped ? bx_path(lower, "%s/lower/%s", h->base, f->name)
-                        : bx_path(lower, "/%s", f->name);
+  int err = h->idmapped ? guard(h, f, lower) : bx_path(lower, "/%s", f->name);
   if (!err && f->layered) err = bx_path(layer, "%s/%s:", h->layer, f->name);
   if (!err && *h->under)
     err = bx_path(under, "%s/%s%s", h->under, f->name, f->copied ? "" : ":");
   if (f->copied) *lower = '\0';
-  if (err) return err;
   int n = snprintf(data, sizeof data,
                    "lowerdir=%s%s%s,upperdir=%s,workdir=%s%s", layer, under,
                    lower, upper, work, h->privileged ? "" : ",userxattr");
-  if (n < 0 || (size_t)n >= sizeof data) return ENAMETOOLONG;
+  if (!err && (n < 0 || (size_t)n >= sizeof data)) err = ENAMETOOLONG;
   unsigned long flags = MS_NODEV | MS_NOSUID;
-  return mount("overlay", at, "overlay", flags, data) < 0 ? errno : 0;
+  if (!err && mount("overlay", at, "overlay", flags, data) < 0) err = errno;
+  if (h->idmapped) umount2(lower, MNT_DETACH); /* the other one holds it */
+  return err;
 }
 
 /* Mounts the overlays as a box would, so that a machine which cannot is found

@@ -171,8 +171,8 @@ static int keep_book(bx_host *h, size_t book) {
   return err;
 }
 
-/* What not everybody of this machine may read in /etc is not for boxes either,
-   whose root could read it where ids are mapped. */
+/* What not every user of this machine may read no box can read either; where
+   boxes write, it is not there at all, so that they can make it. */
 static int hide_private(bx_host *h, const char *dir, int depth) {
   char path[BX_PATH_MAX];
   struct stat st;
@@ -183,6 +183,7 @@ static int hide_private(bx_host *h, const char *dir, int depth) {
     if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0) continue;
     err = bx_path(path, "%s/%s", dir, n->d_name);
     if (err || lstat(path, &st) < 0 || S_ISLNK(st.st_mode)) continue;
+    if (!bx_layer_shows(path)) continue;
     mode_t all = S_ISDIR(st.st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
     if ((st.st_mode & all) != all)
       err = hide(h, path);
@@ -250,6 +251,7 @@ static int remove_one(const char *path, const struct stat *st, int type,
 }
 
 int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e) {
+  static const char *const written[] = {"/etc", "/var/lib", "/var/cache"};
   char path[BX_PATH_MAX];
   int err = 0;
   nftw(h->layer, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
@@ -266,9 +268,10 @@ int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e) {
   for (size_t i = 0; i < sizeof hidden_paths / sizeof *hidden_paths && !err; i++)
     err = hide(h, hidden_paths[i]);
   for (; hidden && *hidden && !err; hidden++) err = hide(h, *hidden);
-  if (!err) err = hide(h, h->state);
+  if (!err) err = hide(h, realpath(h->state, path) ? path : h->state);
   if (!err) err = put_files(h);
-  if (!err && h->privileged) err = hide_private(h, "/etc", 0);
+  for (int i = 0; i < 3 && h->privileged && !err; i++)
+    err = hide_private(h, written[i], 0);
   if (err)
     bx_error_set(e, BX_BOXD, "cannot prepare %s for boxes: %s", h->layer,
                  strerror(err));
