@@ -160,7 +160,7 @@ static void reflection(const uint8_t *data, size_t len) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
-  bx_port port = {0};
+  bx_port port = {.max = 1};
   if (len < 2) return 0;
   if (len == 2 || data[2] < 'A') reflection(data + 2, len - 2);
   net.in = (fuzz_input){data + 2, data + len};
