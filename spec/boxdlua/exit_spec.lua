@@ -81,6 +81,35 @@ describe("os.exit", function()
       boxd.run(function() ("x"):gsub(".", function() os.exit(3) end) end)]])
   end)
 
+  it("closes everything when two tasks call it at once", function()
+    ends(3, "task closed\ntask closed\nmain closed\n", [[
+      local x <close> = mark 'main'
+      for _ = 1, 2 do
+        boxd.spawn(function()
+          local t <close> = mark 'task'
+          boxd.sleep(0)
+          os.exit(3)
+        end)
+      end
+      boxd.sleep(60)]])
+  end)
+
+  it("closes the rest when a <close> calls it, in the main code or a task",
+    function()
+      local exits = [[local exits <close> = setmetatable({}, {
+        __close = function() os.exit(4) end })]]
+      ends(4, "main closed\n", "local x <close> = mark 'main' " .. exits ..
+        " os.exit(3)")
+      ends(4, "main closed\n", "local x <close> = mark 'main' " .. exits)
+      ends(4, "main closed\ntask closed\n",
+        "local x <close> = mark 'main' boxd.spawn(function() " ..
+        "local t <close> = mark 'task' " .. exits .. " boxd.sleep(60) end)")
+      ends(4, "task closed\nmain closed\n",
+        "local x <close> = mark 'main' boxd.spawn(function() " ..
+        "local t <close> = mark 'task' " .. exits ..
+        " boxd.sleep(60) end) os.exit(3)")
+    end)
+
   it("may be called again while it closes", function()
     ends(4, "", [[local x <close> = setmetatable({}, { __close = function()
       os.exit(4) end }) os.exit(3)]])

@@ -49,6 +49,14 @@ local BLOCKED = {
   ["in a callback of a task"] = [[boxd.run(function()
     ('x'):gsub('.', function() boxd.sleep(60) end) end)]],
   computing = "while true do end",
+  ["computing in a resumed coroutine"] = [[while true do
+    coroutine.resume(coroutine.create(function()
+      for _ = 1, 1e6 do end end)) end]],
+  ["computing in a resumed coroutine of a task"] = [[boxd.run(function()
+    while true do coroutine.resume(coroutine.create(function()
+      for _ = 1, 1e6 do end end)) end end)]],
+  ["waiting in a resumed coroutine"] = [[while true do
+    coroutine.resume(coroutine.create(boxd.sleep), 60) end]],
   ["computing in a coroutine"] =
     "coroutine.wrap(function() while true do end end)()",
   ["computing in a task"] = "boxd.run(function() while true do end end)",

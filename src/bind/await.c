@@ -109,10 +109,12 @@ bool lbx_run(lua_State *L, lbx_context *c) {
 
 #define AGAIN (-1) /* instead of a number of arguments: its wait is over */
 
-/* Resumes co; the count of values it left on L, or -1 with an error there. */
+/* Resumes co; the count of values it left on L, or -1 with an error there. What
+** ends the context is not for a resume to catch: it is raised. */
 static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
                        lua_KFunction k) {
   lbx_context *c = lbx_state_get(L)->current;
+  unsigned before = c->state->raises;
   bool pass = lbx_may_yield(L, c);
   int n;
   if (is_waiting(co) && nargs == AGAIN) lua_pop(co, 1);
@@ -121,6 +123,7 @@ static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
   if (pass) c->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
+    if (lbx_was_ended(c, before)) lua_error(L);
     return -1;
   }
   if (status == LUA_YIELD && is_waiting(co)) {

@@ -55,6 +55,7 @@ struct lbx_scope {
   lbx_scope *outer;
   double seconds;
   lbx_wish over;
+  unsigned raised; /* when, by the state's count of raises */
 };
 
 /* Where a context is. A task's goes down the list, and between the second and
@@ -79,6 +80,7 @@ struct lbx_context {
   lua_Integer run;  /* the boxd.run that it is part of; 0: none */
   lbx_phase phase;
   lbx_wish cancel;
+  unsigned raised;  /* when it was cancelled or got a signal, as in a scope */
   bool alone;       /* no signal and no closed client ends what it does */
 };
 
@@ -91,6 +93,7 @@ struct lbx_state {
   lua_Integer last_task; /* ids count up */
   unsigned depth;   /* contexts on the C stack */
   unsigned tasks;   /* that have not ended */
+  unsigned raises;  /* reasons raised so far */
   bool host;        /* another program's interpreter: its hooks get a turn */
   lua_State *volatile running; /* the coroutine that runs now */
   void (*leave)(lua_State *L); /* the main context calls it: no return */

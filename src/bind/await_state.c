@@ -102,6 +102,7 @@ static void raise_timeout(lua_State *L, lbx_context *c) {
   for (lbx_scope *in = c->scope; in != s; in = in->outer)
     if (is_over(in)) in->over &= ~(unsigned)LBX_ASKED;
   s->over = LBX_RAISED;
+  s->raised = c->state->raises;
   lbx_error_class(L, BX_TIMEOUT, "the time of with_timeout (%g s) is over",
                   s->seconds);
 }
@@ -109,7 +110,10 @@ static void raise_timeout(lua_State *L, lbx_context *c) {
 void lbx_raise_reason(lua_State *L, lbx_context *c, const lbx_wait *w) {
   lbx_state *S = c->state;
   lbx_reason reason = lbx_reason_to_end(c);
-  if (reason != LBX_GO_ON && w->cancel) w->cancel(w->arg);
+  if (reason == LBX_GO_ON) return;
+  if (w->cancel) w->cancel(w->arg);
+  S->raises++;
+  if (reason != LBX_TIMEOUT) c->raised = S->raises;
   switch (reason) {
     case LBX_GO_ON: return;
     case LBX_LEAVE: S->leave(L); return;
@@ -120,6 +124,13 @@ void lbx_raise_reason(lua_State *L, lbx_context *c, const lbx_wait *w) {
     case LBX_SIGNAL: raise_signal(L, S); return;
     case LBX_TIMEOUT: raise_timeout(L, c); return;
   }
+}
+
+bool lbx_was_ended(const lbx_context *c, unsigned since) {
+  if (c->raised > since) return true;
+  for (const lbx_scope *s = c->scope; s; s = s->outer)
+    if (s->raised > since) return true;
+  return false;
 }
 
 void lbx_stop(lua_State *L) {

@@ -72,6 +72,9 @@ int host_run_script(lua_State *L, const host_options *o);
 /* Cancels what tasks there are, then closes the state. */
 void host_close(lua_State *L);
 
+/* What os.exit asked for, even while the state was closing; else `status`. */
+int host_exit_status(int status);
+
 /* Makes os.exit close the state. The module must be open. */
 void host_exit_install(lua_State *L);
 

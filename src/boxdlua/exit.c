@@ -2,6 +2,8 @@
 ** How boxdlua ends: tasks are cancelled, then the state is closed, so that
 ** every <close> runs, also when os.exit is called in a task: such a task waits,
 ** and the main context leaves in its stead, at its next wait or instruction.
+** Once that has begun, os.exit sets the status, and ends its caller as an error
+** does: what closes after it closes.
 */
 #include "boxdlua.h"
 
@@ -11,13 +13,18 @@
 #include <lualib.h>
 
 #include "../bind/await.h"
+#include "../bind/error.h"
 #include "../bind/module.h"
 #include "../bind/task.h"
 #include "../core/observe.h"
 
+/* So often an error of os.exit may be caught while the state closes. */
+#define AGAIN_MAX 100
+
 static struct {
-  bool closing;
+  bool asked, closing;
   int status;
+  int again; /* calls of os.exit since */
 } leaving;
 
 /* 1: have the tasks ended? */
@@ -61,8 +68,12 @@ static void leave(lua_State *L) {
   lbx_state *S = lbx_state_get(L);
   S->leave = NULL; /* what closes now may wait, and run code, as usual */
   lua_sethook(S->main, NULL, 0, 0);
-  if (!leaving.closing) host_close(L);
+  host_close(L);
   exit(leaving.status);
+}
+
+int host_exit_status(int status) {
+  return leaving.asked ? leaving.status : status;
 }
 
 static void on_instruction(lua_State *L, lua_Debug *ar) {
@@ -79,6 +90,14 @@ static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+/* While the state closes. */
+static int leave_again(lua_State *L, const lbx_context *c) {
+  if (++leaving.again > AGAIN_MAX) exit(leaving.status);
+  if (lbx_may_yield(L, c) && !lbx_was_raised(c->cancel))
+    return wait_k(L, LUA_OK, 0);
+  return lbx_error_class(L, BX_CANCELLED, "os.exit: the program ends already");
+}
+
 /* os.exit([code [, close]]): closes the state first unless close is false. */
 static int m_exit(lua_State *L) {
   lbx_state *S = lbx_state_get(L);
@@ -87,10 +106,11 @@ static int m_exit(lua_State *L) {
     leaving.status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
   else
     leaving.status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  leaving.asked = true;
   if (lua_isboolean(L, 2) && !lua_toboolean(L, 2)) exit(leaving.status);
+  if (leaving.closing) return leave_again(L, c);
   /* In a callback inside a task nothing can yield: it ends from here. */
-  if (leaving.closing || !c->co || L != c->top || !lua_isyieldable(L))
-    leave(L);
+  if (!lbx_may_yield(L, c)) leave(L);
   S->leave = leave;
   lua_sethook(S->main, on_instruction, LUA_MASKCOUNT, 1);
   return wait_k(L, LUA_OK, 0);

@@ -279,7 +279,7 @@ static int run_state(host_options *o) {
   host_local_stop();
   fflush(stdout); /* that fails by a signal, too */
   if (host_signal_status()) return host_signal_status();
-  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+  return host_exit_status(ok ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* Before any thread exists: it forks. */
