@@ -109,6 +109,14 @@ bool lbx_run(lua_State *L, lbx_context *c) {
 
 #define AGAIN (-1) /* instead of a number of arguments: its wait is over */
 
+/* Closes the variables of co, which failed with the error on L; the error may
+** become another one. */
+static void close_failed(lua_State *L, lua_State *co) {
+  lua_xmove(L, co, 1);
+  lua_resetthread(co);
+  lua_xmove(co, L, 1);
+}
+
 /* Resumes co; the count of values it left on L, or -1 with an error there. What
 ** ends the context is not for a resume to catch: it is raised. */
 static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
@@ -123,8 +131,9 @@ static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
   if (pass) c->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
-    if (lbx_was_ended(c, before)) lua_error(L);
-    return -1;
+    if (!lbx_was_ended(c, before)) return -1;
+    close_failed(L, co);
+    lua_error(L);
   }
   if (status == LUA_YIELD && is_waiting(co)) {
     lua_pushlightuserdata(L, &sentinel);
@@ -189,12 +198,7 @@ static int wrapped_k(lua_State *L, int status, lua_KContext nargs) {
   int n = resume_once(L, co, nargs, wrapped_k);
   if (n >= 0) return n;
   status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    /* Close its variables; the error may become another one. */
-    lua_xmove(L, co, 1);
-    lua_resetthread(co);
-    lua_xmove(co, L, 1);
-  }
+  if (status != LUA_OK && status != LUA_YIELD) close_failed(L, co);
   return raise_wrapped(L);
 }
 
