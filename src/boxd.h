@@ -3,7 +3,7 @@
 **
 **   luaL_requiref(L, "boxd", luaopen_boxd, 1);
 **
-** `pkg-config --cflags --libs boxd` names the static library and what it needs.
+** `pkg-config --cflags --libs boxd` names the static library and its dependencies.
 ** Its Lua files must be on package.path: `make install` puts them where Lua
 ** looks.
 */

@@ -1,5 +1,5 @@
 /*
-** timed PROGRAM [ARGS]: runs it, then prints what it took: milliseconds from
+** timed PROGRAM [ARGS]: runs it, then prints its cost: milliseconds from
 ** before its start to after its end, and its peak of resident KiB. A small
 ** process of its own, as a child's peak starts with its parent's size.
 */

@@ -64,7 +64,7 @@ static void count(fault_kind kind, long change) {
 
 /* ---- Lua's ---- */
 
-/* ---- Ours: which blocks there are, and who asked for each ---- */
+/* ---- Ours: the live blocks, and the caller of each ---- */
 
 #define SLOTS (1 << 18)
 
@@ -270,7 +270,7 @@ const char *fault_install(void) {
     return "OpenSSL has been used already";
   ERR_clear_error(); /* has the thread's list of errors made, which stays */
   cJSON_InitHooks(&hooks);
-  /* As the client loads it; the first to start it says what it allocates by. */
+  /* As the client loads it; the first to start it sets its allocator. */
   void *so = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
   CURLcode (*init)(long, curl_malloc_callback, curl_free_callback,
                    curl_realloc_callback, curl_strdup_callback,

@@ -108,7 +108,7 @@ static int start(lua_State *L) {
   return prepare(L);
 }
 
-/* Warnings of a failed __gc are no news. */
+/* Warnings of a failed __gc are expected. */
 static void ignore(void *ud, const char *message, int more) {
   (void)ud, (void)message, (void)more;
 }

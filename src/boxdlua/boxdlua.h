@@ -36,7 +36,7 @@ typedef struct host_options {
 } host_options;
 
 /*
-** Reads argv. 0, or -1 with what is wrong in `message` (size bytes). The
+** Reads argv. 0, or -1 with the reason in `message` (size bytes). The
 ** actions are the caller's to free either way.
 */
 int host_options_read(host_options *o, int argc, char **argv, char *message,

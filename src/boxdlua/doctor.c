@@ -40,7 +40,7 @@ static int m_resolve(lua_State *L) {
   char text[INET6_ADDRSTRLEN + 1];
   int rc = getaddrinfo(host, NULL, &hints, &list);
   if (rc != 0) return fail(L, gai_strerror(rc));
-  lua_newtable(L); /* what it may raise for, out of memory, ends the doctor */
+  lua_newtable(L); /* its only error, out of memory, ends the doctor */
   lua_Integer n = 0;
   for (struct addrinfo *a = list; a != NULL; a = a->ai_next)
     if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, NULL, 0,

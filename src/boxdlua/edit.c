@@ -38,7 +38,7 @@ static struct {
   EditLine *el; /* NULL: not open */
   History *history;
   const char *prompt;
-  lua_State *L; /* who reads; an error it met is on its stack when `failed` */
+  lua_State *L; /* the reader; an error it met is on its stack when `failed` */
   bool failed, reading;
   struct winsize size;
   bx_watch watch;

@@ -1,7 +1,7 @@
 /*
 ** The lines typed at the prompt, in a file that only its owner reads. They are
 ** appended one by one, so that prompts open at the same time lose none. What
-** goes wrong here is not worth a word to who types: history then ends with the
+** goes wrong here is not reported at the prompt: history then ends with the
 ** session.
 */
 #include "edit.h"
@@ -36,7 +36,7 @@ static bool find_file(char *path, size_t size) {
   return true;
 }
 
-/* The file cut to what is kept, by a new one in its place. */
+/* The file cut to the lines kept, by a new one in its place. */
 static void rewrite(const char *path, char *const lines[], size_t n) {
   char part[4096 + 8];
   snprintf(part, sizeof part, "%s.new", path);

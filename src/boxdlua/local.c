@@ -23,7 +23,7 @@
 #define STOP_SECONDS 10
 
 static struct {
-  pid_t owner; /* who started it: a forked copy of us must not end it */
+  pid_t owner; /* the process that started it: a forked copy of us must not end it */
   pid_t pid;   /* 0: none */
   int pidfd;
   int status; /* of its end, as wait(2) has it */
@@ -75,7 +75,7 @@ static int remove_entry(const char *path, const struct stat *st, int kind,
   return remove(path); /* not 0 ends the walk, with errno saying why */
 }
 
-/* Never across a mount: what is mounted there is not ours to remove. */
+/* Never across a mount: mounted files are not ours to remove. */
 static void remove_state(void) {
   if (child.state[0] == '\0' || access(child.state, F_OK) != 0) return;
   if (nftw(child.state, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT)) {

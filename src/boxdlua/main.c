@@ -68,7 +68,7 @@ static void open_libraries(lua_State *L, const host_options *o) {
   host_signal_install(L, !o->serve);
 }
 
-/* arg: the script at 0, its arguments above, what comes before it below. */
+/* arg: the script at 0, its arguments above, the words before it below. */
 static void set_arguments(lua_State *L, const host_options *o) {
   int script = o->script < o->argc ? o->script : 0;
   lua_createtable(L, o->argc - script, script + 1);
@@ -117,7 +117,7 @@ static void set_text(lua_State *L, const char *field, const char *value) {
   lua_setfield(L, -2, field);
 }
 
-/* Of another service: no business of this one, nor of those who may read its
+/* Of another service: neither for this one, nor for readers of its
 ** /proc/PID/environ, which is the very memory that is overwritten here. */
 static void forget_credentials(void) {
   static const char *const names[] = {"BOXD_API_KEY", "BOXD_TOKEN"};
@@ -130,7 +130,7 @@ static void forget_credentials(void) {
   }
 }
 
-/* The service has keys and secrets in its memory for as long as it runs; who
+/* The service has keys and secrets in its memory for as long as it runs; a user that
 ** wants a core file all the same gets one by prlimit(1). */
 static void leave_no_core(void) {
   struct rlimit core;
@@ -293,7 +293,7 @@ static int clean(void) {
   return EXIT_SUCCESS;
 }
 
-/* What is let go of stays ours up to this much: messages of some MiB come one
+/* Freed memory stays ours up to this much: messages of some MiB come one
 ** after the other, and fresh pages for each would cost more than its copies. */
 static void keep_memory(void) {
   mallopt(M_MMAP_THRESHOLD, 16 << 20);

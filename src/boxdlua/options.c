@@ -140,7 +140,7 @@ static int read_serve_option(reader *r) {
   if ((found = long_value(r, "--max-boxes", &value)) != 0)
     return found < 0 ? -1
            : read_number(r, "--max-boxes", value, 1, &o->max_boxes) ? -1 : 1;
-  /* Not in the help: how --local's child tells its parent where it is. */
+  /* Not in the help: how --local's child passes its address to its parent. */
   if ((found = long_value(r, "--announce", &value)) != 0) {
     if (found < 0 || read_number(r, "--announce", value, 3, &number)) return -1;
     o->announce = (int)number;

@@ -11,7 +11,7 @@
 
 typedef enum reading { LINE, END, INTERRUPTED } reading;
 
-/* The bytes that stdio has read ahead: no event will tell of them. */
+/* The bytes that stdio has read ahead: no event follows for them. */
 static bool has_buffered(FILE *f) {
   return f->_IO_read_ptr < f->_IO_read_end;
 }
@@ -30,7 +30,7 @@ static bool read_plain(lua_State *L, const char *prompt) {
   return n >= 0;
 }
 
-/* Protected. 1: the variable that holds the prompt, 2: what it is usually, 3:
+/* Protected. 1: the variable that holds the prompt, 2: its default, 3:
 ** is there an editor? Returns the line, or nothing at the end. */
 static int read_line(lua_State *L) {
   lua_getglobal(L, lua_tostring(L, 1));
@@ -154,7 +154,7 @@ static void print_results(lua_State *L) {
   host_report(L, host_call(L, lua_gettop(L) - 1, 0));
 }
 
-/* ---- words that are no Lua ---- */
+/* ---- words that are not Lua ---- */
 
 static const char help[] =
     "A statement runs, an expression is printed. For example:\n"

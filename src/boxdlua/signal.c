@@ -84,7 +84,7 @@ static void on_signal(int signo) {
     signals.signo = signo;
     if (signals.S) raise_in(signals.S, signo);
   } else if (signals.signo == SIGPIPE) {
-    signals.signo = signo; /* what it would raise is on its way already */
+    signals.signo = signo; /* its error is on its way already */
   }
   errno = err;
 }
@@ -123,7 +123,7 @@ static void on_readable(bx_watch *w, uint32_t events) {
   ssize_t n = read(w->fd, &count, sizeof count);
   (void)n; /* nothing: read already */
   if (signals.S && bx_io_arm(signals.S->loop, w, EPOLLIN, &e))
-    signals.S->watch = watch; /* tells at the next wait */
+    signals.S->watch = watch; /* raises at the next wait */
 }
 
 /* ---- for the others ---- */

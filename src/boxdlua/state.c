@@ -1,7 +1,7 @@
 /*
 ** The Lua state of boxdlua and its memory. A reply is a table of some dozens of
 ** fields, and most of what malloc spends on one is finding out anew what Lua
-** tells it: the size. So blocks of up to 2 KiB come from lists by size and go
+** passes it: the size. So blocks of up to 2 KiB come from lists by size and go
 ** back to them, without a lock or a header; larger ones are malloc's. Freed
 ** blocks stay the state's, to be used again, as most of malloc's do.
 */
@@ -28,7 +28,7 @@ typedef struct block {
 
 static struct {
   block *unused[SMALL_MAX / GRAIN + 1]; /* by size in grains */
-  char *next, *end;                     /* what is free in the newest chunk */
+  char *next, *end;                     /* the free part of the newest chunk */
 } pool;
 
 static size_t grains(size_t size) { return (size + GRAIN - 1) / GRAIN; }
@@ -44,7 +44,7 @@ static void release(void *p, size_t size) {
   pool.unused[grains(size)] = b;
 }
 
-/* What is left of the last chunk goes to the list of its size. */
+/* The rest of the last chunk goes to the list of its size. */
 static bool add_chunk(void) {
   char *chunk = malloc(CHUNK);
   if (!chunk) return false;

@@ -25,7 +25,7 @@ struct bx_auth {
   unsigned refs;
   bx_loop *loop;
   bx_auth *next; /* in the loop's list */
-  bx_auth_wait waiting; /* a ring's head; who comes last is waiting.prev */
+  bx_auth_wait waiting; /* a ring's head; the last waiter is waiting.prev */
   char *bearer;         /* NULL: none yet */
   double refresh_at, ends_at; /* of token_clock */
   bool given;           /* ... as such: there is no exchange */
@@ -35,7 +35,7 @@ struct bx_auth {
   bool strayed;         /* this exchange has tried the other one */
   char *ca_file;
   bool follow;
-  char *service_url; /* NULL: none told, or not to be followed */
+  char *service_url; /* NULL: none given, or not to be followed */
   bx_http *http;        /* the exchange under way */
   bx_timer retry;       /* until it is repeated */
   bool retried;
@@ -53,7 +53,7 @@ static void wipe(char *s) {
   free(s);
 }
 
-/* Those who wait. */
+/* The waiters. */
 
 static void unlink_wait(bx_auth_wait *w) {
   w->prev->next = w->next;
@@ -61,7 +61,7 @@ static void unlink_wait(bx_auth_wait *w) {
   w->waiting = false;
 }
 
-/* Tells all who wait by now. The ring moves to a head of its own first: any of
+/* Wakes all present waiters. The ring moves to a head of its own first: any of
 ** them may ask anew, drop others or, as the last one, free a. */
 static void tell(bx_auth *a, const char *bearer, const bx_error *e) {
   bx_auth_wait head = a->waiting;
@@ -80,7 +80,7 @@ static bool lives(const bx_auth *a) {
 }
 
 /* Ends an exchange without a token. The one there is, if it still lives, does
-** for those who wait, unless the key itself was refused; the next exchange is
+** for the waiters, unless the key itself was refused; the next exchange is
 ** `pause` seconds later at the soonest. */
 static void fail(bx_auth *a, const bx_error *e, double pause) {
   bool passing = e->class_ == BX_CONNECTION || e->class_ == BX_QUOTA_EXCEEDED;

@@ -42,7 +42,7 @@ typedef struct bx_auth_config {
   bool follow;              /* ... also where the service is */
 } bx_auth_config;
 
-/* One who waits for the bearer; embedded in the waiting call, zeroed before. */
+/* A waiter for the bearer; embedded in the waiting call, zeroed before. */
 typedef struct bx_auth_wait bx_auth_wait;
 struct bx_auth_wait {
   bx_auth_wait *prev, *next;
@@ -62,7 +62,7 @@ bx_auth *bx_auth_open(bx_loop *loop, const bx_auth_config *config,
 bx_auth *bx_auth_ref(bx_auth *a);
 
 /* Drops a reference; NULL is fine. With the last one nothing may be waiting; may
-** be called from the last one's ready. Wipes what it held (OPENSSL_cleanse). */
+** be called from the last one's ready. Wipes its secrets (OPENSSL_cleanse). */
 void bx_auth_unref(bx_auth *a);
 
 /* w must not be waiting. */
@@ -78,7 +78,7 @@ bool bx_auth_renewable(const bx_auth *a);
 void bx_auth_refused(bx_auth *a, const char *bearer, size_t len);
 
 /* Where the machine's gateway says the service is, unchecked: known with the
-** first bearer, valid until the next. NULL: not to be followed, or none told. */
+** first bearer, valid until the next. NULL: not to be followed, or none given. */
 const char *bx_auth_service_url(const bx_auth *a);
 
 #endif

@@ -24,7 +24,7 @@ static void on_bearer(bx_auth_wait *w, const char *bearer, const bx_error *e);
 static void on_deadline(bx_timer *t);
 static void on_retry(bx_timer *t);
 
-/* A call under observation (which is rare) tells of its messages. */
+/* A call under observation (which is rare) reports its messages. */
 static void observe_message(bx_call *c, bool sent, grpc_byte_buffer *message) {
   if (c->seen.id != 0 && message)
     bx_observe_message(c, sent, grpc_byte_buffer_length(message));
@@ -123,7 +123,7 @@ static void finish(bx_call *c) {
   bx_auth_unref(c->auth);
   c->auth = NULL;
   bx_event_set(loop, &c->finished);
-  /* Nobody may wait for a message or for room that will never come. */
+  /* No waiter may stay for a message or room that will never come. */
   if (!c->receiving) bx_event_set(loop, &c->received);
   if (!c->sending) bx_event_set(loop, &c->sent);
   bx_call_unref(c);
@@ -323,7 +323,7 @@ static void end_send(bx_call *c) {
   end_batch(c);
 }
 
-/* Whether it went out, the status tells. */
+/* The status shows whether it went out. */
 static void on_started(bx_tag *tag, bool ok) {
   (void)ok;
   end_send(OWNER(bx_call, start_tag, tag));
@@ -369,7 +369,7 @@ static void end(bx_call *c) {
   bx_call_unref(c);
 }
 
-/* Also when it has not been told: then gRPC's words have to do. */
+/* Also without a diagnosis: then gRPC's words have to do. */
 static void end_asking(bx_call *c) {
   bx_http_free(c->asking);
   c->asking = NULL;

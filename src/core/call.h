@@ -61,7 +61,7 @@ struct bx_call {
   void *owner;                    /* for the hooks; NULL once released */
 
   struct {
-    uint64_t id; /* 0: nobody observes it */
+    uint64_t id; /* 0: not observed */
     double began;
     uint64_t sent, received; /* bytes of messages */
   } seen; /* kept by observe.h's hooks */

@@ -75,7 +75,7 @@ static grpc_arg string(const char *key, const char *value) {
                     .value.string = (char *)value};
 }
 
-/* Who wants pings often wants to know soon: an answer to one has as long as
+/* Frequent pings ask for early notice: an answer to one has as long as
 ** the time between them, within bounds. */
 static double pong_seconds(double keepalive) {
   return fmax(PONG_SECONDS_MIN, fmin(keepalive, PONG_SECONDS_MAX));
@@ -114,7 +114,7 @@ static grpc_channel *create(const bx_channel *ch,
   return channel;
 }
 
-/* Calls under way keep what they need. */
+/* Calls under way keep their references. */
 static void disconnect(bx_channel *ch) {
   bx_error e;
   if (bx_runtime_check(&e) != BX_OK) return; /* a fork: the parent's */

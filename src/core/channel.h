@@ -20,7 +20,7 @@ typedef struct bx_channel_config {
   const char *ca_file;        /* PEM roots instead of the system's, or NULL */
   double keepalive;           /* seconds between pings, and for an answer to
                                  one (1 to 20); 0: none */
-  bool later;                 /* bx_channel_connect may tell another target */
+  bool later;                 /* bx_channel_connect may set another target */
 } bx_channel_config;
 
 #define BX_MESSAGE_BYTES_MAX (64 << 20) /* a message either way */
@@ -43,7 +43,7 @@ bx_channel *bx_channel_new(bx_loop *loop, const bx_channel_config *config,
                            bx_error *e);
 void bx_channel_unref(bx_channel *ch);
 
-/* Makes what is not made: for the endpoint that a machine's gateway told (url),
+/* Makes missing parts: for the endpoint that a machine's gateway named (url),
 ** or as configured (NULL). Touches no network. */
 bx_class bx_channel_connect(bx_channel *ch, const char *url, bx_error *e);
 

@@ -26,8 +26,8 @@
 
 typedef struct bx_client bx_client;
 
-/* The caller frees it with bx_client_free, before the loop. Copies what it is
-** given. NULL and e filled: BX_AUTHENTICATION (no credentials, or such as can't
+/* The caller frees it with bx_client_free, before the loop. Copies the
+** configuration. NULL and e filled: BX_AUTHENTICATION (no credentials, or such as can't
 ** be any), BX_INVALID_ARGUMENT (an address), BX_BOXD. */
 bx_client *bx_client_new(bx_loop *loop, const bx_client_config *config,
                          bx_error *e);

@@ -39,7 +39,7 @@ typedef struct bx_client_config {
 /* Seconds that a unary call has where its caller names no time. */
 #define BX_CLIENT_TIMEOUT 60
 
-/* One of the three. Whoever gave the configuration owns the texts. */
+/* One of the three. The configuration's owner owns the texts. */
 typedef struct bx_credentials {
   const char *token, *api_key;
   const char *from; /* the argument or variable that has them; of a provided
@@ -55,7 +55,7 @@ bx_class bx_credentials_find(const bx_client_config *config,
 
 #define BX_EXCHANGE_URL_MAX 320
 
-/* exchange points into `derived` where that is what it is: not to be copied. */
+/* exchange points into `derived` where it was derived: not to be copied. */
 typedef struct bx_addresses {
   bx_endpoint api;
   bool named; /* ... by argument or environment, not by default */
@@ -68,7 +68,7 @@ typedef struct bx_addresses {
 ** exchange: exchange_url, provided, BOXD_EXCHANGE_URL, else the service's
 ** console, https://app.HOST, and then https://HOST; localhost, an address or an
 ** app.HOST is asked itself, as the service is. BX_INVALID_ARGUMENT: what is
-** named is no such address; the message shows nothing of it that may be
+** named is not such an address; the message shows nothing of it that may be
 ** secret. */
 bx_class bx_addresses_find(const bx_client_config *config, bx_addresses *out,
                            bx_error *e);

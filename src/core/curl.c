@@ -128,7 +128,7 @@ static void replace_multi(bx_curl *c) {
   start_multi(c); /* else the next transfer tries */
 }
 
-/* Ends everything that is under way, but not what is begun meanwhile: what
+/* Ends all requests under way, but none begun meanwhile: what
 ** libcurl waits for can't be watched, so it would wait for ever. */
 static void finish_broken(bx_curl *c) {
   bx_error e = c->error;
@@ -192,7 +192,7 @@ static void peer_fired(bx_watch *w, uint32_t events) {
   p->armed = false;
   c->firing = p;
   act(c, w->fd, what);
-  /* libcurl tells us of a change only; unchanged, it wants to hear more. */
+  /* libcurl reports changes only; unchanged, it wants more events. */
   if (c->firing && p->want && !p->armed) arm(p);
   c->firing = NULL;
   settle(c);
@@ -290,7 +290,7 @@ static bx_curl *of_loop(bx_loop *loop, bx_error *e) {
 bx_class bx_curl_add(bx_loop *loop, bx_transfer *t, bx_error *e) {
   bx_curl *c = of_loop(loop, e);
   if (!c) return e->class_;
-  if (!c->first) c->broken = false; /* nobody is left to be told */
+  if (!c->first) c->broken = false; /* no waiter is left */
   library.easy_setopt(t->easy, CURLOPT_PRIVATE, (char *)(void *)t);
   CURLMcode rc = library.multi_add_handle(c->multi, t->easy);
   if (rc)

@@ -1,5 +1,5 @@
 /*
-** error: what went wrong, as a class and a message in a fixed buffer, so that
+** error: a failure, as a class and a message in a fixed buffer, so that
 ** reporting needs no allocation. The caller owns the bx_error; core functions
 ** fill it and return its class (BX_OK is 0: success).
 */

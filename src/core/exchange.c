@@ -51,7 +51,7 @@ char *bx_exchange_bearer(const char *token) {
   return s;
 }
 
-/* Seconds from now to expires_at, by the clock of the sender where it tells. */
+/* Seconds from now to expires_at, by the clock of the sender where it is sent. */
 static double lifetime(const bx_http *h, double expires_at) {
   time_t now = bx_http_date(h, "Date");
   if (now == (time_t)-1) now = time(NULL);
@@ -113,7 +113,7 @@ bx_class bx_exchange_read(bx_http *h, bx_exchange_from from, bool follow,
   if (strlen(h->body.data) != h->body.len)
     return malformed(from, e, "with a NUL in it");
   cJSON *answer = cJSON_ParseWithOpts(h->body.data, NULL, true);
-  /* cJSON does not tell what is wrong with the text from what is with us. */
+  /* cJSON does not distinguish a bad text from a lack of memory. */
   if (!answer && bx_json_check(h->body.data, h->body.len, e) == BX_OK)
     return no_memory(e);
   bx_class c = take(h, from, follow, answer, out, e);

@@ -1,6 +1,6 @@
 /*
 ** gateway: where a process inside a boxd machine gets its token: from the
-** gateway, which gives one to whoever asks.
+** gateway, which gives one to any process.
 */
 #ifndef BX_MACHINE_H
 #define BX_MACHINE_H

@@ -33,7 +33,7 @@ typedef struct request {
   char reason[CURL_ERROR_SIZE];
 } request;
 
-/* What comes in. A count other than the one given ends the transfer. */
+/* Received bytes. A count other than the one given ends the transfer. */
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg) {
   request *r = arg;
@@ -272,7 +272,7 @@ static CURLcode set_proxy(request *r, const bx_http_request *q) {
   return rc;
 }
 
-/* OpenSSL wipes what it has decrypted once libcurl has it. */
+/* OpenSSL wipes decrypted bytes once libcurl has it. */
 static CURLcode wipe_plaintext(CURL *easy, void *context, void *r) {
   (void)easy, (void)r;
   SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
@@ -310,7 +310,7 @@ static CURLcode set_options(request *r, const bx_http_request *q) {
   double ms = q->timeout * 1e3;
   SET(CURLOPT_ERRORBUFFER, r->reason);
   SET(CURLOPT_NOSIGNAL, 1L);
-  /* A name that takes long to resolve must not hold back who gives up. */
+  /* A name that takes long to resolve must not delay the end of a request. */
   SET(CURLOPT_QUICK_EXIT, 1L);
   SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
   SET(CURLOPT_WRITEFUNCTION, on_body);

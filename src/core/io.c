@@ -11,7 +11,7 @@
 
 #define BATCH 64
 
-/* A place that the kernel's events name; the generation tells events of a
+/* A place that the kernel's events name; the generation distinguishes events of a
 ** watch that has gone from those of its successor in the place. */
 typedef struct place {
   bx_watch *watch;
@@ -76,7 +76,7 @@ static void *run(void *arg) {
   }
 }
 
-/* Takes what has been seen by now, all of it and no more: a descriptor that is
+/* Takes the events seen so far, all of them and no more: a descriptor that is
 ** always ready must not keep the loop from the others, or from its timers. */
 static unsigned take_turn(bx_io *io) {
   pthread_mutex_lock(&io->lock);

@@ -1,9 +1,9 @@
 /*
 ** io: one helper thread that waits on file descriptors with epoll and wakes
-** the loop's queue. It never runs anybody's code: a watch fires on the loop's
+** the loop's queue. It never runs a callback: a watch fires on the loop's
 ** thread, in bx_loop_poll. All functions here are for the loop's thread.
 **
-** A watch is embedded in its owner, who must call bx_io_forget before it
+** A watch is embedded in its owner, which must call bx_io_forget before it
 ** closes the descriptor or frees the watch.
 */
 #ifndef BX_IO_H
@@ -23,7 +23,7 @@ struct bx_watch {
 };
 
 /* Asks for one firing when any of `events` (EPOLLIN, EPOLLOUT) comes, or an
-** error or hang-up; replaces what was asked before. The descriptor must be one
+** error or hang-up; replaces the earlier request. The descriptor must be one
 ** that epoll takes (no regular files). */
 bx_class bx_io_arm(bx_loop *loop, bx_watch *w, uint32_t events, bx_error *e);
 

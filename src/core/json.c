@@ -11,7 +11,7 @@ typedef struct scanner {
   bx_error *e;
 } scanner;
 
-/* An error that tells where the byte at `at` is. */
+/* An error with the line and column of the byte at `at`. */
 static bx_class refuse(scanner *c, size_t at, const char *why) {
   size_t line = 1, column = 1;
   for (size_t i = 0; i < at; i++) {
@@ -150,7 +150,7 @@ static bx_class scan_word(scanner *c) {
 
 static bx_class scan_value(scanner *c, int depth);
 
-/* What is between the brackets, and the closing one. */
+/* The contents of the brackets, and the closing one. */
 static bx_class scan_members(scanner *c, bool object, int depth) {
   char close = object ? '}' : ']';
   bx_class failed = BX_OK;

@@ -120,7 +120,7 @@ void bx_observe_start(bx_call *c) {
 }
 
 void bx_observe_message(bx_call *c, bool sent, size_t bytes) {
-  if (c->seen.id == 0) return; /* it began before anybody observed */
+  if (c->seen.id == 0) return; /* it began before observation did */
   if (sent)
     c->seen.sent += bytes;
   else

@@ -35,7 +35,7 @@ gpr_timespec bx_timespec(double at);
 /* NULL only when memory is out. The caller frees it with bx_loop_free. */
 bx_loop *bx_loop_new(void);
 
-/* Closes what is open still, ends io, shuts the queue down, drains it (tags fire
+/* Closes open descriptors, ends io, shuts the queue down, drains it (tags fire
 ** with ok = false as their batches end) and frees it. What does not end within
 ** 10 s is left behind, with the loop's memory. */
 void bx_loop_free(bx_loop *loop);
@@ -63,7 +63,7 @@ bx_waiter *bx_loop_ready(bx_loop *loop);
 bool bx_loop_has_ready(const bx_loop *loop);
 
 /* While held, has_ready says no and a poll waits for events alone: for a caller
-** that can run nobody. Holds count. */
+** that cannot run a waiter. Holds count. */
 void bx_loop_hold(bx_loop *loop, bool hold);
 
 /* Starts t, or moves it when it runs already. Firing stops it.

@@ -14,7 +14,7 @@ struct bx_loop {
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
   bx_waiters ready;
-  bool woken; /* what somebody waits for in place has been set */
+  bool woken; /* an event that is waited for in place has been set */
   unsigned held;
   bx_timer **heap; /* binary heap by `at` */
   size_t timers, heap_cap;

@@ -33,7 +33,7 @@ bool bx_message_valid(const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
 
 /* The message in the buffer, which stays the caller's. The caller frees the
 ** message with protobuf_c_message_free_unpacked(m, NULL). NULL and e filled:
-** BX_INTERNAL, it is no such message or unfolds into more than
+** BX_INTERNAL, it is not such a message or unfolds into more than
 ** BX_MESSAGE_MEMORY_MAX. */
 ProtobufCMessage *bx_message_unpack(const ProtobufCMessageDescriptor *d,
                                     const grpc_byte_buffer *buffer,

@@ -1,10 +1,10 @@
 /*
-** observe: what happens, told while it happens: the lines of BOXD_LOG on stderr
+** observe: events, reported as they happen: the lines of BOXD_LOG on stderr
 ** (log.c) and the file of boxdlua --trace (trace.c). Off unless asked for; each
-** hook then costs one test. Nothing told holds a request, a reply, output of a
+** hook then costs one test. No report holds a request, a reply, output of a
 ** command, a key or a token: methods, times, sizes, statuses and messages of
 ** errors only. All of it belongs to the process; hooks are called on the thread
-** of the loop they tell of.
+** of the loop they report on.
 */
 #ifndef BX_OBSERVE_H
 #define BX_OBSERVE_H
@@ -19,7 +19,7 @@ typedef struct bx_call bx_call;
 
 enum { BX_LOG_INFO = 1, BX_LOG_DEBUG = 2, BX_TRACE = 4 };
 
-/* Who observes: a set of the above. Read it; log.c and trace.c write it. */
+/* The active observers: a set of the above. Read it; log.c and trace.c write it. */
 extern unsigned bx_observers;
 
 /* Reads BOXD_LOG (info, debug; empty or absent: nothing), once a process. */
@@ -31,7 +31,7 @@ void bx_log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Starts the trace; false and e filled when the file can't be made. */
 bool bx_trace_open(const char *path, bx_error *e);
 
-/* Ends what is under way and the file. False: it is not whole. Idempotent. */
+/* Ends open spans and the file. False: it is not whole. Idempotent. */
 bool bx_trace_close(bx_error *e);
 
 /* What the hooks below call. */

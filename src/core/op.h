@@ -1,11 +1,11 @@
 /*
-** op: what is waited for, and who waits.
+** op: events and their waiters.
 **
 ** An event is a condition inside a longer-lived object (a call, a task, a
-** process); a waiter is embedded in whoever wants to be run when it is set.
+** process); a waiter is embedded in the object that runs when it is set.
 ** Neither allocates. Setting an event moves its waiters to the loop's ready
 ** list, from where the owner of the loop takes them one by one. An event that is
-** `exclusive` counts who is on the way there: what it told of is theirs.
+** `exclusive` counts waiters that were woken: the news is theirs.
 **
 ** A tag is what a gRPC batch points at. The object that holds the tag counts a
 ** reference for every batch under way, so that gRPC never writes into freed
@@ -33,18 +33,18 @@ typedef struct bx_waiters {
 struct bx_event {
   bool set;
   bool exclusive;   /* of a source with one reader: see bx_event_claimed */
-  unsigned called;  /* whom it made ready and who had no turn yet */
-  unsigned blocked; /* who waits in place, by pumping the loop */
+  unsigned called;  /* waiters that are ready and had no turn yet */
+  unsigned blocked; /* waiters in place, which pump the loop */
   bx_waiters waiters;
 };
 
-/* Does anybody wait for it? */
+/* Has it a waiter? */
 static inline bool bx_event_awaited(const bx_event *ev) {
   return ev->blocked > 0 || ev->waiters.first;
 }
 
-/* For an exclusive event: does anybody wait for it, or was made ready by it and
-** has yet to take what is there? Who is woken for another reason takes nothing. */
+/* For an exclusive event: has it a waiter, or one that it made ready and that
+** has yet to take the news? A waiter woken for another reason takes nothing. */
 static inline bool bx_event_claimed(const bx_event *ev) {
   return ev->called > 0 || bx_event_awaited(ev);
 }

@@ -11,7 +11,7 @@
 #define PUSHBACK "grpc-retry-pushback-ms"
 #define PUSHBACK_DIGITS_MAX 9
 
-/* Whole milliseconds in seconds; negative: it is no such number. */
+/* Whole milliseconds in seconds; negative: not such a number. */
 static double pushback(grpc_slice value) {
   const uint8_t *s = GRPC_SLICE_START_PTR(value);
   size_t len = GRPC_SLICE_LENGTH(value);

@@ -1,7 +1,7 @@
 /*
 ** text: pure functions on text: sizes, endpoints, shell quoting, names, UTF-8.
-** They keep nothing and own nothing. What they build goes into a bx_buf of the
-** caller, who frees it, after an error too (it then holds part of the text).
+** They keep nothing and own nothing. Results go into a bx_buf of the
+** caller, which frees it, after an error too (it then holds part of the text).
 ** Text is a pointer and a length, so that a NUL is seen and refused.
 */
 #ifndef BX_TEXT_H
@@ -32,7 +32,7 @@ const char *bx_text_show(char *out, size_t cap, const char *s, size_t len);
 
 /* "4G", "512MiB", "20gb", "1073741824" to bytes: digits, then K M G T in
    either case with an optional i and B, powers of 1024. At most INT64_MAX,
-   since sizes are Lua integers. InvalidArgument says what is accepted. */
+   since sizes are Lua integers. InvalidArgument names the accepted forms. */
 bx_class bx_text_size(const char *s, size_t len, uint64_t *bytes, bx_error *e);
 
 /* The candidate that word is probably a slip of; NULL when none is near. */
@@ -48,7 +48,7 @@ typedef struct bx_endpoint {
 
 /* "http://host:port" is plaintext, "https://host:port" TLS, bare "host:port"
    TLS but plaintext for localhost, 127.0.0.0/8 and [::1]. Without a port:
-   80, 443 and 9443. InvalidArgument says what is wrong, and never shows
+   80, 443 and 9443. InvalidArgument names the fault, and never shows
    text before an '@', which may be a secret. */
 bx_class bx_text_endpoint(const char *s, size_t len, bx_endpoint *out,
                           bx_error *e);
@@ -71,11 +71,11 @@ typedef struct bx_env {
    written why on stderr. It is what env(1) gives for its own failures. */
 #define BX_TEXT_CWD_FAILED 125
 
-/* Appends what goes before a command line, of any form, to give all of it a
+/* Appends the prefix of a command line, of any form, to give all of it a
    working directory (cwd.s NULL: none) and variables; sorts env by key. It
    ends in "; " on the command's first line, so that the line numbers of sh's
    messages stay right, and leaves $? at 0. InvalidArgument: a NUL, an empty
-   cwd, a key that is no shell identifier. */
+   cwd, a key that is not a shell identifier. */
 bx_class bx_text_prelude(bx_buf *out, bx_str cwd, bx_env *env, size_t n,
                          bx_error *e);
 

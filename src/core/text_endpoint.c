@@ -10,7 +10,7 @@
 #define PORT_BARE 9443 /* the service's own */
 #define HOST_MAX 253   /* of a DNS name */
 
-/* What is being read, for the message; s and len shrink as it is read. */
+/* The text being read, for the message; s and len shrink as it is read. */
 typedef struct reader {
   const char *s;
   size_t len;
@@ -99,7 +99,7 @@ static bx_class check_name(reader *r, const char *host) {
   return BX_OK;
 }
 
-/* Splits what is left into host and port. */
+/* Splits the rest into host and port. */
 static bx_class take_host(reader *r, bx_endpoint *out, bool *v6) {
   const char *end = r->s + r->len, *host = r->s, *stop;
   *v6 = r->len && *r->s == '[';
@@ -126,7 +126,7 @@ static bx_class take_host(reader *r, bx_endpoint *out, bool *v6) {
   return c ? c : take_port(r, *v6 ? stop + 1 : stop, &out->port);
 }
 
-/* This machine, as far as the text alone tells. */
+/* This machine, as far as the text alone shows. */
 static bool is_local(const char *host, bool v6) {
   struct in6_addr six;
   struct in_addr four;

@@ -16,7 +16,7 @@ void bx_wipe_free(void *p) {
   free(p);
 }
 
-/* Always elsewhere: realloc would leave what it moves away from. */
+/* Always elsewhere: realloc would leave the old copy. */
 void *bx_wipe_realloc(void *p, size_t len) {
   void *to = malloc(len);
   if (!to || !p) return to;

@@ -103,7 +103,7 @@ static bx_http1_state content_length(bx_http1_text t, size_t *out,
   return BX_HTTP1_DONE;
 }
 
-/* What the headers say of the body, and what is asked that we don't do. */
+/* The body as the headers describe it, and requests that we don't support. */
 static bx_http1_state framing(bx_http1 *r, size_t *body) {
   const bx_http1_text *length = bx_http1_find(r, "Content-Length");
   *body = 0;

@@ -1,6 +1,6 @@
 /*
 ** http1: reads one HTTP/1.1 request out of bytes, strictly and within bounds.
-** Pure functions; what they find points into the caller's bytes.
+** Pure functions; results point into the caller's bytes.
 */
 #ifndef BX_HTTP1_H
 #define BX_HTTP1_H

@@ -2,12 +2,12 @@
 ** port: one listening port for gRPC and for HTTP/1.1. A connection that begins
 ** like HTTP/2 is given to the server; any other is read as exactly one HTTP
 ** request, answered and closed. Slow, silent or talking nonsense, it has 10 s
-** and blocks nobody.
+** and blocks no other.
 **
 ** The port owns its connections until it gives them away. A request belongs to
-** who took it, until bx_port_answer or bx_request_free; it may outlive the
+** its taker, until bx_port_answer or bx_request_free; it may outlive the
 ** port's closing, and then goes unanswered. Closing and freeing are apart, for
-** the sake of those who wait for `requested`.
+** the sake of waiters for `requested`.
 */
 #ifndef BX_PORT_H
 #define BX_PORT_H
@@ -27,7 +27,7 @@ typedef struct bx_port_connection bx_port_connection;
 typedef struct bx_request bx_request;
 struct bx_request {
   bx_request *next;
-  bx_port_connection *connection; /* NULL: gone, nobody hears an answer */
+  bx_port_connection *connection; /* NULL: gone, an answer is dropped */
   bx_http1 http;                  /* points into bytes */
   char *bytes;
   bx_event *gone; /* the owner's, or NULL: set when the client has left */

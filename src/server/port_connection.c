@@ -76,7 +76,7 @@ static bool set_option(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-/* Makes room by ending the oldest that nobody is answering. */
+/* Makes room by ending the oldest that is not being answered. */
 static bool make_room(bx_port *p) {
   if (p->count < p->max) return true;
   for (bx_port_connection *c = p->first; c; c = c->next) {
@@ -146,7 +146,7 @@ static void write_some(bx_port_connection *c) {
   linger(c);
 }
 
-/* Without a body only its length is told. */
+/* Without a body only its length is sent. */
 static bool compose(bx_buf *b, int status, const char *type,
                     const char *const *headers, const void *body, size_t len) {
   char line[128];

@@ -1,6 +1,6 @@
 /*
 ** port_private: what port.c (listening) and port_connection.c (one HTTP
-** connection) tell each other.
+** connection) share.
 */
 #ifndef BX_PORT_PRIVATE_H
 #define BX_PORT_PRIVATE_H
@@ -14,7 +14,7 @@
 typedef enum bx_port_step {
   BX_PORT_PEEK,   /* which protocol? */
   BX_PORT_READ,   /* a request comes in */
-  BX_PORT_HANDLE, /* somebody has it */
+  BX_PORT_HANDLE, /* it is taken */
   BX_PORT_WRITE,  /* the answer goes out */
   BX_PORT_LINGER  /* so that the client reads it before the reset */
 } bx_port_step;
@@ -25,9 +25,9 @@ struct bx_port_connection {
   bx_watch watch;
   bx_timer timer;
   bx_port_step step;
-  bx_buf buf;          /* what was read, then what is written */
+  bx_buf buf;          /* the bytes read, then those to write */
   size_t need, done;   /* bytes before the next parse; bytes written */
-  bx_request *request; /* while somebody has it */
+  bx_request *request; /* while it is taken */
   char peer[BX_PEER_MAX];
 };
 
@@ -52,7 +52,7 @@ void bx_port_connect(bx_port *p, int fd, const char *peer);
 /* Ends the connection now; its request, if any, goes unanswered. */
 void bx_port_disconnect(bx_port_connection *c);
 
-/* Hands a complete request to whoever takes it. */
+/* Queues a complete request. */
 void bx_port_push(bx_port *p, bx_request *r);
 
 #endif

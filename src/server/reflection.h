@@ -20,7 +20,7 @@ bool bx_reflection_serves(const char *path);
 
 /* Adds to `response` the ServerReflectionResponse to one
 ** ServerReflectionRequest, both in wire form; set: a FileDescriptorSet. What
-** can't be told is told as an error_response. False: the request is no valid
+** can't be answered gets an error_response. False: the request is no valid
 ** message, or memory is out (the response is then incomplete). */
 bool bx_reflection_answer(const void *set, size_t set_len, const void *request,
                           size_t len, bx_buf *response);

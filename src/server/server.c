@@ -32,7 +32,7 @@ static grpc_server *create(void) {
       integer(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
       integer(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
       integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
-      /* What is read ahead of a slow handler stays small: the window that gRPC
+      /* The bytes read ahead of a slow handler stay few: the window that gRPC
          measures grows to 64 MiB of buffers on a local connection. */
       integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
       integer(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 4 << 20),
@@ -178,7 +178,7 @@ bx_server_call *bx_server_take(bx_server *s) {
   return c;
 }
 
-/* Which socket a call came by is told as "fd:N"; N belongs to one connection
+/* The socket of a call is named "fd:N"; N belongs to one connection
 ** as long as a call on it lives. */
 static bool remember_peer(bx_server *s, int fd, const char *peer) {
   if ((size_t)fd >= s->peers_len) {

@@ -1,9 +1,9 @@
 /*
 ** server: gRPC calls that come in, on the loop's own queue. Handlers are
-** generic: a call is taken from the server and answered by whoever took it.
+** generic: a call is taken from the server and answered by its taker.
 **
 ** Both are reference-counted. The owner of the server holds one, every call
-** another; a call is held by who took it and by each batch under way, so that
+** another; a call is held by its taker and by each batch under way, so that
 ** a call whose owner is gone ends by itself.
 **
 ** Life: bx_server_new, ports (bx_server_listen, or sockets that a bx_port
@@ -19,7 +19,7 @@
 #include "../core/loop.h"
 #include "../core/op.h"
 
-#define BX_SERVER_BACKLOG 4096  /* calls nobody has taken; more are refused */
+#define BX_SERVER_BACKLOG 4096  /* calls not taken yet; more are refused */
 #define BX_STRANGER_BYTES (64 << 10)
 #define BX_PEER_MAX 64          /* "127.0.0.1:40000", "[::1]:40000" */
 
@@ -37,17 +37,17 @@ typedef struct bx_server {
   grpc_call_details details;
   char (*peers)[BX_PEER_MAX]; /* of adopted sockets, by descriptor */
   size_t peers_len;
-  struct bx_strangers *strangers; /* NULL: whoever connects may stay */
+  struct bx_strangers *strangers; /* NULL: any connection may stay */
 
   bx_event accepted;         /* a call can be taken, or the server stopped */
-  bx_server_call *first, *last; /* calls nobody has taken */
+  bx_server_call *first, *last; /* calls not taken yet */
   unsigned waiting;
 } bx_server;
 
 struct bx_server_call {
   unsigned refs;
   bx_server *server;
-  bx_server_call *next;  /* among those nobody has taken */
+  bx_server_call *next;  /* among those not taken yet */
   grpc_call *call;
   char *method;          /* "/boxd.api.v1.BoxdApi/Exec" */
   char peer[BX_PEER_MAX];
@@ -56,7 +56,7 @@ struct bx_server_call {
   grpc_metadata_array metadata;
   bx_tag recv_tag, send_tag, close_tag, status_tag;
   bool sending, receiving, headers_sent;
-  bool finishing;        /* a status was given; it goes after what is sent */
+  bool finishing;        /* a status was given; it goes after pending messages */
   int client_gone;       /* gRPC writes it */
 
   bx_event received;
@@ -101,7 +101,7 @@ void bx_server_start(bx_server *s);
 bool bx_server_bound_strangers(bx_server *s, double seconds);
 
 /* Gives a connected, non-blocking socket to the server, which must be started;
-** peer is what its calls tell as their peer. */
+** peer is the peer's address of its calls. */
 bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e);
 
 /* The next call, of which the caller becomes the owner; NULL when there is
@@ -131,7 +131,7 @@ void bx_server_call_recv(bx_server_call *c);
 /* Takes the message. Resets `sent`; not while `sending`, not after finish. */
 void bx_server_call_send(bx_server_call *c, grpc_byte_buffer *message);
 
-/* Ends the call with that status once what is being sent has gone. details:
+/* Ends the call with that status once pending messages have gone. details:
 ** bytes, copied like the n trailing pairs. The first finish counts. */
 void bx_server_call_finish(bx_server_call *c, grpc_status_code status,
                            const char *details, size_t len,

@@ -178,7 +178,7 @@ void bx_server_call_recv(bx_server_call *c) {
 
 static void on_received(bx_tag *tag, bool ok) {
   bx_server_call *c = OWNER(bx_server_call, recv_tag, tag);
-  (void)ok; /* tells nothing: a half-close and an end are alike to it */
+  (void)ok; /* no news: a half-close and an end are alike to it */
   c->receiving = false;
   if (c->server->strangers) bx_strangers_unbind(c->server->strangers, c);
   c->torn = !c->message && grpc_call_failed_before_recv_message(c->call);
@@ -259,7 +259,7 @@ void bx_server_call_finish(bx_server_call *c, grpc_status_code status,
 }
 
 static void on_status(bx_tag *tag, bool ok) {
-  (void)ok; /* the client is gone then: `cancelled` tells */
+  (void)ok; /* the client is gone then: see `cancelled` */
   batch_done(OWNER(bx_server_call, status_tag, tag));
 }
 

@@ -1,5 +1,5 @@
 /*
-** server_private: what server.c and server_call.c tell each other.
+** server_private: declarations that server.c and server_call.c share.
 */
 #ifndef BX_SERVER_PRIVATE_H
 #define BX_SERVER_PRIVATE_H

@@ -25,7 +25,7 @@ typedef struct fd_ud {
 } fd_ud;
 
 static void on_ready(bx_watch *w, uint32_t events) {
-  (void)events; /* the next read or write tells */
+  (void)events; /* the next read or write reports it */
   fd_ud *f = (fd_ud *)((char *)w - offsetof(fd_ud, watch));
   f->wanted = 0;
   bx_event_set(f->loop, &f->ready);
