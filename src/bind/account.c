@@ -1,5 +1,5 @@
-/* The services of what is an account's own: c.domain, c.network, c.token,
-** c.api_key, c.env, c.secret. What they give are plain tables. */
+/* The services of an account: c.domain, c.network, c.token,
+** c.api_key, c.env, c.secret. They return plain tables. */
 #include "method.h"
 #include "types.h"
 
@@ -9,7 +9,7 @@
   {.name = of, .metatable = "boxd." of, .methods = rows, .module = file,   \
    .composed = lua}
 
-/* A domain of one's own: what it is called differs by era, so all is Lua. */
+/* A custom domain: its RPCs differ by era, so all is Lua. */
 static const lbx_method none[] = {{0}};
 static const char *const domain_composed[] = {"bind", "list", "unbind", NULL};
 const lbx_type lbx_domains_type =

@@ -16,7 +16,7 @@ typedef struct block {
 
 struct lbx_arena {
   block *newest;    /* NULL while the first block is enough */
-  char *next, *end; /* what is free in the newest */
+  char *next, *end; /* the free part of the newest */
   size_t total;     /* bytes in malloc'ed blocks */
   max_align_t first[FIRST_BLOCK / sizeof(max_align_t)];
 };

@@ -1,7 +1,7 @@
 /*
 ** arena: memory for one message, freed whole. It is a userdata ("boxd.Arena"),
 ** made before anything is put in it, so that nothing leaks whenever Lua throws.
-** What was allocated lives until the reset, the close or the collection.
+** Blocks live until the reset, the close or the collection.
 */
 #ifndef LBX_ARENA_H
 #define LBX_ARENA_H
@@ -19,7 +19,7 @@ typedef struct lbx_arena lbx_arena;
    malloc. __gc and __close reset it. */
 lbx_arena *lbx_arena_new(lua_State *L);
 
-/* The state's own arena, reset. Whoever takes it must be done with it before
+/* The state's own arena, reset. Its user must be done with it before
    Lua code can run (allocating an object may run a finalizer): the next to
    take it resets it. Nothing is pushed. */
 lbx_arena *lbx_arena_scratch(lua_State *L);

@@ -323,7 +323,7 @@ static void check_object(lua_State *L, const source *s, const lbx_type *of) {
                       s->option ? ": " : "");
 }
 
-/* Replaces an argument or an option by what is sent of it. */
+/* Replaces an argument or an option by its form in a request. */
 static void read_value(lua_State *L, const source *s, const lbx_param *p,
                        const Message *d) {
   const Field *f = field_of(d, p->field);

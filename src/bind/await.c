@@ -9,7 +9,7 @@
 #include "type.h"
 
 /* What our own yields carry. It stays on the stack of a coroutine that waits,
-** so that nobody but who passed the wait on resumes it. */
+** so that only the function that passed the wait on resumes it. */
 static char sentinel;
 
 static void on_wait_over(bx_timer *t) {
@@ -182,7 +182,7 @@ int lbx_resume(lua_State *L) {
   return resume_k(L, LUA_OK, give_arguments(L, co, lua_gettop(L) - 1));
 }
 
-/* Raises what is on top, a text with its place, as coroutine.wrap does. */
+/* Raises the value on top, a text with its place, as coroutine.wrap does. */
 static int raise_wrapped(lua_State *L) {
   if (lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);

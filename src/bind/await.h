@@ -2,7 +2,7 @@
 ** await: the one place where Lua waits. In a task a wait yields to the loop;
 ** anywhere else it pumps the loop in place, and tasks go on meanwhile.
 **
-** A context is who waits: a task's (embedded in the Task, which the state
+** A context is a waiter: a task's (embedded in the Task, which the state
 ** anchors while it runs) or the main one. A state is everything that belongs
 ** to one lua_State family: the loop and the contexts; it lives in the registry
 ** from the first `require` to lua_close.
@@ -81,7 +81,7 @@ struct lbx_context {
   lbx_phase phase;
   lbx_wish cancel;
   unsigned raised;  /* when it was cancelled or got a signal, as in a scope */
-  bool alone;       /* no signal and no closed client ends what it does */
+  bool alone;       /* no signal and no closed client interrupts it */
 };
 
 struct lbx_state {
@@ -89,7 +89,7 @@ struct lbx_state {
   lua_State *main;
   lbx_context root; /* the main context */
   lbx_context *current;
-  bx_event never;   /* an event for those who wait for a time only */
+  bx_event never;   /* an event for waits for a time only */
   lua_Integer last_task; /* ids count up */
   unsigned depth;   /* contexts on the C stack */
   unsigned tasks;   /* that have not ended */
@@ -109,7 +109,7 @@ struct lbx_state {
 typedef struct lbx_wait {
   bx_event *event;
   double until;             /* a time of bx_now; 0: for ever */
-  void (*cancel)(void *arg); /* ends what is waited for, before the raise */
+  void (*cancel)(void *arg); /* ends the awaited call, before the raise */
   void *arg;
   bool turn; /* gives the others a turn even if there is nothing to wait for */
 } lbx_wait;
@@ -128,7 +128,7 @@ int lbx_gone(lua_State *L, const char *what);
 
 /* Waits once: returns when the event is set, the time is over, or for nothing.
 ** In a task it yields instead, and k runs with the same stack and ctx. Raises
-** CancelledError or TimeoutError when the context was told to end. */
+** CancelledError or TimeoutError when the context was asked to end. */
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k);
 

@@ -35,7 +35,7 @@ static int descend(lua_State *L) {
   return 0;
 }
 
-/* Lua does not tell: try. A host's hook may raise meanwhile. */
+/* Lua does not say: try. A host's hook may raise meanwhile. */
 bool lbx_is_deep(lua_State *L) {
   bool nested = lbx_state_get(L)->depth > 0;
   lbx_room(L, 8);
@@ -82,7 +82,7 @@ static bool must_end(lua_State *L, lbx_context *c) {
   return lbx_reason_to_end(c) != LBX_GO_ON;
 }
 
-/* A turn for whoever is ready. */
+/* A turn for each ready context. */
 static bool pump_turn(lua_State *L, lbx_state *S, bx_error *e) {
   if (!pump_once(L, S, 0, true, e)) return false;
   for (int i = 0; i < POLL_EVERY && bx_loop_has_ready(S->loop); i++)
@@ -119,7 +119,7 @@ static void block(lua_State *L, lbx_state *S, const lbx_wait *w, bool deep) {
   lua_error(L);
 }
 
-/* Waits for a moment at most: what is there soon needs no watch for signals,
+/* Waits for a moment at most: a quick event needs no watch for signals,
 ** which costs a thread. False: the wait goes on. */
 static bool block_briefly(lua_State *L, lbx_state *S, const lbx_wait *w,
                           bool deep) {

@@ -65,7 +65,7 @@ void lbx_open_state(lua_State *L) {
   lbx_open_pump(L);
 }
 
-/* Not while it has yielded a value: who waits then is no part of it. */
+/* Not while it has yielded a value: a waiter then is outside of it. */
 static bool is_over(const lbx_scope *s) {
   return lbx_is_due(s->over) && lua_status(s->co) != LUA_YIELD;
 }

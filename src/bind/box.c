@@ -52,12 +52,12 @@ static const lbx_method methods[] = {
     {"unshare", "UnshareVm", ON},
     {"rename", "RenameVm", ON, ARG("new_name"),
      .sets = {{"name", .request = "new_name", .reply = "name"}}},
-    /* Seconds without anybody there; 0 turns it off. */
+    /* Seconds without a client; 0 turns it off. */
     {"set_auto_suspend_timeout", "SetAutoSuspendTimeout", ON,
      ARG("timeout_secs"), SETS("auto_suspend_timeout_secs", "timeout_secs")},
     {"set_auto_hibernate_timeout", "SetAutoHibernateTimeout", ON,
      ARG("timeout_secs"), SETS("auto_hibernate_timeout_secs", "timeout_secs")},
-    /* Whole lists, in the place of what was set; what is in force now. */
+    /* Whole lists, in place of the earlier ones; the result is in force. */
     {"set_networks", "SetVmNetworks", ON, ARG("networks"),
      .result = LBX_FIELD, .field = "networks", GIVES("networks", "networks")},
     {"set_egress", "SetVmEgressAllow", .self = "vm", ARG("entries"),

@@ -270,7 +270,7 @@ static int addresses(lua_State *L) {
 }
 
 /* core.credentials(options) -> { token= }, { api_key= } or { machine=true },
-** with `from`, what they were found in */
+** with `from`, their source */
 static int credentials(lua_State *L) {
   bx_provided given;
   bx_credentials found;

@@ -66,7 +66,7 @@ static void add_prelude(lua_State *L, bx_buf *out, lbx_arena *a, int opts) {
   lua_pop(L, 2);
 }
 
-/* Replaces what is above `top` by the built string. */
+/* Replaces the values above `top` by the built string. */
 static void push_result(lua_State *L, int top, bx_buf *out) {
   lua_pushlstring(L, out->len ? out->data : "", out->len);
   bx_buf_free(out);

@@ -1,7 +1,7 @@
 /*
 ** decode: a message of the contract, from its wire form straight into a Lua
 ** table. Nothing is kept of the bytes, and no memory but Lua's is used, so
-** that a throw leaks nothing. What becomes of each field: see codec.h.
+** that a throw leaks nothing. The form of each field: see codec.h.
 */
 #ifndef LBX_DECODE_H
 #define LBX_DECODE_H
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Pushes the table. False, and nothing pushed: the bytes are no such message,
+/* Pushes the table. False, and nothing pushed: the bytes are another message,
 ** or would unfold into more than LBX_ARENA_MAX. */
 bool lbx_decode(lua_State *L, const ProtobufCMessageDescriptor *d,
                 const uint8_t *bytes, size_t len);
@@ -32,7 +32,7 @@ void lbx_push_field(lua_State *L, const ProtobufCMessageDescriptor *d,
 bool lbx_next_message(const ProtobufCFieldDescriptor *f, const uint8_t **at,
                       const uint8_t *end, const uint8_t **bytes, size_t *len);
 
-/* The same for a message as gRPC has it. It stays the caller's, who must hold
+/* The same for a message as gRPC has it. It stays the caller's, which must hold
 ** it where a throw finds it; one in pieces is replaced by one that is whole. */
 bool lbx_decode_buffer(lua_State *L, const ProtobufCMessageDescriptor *d,
                        grpc_byte_buffer **buffer);

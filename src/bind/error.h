@@ -16,7 +16,7 @@ void lbx_push_error(lua_State *L, const bx_error *e, const char *method);
 /* Raises it. Never returns. */
 int lbx_throw(lua_State *L, const bx_error *e, const char *method);
 
-/* Raises an InvalidArgumentError: what is refused before any call. */
+/* Raises an InvalidArgumentError, before any call. */
 int lbx_error_invalid(lua_State *L, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

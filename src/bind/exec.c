@@ -71,7 +71,7 @@ static void check_free(lua_State *L, lbx_process *p, bool out, bool err) {
 /* Has lines() taken more than it has given? */
 static bool has_rest(const lbx_process *p) { return p->line.len > p->line_at; }
 
-/* Gives that to whoever reads on. */
+/* Gives that to the next reader. */
 static void push_rest(lua_State *L, lbx_process *p) {
   bx_buf *b = &p->line;
   lua_pushlstring(L, b->data + p->line_at, b->len - p->line_at);
@@ -276,7 +276,7 @@ static void cancel_process(void *arg) {
   bx_call_cancel(arg, "the caller was cancelled");
 }
 
-/* Raises what ended the call, with what had arrived in its fields. */
+/* Raises the call's error, with the output so far in its fields. */
 static int throw_with_output(lua_State *L, lbx_process *p) {
   lua_getiuservalue(L, 1, UV_CLIENT);
   lbx_client_push_error(L, lua_gettop(L), &p->call->error, exec_rpc());

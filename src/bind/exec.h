@@ -1,11 +1,11 @@
 /*
 ** exec: ExecProcess, a command that runs in a box. Chunks are taken off the
-** wire as they come, in C, and kept in two queues until somebody reads them.
+** wire as they come, in C, and kept in two queues until they are read.
 **
-** What is received when: while somebody waits for a stream (or for the end),
-** whatever comes; else up to READ_AHEAD bytes of what has not been read. So a
-** slow reader holds the remote command back, and a stream nobody reads keeps
-** its last KEEP_MAX bytes and counts what it let go.
+** Reception: while a stream (or the end) is awaited,
+** whatever comes; else up to READ_AHEAD unread bytes. So a
+** slow reader holds the remote command back, and an unread stream keeps
+** its last KEEP_MAX bytes and counts the dropped ones.
 */
 #ifndef LBX_EXEC_H
 #define LBX_EXEC_H

@@ -52,7 +52,7 @@ static void fail(lbx_process *p, const char *why) {
   bx_call_cancel(p->call, "the server's output can't be used");
 }
 
-/* Reads the chunk's message, in place. False: it is no ExecChunk. */
+/* Reads the chunk's message, in place. False: not an ExecChunk. */
 static bool read_chunk(lbx_chunk *c, size_t size, int32_t *exit_code,
                        bool *is_stderr) {
   bx_reader r = {c->message, c->message + size};
@@ -135,7 +135,7 @@ static void on_receive(bx_call *c) {
 
 static void on_finish(bx_call *c) { settle(c->owner); }
 
-/* May another message be received, with nobody or `awaited` waited for? */
+/* May another message be received, while `awaited` or nothing is awaited? */
 static bool may_receive(const lbx_process *p, const bx_event *awaited) {
   if (p->collect || awaited == &p->done || bx_event_awaited(&p->done))
     return true;

@@ -1,6 +1,6 @@
 /*
 ** exec_queue: the part of ExecProcess that knows no Lua: the call, the output
-** that has arrived and what is being sent. The userdata embeds the process; its
+** that has arrived and bytes being sent. The userdata embeds the process; its
 ** __gc releases it by lbx_process_release.
 */
 #ifndef LBX_EXEC_QUEUE_H
@@ -11,8 +11,8 @@
 #include "../core/buf.h"
 #include "../core/call.h"
 
-#define LBX_READ_AHEAD (256 << 10) /* bytes received that nobody waits for */
-#define LBX_KEEP_MAX (16 << 20)    /* bytes kept of a stream nobody reads */
+#define LBX_READ_AHEAD (256 << 10) /* bytes received that are not awaited */
+#define LBX_KEEP_MAX (16 << 20)    /* bytes kept of an unread stream */
 
 typedef struct lbx_chunk lbx_chunk;
 struct lbx_chunk {
@@ -41,7 +41,7 @@ typedef struct lbx_process {
   bool over;      /* no message follows */
   uint64_t chunks;
   int32_t exit_code; /* the last one that was set */
-  bx_error bad;      /* what the server sent was no output */
+  bx_error bad;      /* the server sent something other than output */
 
   const char *feed; /* stdin still to be sent; kept by a user value */
   size_t feed_len;

@@ -13,13 +13,13 @@
    be read; nil and "not a folder" when it is something else. */
 int lbx_folder(lua_State *L);
 
-/* core.kind(path) -> what is there, as above; nil: nothing that can be seen. */
+/* core.kind(path) -> its kind, as above; nil: it cannot be seen. */
 int lbx_folder_kind(lua_State *L);
 
 /* core.make_folder(path) -> true, or nil and the system's words. */
 int lbx_folder_make(lua_State *L);
 
-/* core.make_executable(path): a file, for all who may read it; no link is
+/* core.make_executable(path): a file, for every user that may read it; no link is
    followed. True, or nil and the system's words. */
 int lbx_folder_executable(lua_State *L);
 

@@ -98,7 +98,7 @@ static const char *const *push_pointers(lua_State *L) {
   return p;
 }
 
-/* Pushes the method in capitals, as they are told apart. */
+/* Pushes the method in capitals, since case counts. */
 static const char *push_method(lua_State *L, bool body) {
   const char *s = push_option(L, "method");
   luaL_Buffer b;

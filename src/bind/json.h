@@ -32,7 +32,7 @@ typedef struct lbx_json {
 /* Pushes the userdata, empty. */
 lbx_json *lbx_json_new(lua_State *L);
 
-/* Frees what it owns; idempotent. */
+/* Frees its memory; idempotent. */
 void lbx_json_release(lbx_json *j);
 
 /* Is the value at idx json.null? */

@@ -269,7 +269,7 @@ static void new_call(lua_State *L, unary *u, const bx_rpc *rpc) {
   u->call = lbx_client_prepare(L, LBX_COMPUTE, rpc, u->deadline);
 }
 
-/* Starts the RPC of a row, with what is on the stack. */
+/* Starts the RPC of a row, with the values on the stack. */
 static void start(lua_State *L, unary *u, const lbx_method *m) {
   u->m = m;
   new_call(L, u, bx_rpc_find(m->rpc));
@@ -279,7 +279,7 @@ static void start(lua_State *L, unary *u, const lbx_method *m) {
   if (m->self) lua_pop(L, 1);
 }
 
-/* Raises, and tells what took the place of an RPC that is gone. */
+/* Raises, and names the replacement of an RPC that is gone. */
 static int throw_error(lua_State *L, const unary *u) {
   const bx_error *e = &u->call->error;
   bx_error told = *e;

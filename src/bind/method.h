@@ -32,9 +32,9 @@ typedef struct lbx_param {
   const ProtobufCMessageDescriptor *in; /* has the field; NULL: its message */
   const char *either[2]; /* the two texts it may be, if it may be no other */
   bool needed, on;       /* may not be left out; true where it is */
-  /* Checks the value at idx and puts what is sent in its place; or NULL. */
+  /* Checks the value at idx and puts its wire form in its place; or NULL. */
   void (*read)(lua_State *L, int idx, const char *method);
-  /* Moves what is in the table on the top, and belongs beside it, into that of
+  /* Moves fields of the table on top that belong beside it into that of
   ** the request's fields at idx; or NULL. */
   void (*place)(lua_State *L, int idx, const ProtobufCMessageDescriptor *d);
 } lbx_param;

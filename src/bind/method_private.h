@@ -19,7 +19,7 @@ enum {
 
 int lbx_count_args(const lbx_method *m);
 
-/* Checks what a script gave the method and puts what is sent in its place, up to
+/* Checks the script's arguments and puts their wire forms in their place, up to
 ** LBX_GIVEN. Options may choose another row, which *m is then. Returns the
 ** timeout in seconds; 0: none was given. */
 double lbx_read_arguments(lua_State *L, const lbx_method **m);

@@ -44,7 +44,7 @@ static int load_lazy(lua_State *L, size_t i) {
   return 1;
 }
 
-/* A slip of the pen is an error; what is not near any name is nil, so that a
+/* A slip of the pen is an error; a name unlike any other is nil, so that a
 ** script may ask whether a later boxd has it. */
 static int misspelt(lua_State *L, const char *key) {
   const char *names[NAMES_MAX];

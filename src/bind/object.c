@@ -126,7 +126,7 @@ static bool is_probe(lua_State *L, int idx) {
   return lua_type(L, idx) != LUA_TSTRING || *lua_tostring(L, idx) == '_';
 }
 
-/* Methods first, as most of what is asked for; upvalue 1 has them. */
+/* Methods first, as most look-ups are for them; upvalue 1 has them. */
 static int m__index(lua_State *L) {
   const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
   lua_settop(L, 2);
@@ -382,7 +382,7 @@ static int compute(lua_State *L) {
   return 1;
 }
 
-/* core.names(object) -> a list of what it has: fields, methods, services */
+/* core.names(object) -> a list of its fields, methods and services */
 static int names(lua_State *L) {
   const char *list[NAMES_MAX];
   const lbx_type *t = lbx_type_of(L, 1);

@@ -8,7 +8,7 @@
 #include "../core/text.h"
 #include "error.h"
 
-#define SHOWN_STEPS 32 /* of a deeper path only the end is told */
+#define SHOWN_STEPS 32 /* of a deeper path only the end is shown */
 
 typedef struct writer {
   char text[512];

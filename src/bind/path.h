@@ -1,7 +1,7 @@
 /*
 ** path: where in a tree of Lua tables an error is: "config.proxies[2].name".
-** A step lives on the C stack of whoever descends and points at the one above
-** it; nothing is built unless there is an error to tell.
+** A step lives on the C stack of the function that descends and points at the one above
+** it; nothing is built unless there is an error.
 */
 #ifndef LBX_PATH_H
 #define LBX_PATH_H
@@ -19,7 +19,7 @@ typedef struct lbx_path {
   bool told;                 /* the root: "create: " before the others */
 } lbx_path;
 
-/* The root. Its name is told only when the error is at the root itself. */
+/* The root. Its name is shown only when the error is at the root itself. */
 #define LBX_PATH_ROOT(what) ((lbx_path){.name = (what)})
 
 #define LBX_PATH_OF(what) ((lbx_path){.name = (what), .told = true})

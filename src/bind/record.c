@@ -281,7 +281,7 @@ static int living(lua_State *L) {
   return 1;
 }
 
-/* core.table(record) -> its fields; nil: it is no record */
+/* core.table(record) -> its fields; nil: not a record */
 static int table(lua_State *L) {
   luaL_checkany(L, 1);
   if (!lbx_is_record(L, 1)) return 0;

@@ -1,7 +1,7 @@
 /*
 ** record: objects that are a message of the service: Box, Disk, Template, ...
 ** A userdata holds the message as it came, its wire form, and a field is read
-** from there when somebody asks for it. So an object costs one allocation, as
+** from there on demand. So an object costs one allocation, as
 ** long as its message, and a list of 10,000 makes 10,000 and nothing else.
 **
 ** User value 1 is the Compute. User value 2 is what differs from the message,
@@ -10,7 +10,7 @@
 ** Fields have the names of names.h. They are read-only; methods change them.
 **
 ** A type is static data. Services (c.box) and Compute have one too, with no
-** messages. What is the same for all of them is in object.c.
+** messages. object.c has the parts that they share.
 */
 #ifndef LBX_RECORD_H
 #define LBX_RECORD_H
@@ -85,7 +85,7 @@ void lbx_push_compute(lua_State *L, int idx);
 /* Pushes an object with no message: a service. */
 void lbx_push_service(lua_State *L, int compute, const lbx_type *t);
 
-/* Pushes an object of type t. False, and nothing pushed: the bytes are no such
+/* Pushes an object of type t. False, and nothing pushed: the bytes are not such a
 ** message. They are copied, and may be in a userdata of the caller's. */
 bool lbx_push_record(lua_State *L, int compute, const lbx_type *t,
                      const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
@@ -100,7 +100,7 @@ bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
 bool lbx_push_as(lua_State *L, int idx, const lbx_type *t);
 
 /* Puts a later message in the place of the object's; fields that it can't have
-** keep their value. False: the bytes are no such message. */
+** keep their value. False: the bytes are not such a message. */
 bool lbx_record_refresh(lua_State *L, int idx,
                         const ProtobufCMessageDescriptor *d,
                         const uint8_t *bytes, size_t len);

@@ -7,7 +7,7 @@
 #include <lua.h>
 
 /* client:stream(rpc, request or nil, seconds or nil) -> Stream. A request goes
-** out first; an RPC whose requests are no stream is half-closed by it. */
+** out first; an RPC with a single request is half-closed by it. */
 int lbx_stream_open(lua_State *L);
 
 void lbx_open_stream(lua_State *L);

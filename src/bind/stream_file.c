@@ -95,7 +95,7 @@ static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* stream:send_file(message, file, n) -> bytes: sends the message with the next
-** n bytes of the file as its data, or with what there is of them; nothing when
+** n bytes of the file as its data, or as many as there are; nothing when
 ** there is nothing of them. Waits while the transport is full. */
 int lbx_stream_send_file(lua_State *L) {
   lbx_stream_sender(L);
@@ -184,7 +184,7 @@ static int recv_file_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* stream:recv_file(file) -> message, bytes: the next message, its data written
-** to the file (and "" in the table); nothing at the end. nil and what is wrong:
+** to the file (and "" in the table); nothing at the end. nil and the reason:
 ** the file can't be written. */
 int lbx_stream_recv_file(lua_State *L) {
   lbx_stream *s = lbx_stream_reader(L);

@@ -17,11 +17,11 @@ typedef struct lbx_stream {
   bool closed;
 } lbx_stream;
 
-/* The stream at 1, open, and that nobody else reads; a message is asked for or
+/* The stream at 1, open, and without another reader; a message is asked for or
 ** there. */
 lbx_stream *lbx_stream_reader(lua_State *L);
 
-/* The stream at 1, open, which takes messages and nobody else writes to. */
+/* The stream at 1, open, which takes messages and has no other writer. */
 lbx_stream *lbx_stream_sender(lua_State *L);
 
 /* Waits for the next message, in continuation k. False: the stream has ended

@@ -17,7 +17,7 @@ struct lbx_task {
   lbx_context context;
   bx_event ended;
   bx_timer cleanup;
-  lbx_task *joins; /* whom it waits for */
+  lbx_task *joins; /* the task it joins */
   lua_Integer id;  /* counts up */
   int results;
   bool joined;
@@ -57,7 +57,7 @@ static void unanchor(lua_State *L, lbx_task *t) {
 
 static const char *status_of(const lbx_task *t);
 
-/* Tells the trace of a new task; its function is at idx. */
+/* Adds a new task to the trace; its function is at idx. */
 static void observe_task(lua_State *L, const lbx_task *t, int idx) {
   lua_Debug ar;
   char where[LUA_IDSIZE + 16];
@@ -154,7 +154,7 @@ static void give_up(lua_State *L, lbx_task *t) {
   finish(L, t);
 }
 
-/* Raises nothing: who waits in place calls it, with room on the stack. */
+/* Raises nothing: a wait in place calls it, with room on the stack. */
 void lbx_task_step(lua_State *L, lbx_context *c) {
   lbx_task *t = task_of(c);
   if (t->ended.set) return;
@@ -229,7 +229,7 @@ static int spawn(lua_State *L) {
 
 /* core.spawn_alone(list, value, fn): a task of no boxd.run, which neither a
 ** signal ends nor the closing of a client whose calls it makes. list[task] is
-** the value before a signal can raise in who spawned it. */
+** the value before a signal can raise in its parent. */
 static int spawn_alone(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TFUNCTION);
@@ -279,7 +279,7 @@ static int push_results(lua_State *L, lbx_task *t) {
   return t->results;
 }
 
-/* It waits for nobody any more. */
+/* It joins no task any more. */
 static void leave_join(void *self) {
   if (self) ((lbx_task *)self)->joins = NULL;
 }

@@ -1,5 +1,5 @@
 /*
-** task: boxd.spawn and what comes with it. A Task is a userdata that holds its
+** task: boxd.spawn and its relatives. A Task is a userdata that holds its
 ** coroutine (user value 1) and the context that waits; the anchor table keeps
 ** it alive while it runs. Its results are user value 2.
 */

@@ -25,7 +25,7 @@ typedef struct terminal {
   bool open;
 } terminal;
 
-/* A process has one terminal: what it was, while it is raw. */
+/* A process has one terminal: its old mode, while it is raw. */
 static struct {
   struct termios mode;
   pid_t owner;
@@ -100,7 +100,7 @@ static int read_k(lua_State *L, int status, lua_KContext again) {
   return 0;
 }
 
-/* terminal:read() -> what was typed, as bytes; nil: the terminal is gone, or
+/* terminal:read() -> typed bytes; nil: the terminal is gone, or
 ** this was closed. */
 static int m_read(lua_State *L) {
   check_terminal(L);

@@ -48,13 +48,13 @@ typedef struct bx_link {
 
 /* Takes over a socket, non-blocking from now on. */
 void bx_link_open(bx_link *l, int fd);
-/* Closes it and drops what is queued. Idempotent. */
+/* Closes it and drops queued messages. Idempotent. */
 void bx_link_close(bx_link *l);
 
 /* Sends now or queues. 0, or EPIPE and the like: not sent; ENOMEM: nor is the
 ** other side about to read. */
 int bx_link_send(bx_link *l, const bx_msg *m);
-/* Sends what is queued, as far as it goes. 0, or the errno of a lost link. */
+/* Sends queued messages, as far as it goes. 0, or the errno of a lost link. */
 int bx_link_flush(bx_link *l);
 bool bx_link_pending(const bx_link *l);
 
@@ -68,7 +68,7 @@ int bx_msg_take(bx_msg *m, unsigned i);
 static inline bx_bytes bx_bytes_of(const char *p, size_t n) {
   return (bx_bytes){p, n};
 }
-/* A C string with its NUL, so that what is received is one. */
+/* A C string with its NUL, so that the receiver has one, too. */
 bx_bytes bx_bytes_str(const char *s);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct bx_probe_line {
                        "disk limit", "network" */
   bool ok;
   bool needed;    /* without it no box can be made */
-  char text[200]; /* what was found, or what to do about it */
+  char text[200]; /* the finding, or what to do about it */
 } bx_probe_line;
 
 /* Tries, in children that end with it, what local boxes need; fills up to

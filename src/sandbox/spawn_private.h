@@ -40,7 +40,7 @@ typedef enum bx_message {
 struct bx_spawner {
   bx_link link;
   pid_t pid;   /* the spawner */
-  pid_t owner; /* who started it */
+  pid_t owner; /* the process that started it */
   uint64_t last_id;
   bool lost, told;
 };

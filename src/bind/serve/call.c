@@ -26,7 +26,7 @@ typedef struct lbx_server_call {
   const ProtobufCMethodDescriptor *method; /* NULL: not in the contract */
   const char *rpc;                         /* the path's last part */
   bool asked;   /* a message was asked for and not given out */
-  bool reading; /* somebody waits for it */
+  bool reading; /* it is awaited */
 } lbx_server_call;
 
 static lbx_server_call *check_call(lua_State *L) {
@@ -177,7 +177,7 @@ static int send_k(lua_State *L, int status, lua_KContext raw) {
   return 0;
 }
 
-/* call:send(table): once what was sent before is on its way. Raises
+/* call:send(table): once earlier messages are on their way. Raises
 ** CancelledError when the client is gone. */
 static int m_send(lua_State *L) {
   check_method(L, check_call(L));

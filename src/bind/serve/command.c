@@ -139,7 +139,7 @@ static bool is_unfinished(const struct termios *t, unsigned char last) {
   return true;
 }
 
-/* command:end_input([written]) -> what is left to write to stdin so that its
+/* command:end_input([written]) -> the bytes to write to stdin so that its
 ** input ends, "" for a pipe, which is closed. A terminal's input has no end but
 ** the character for it, which counts only while a program reads lines.
 ** `written` is the latest text that was written, if any. */

@@ -8,7 +8,7 @@
 #include <lua.h>
 
 /* Pushes the table: hmac(key, data) -> 32 bytes; random(n) -> n bytes;
-** equal(a, b), in time that does not tell where they differ; base64url(bytes)
+** equal(a, b), in time that does not show where they differ; base64url(bytes)
 ** and unbase64url(text) -> bytes or nil, both without padding. */
 int lbx_open_crypto(lua_State *L);
 

@@ -67,7 +67,7 @@ static int read_k(lua_State *L, int status, lua_KContext max) {
       lua_pushlstring(L, buffer, (size_t)n);
       return 1;
     }
-    if (n == 0 || errno == EIO) return 0; /* EIO: a terminal nobody holds */
+    if (n == 0 || errno == EIO) return 0; /* EIO: a terminal without a holder */
     if (errno == EAGAIN && f->last) return 0;
     if (errno == EAGAIN)
       await_fd(L, f, EPOLLIN, max, read_k);
@@ -151,7 +151,7 @@ int lbx_take_fd(lua_State *L, int idx) {
   return fd;
 }
 
-/* fd:close(): idempotent; whoever waits for it sees the end. */
+/* fd:close(): idempotent; its waiters see the end. */
 static int m_close(lua_State *L) {
   fd_ud *f = luaL_checkudata(L, 1, TYPE);
   if (f->fd < 0) return 0;

@@ -23,7 +23,7 @@ static lbx_http_request *check_request(lua_State *L) {
   return luaL_checkudata(L, 1, LBX_HTTP_REQUEST);
 }
 
-/* The request, which the caller owns now; who waits for its client goes on. */
+/* The request, which the caller owns now; waiters for its client go on. */
 static bx_request *let_go(lbx_http_request *x) {
   bx_request *r = x->request;
   x->request = NULL;

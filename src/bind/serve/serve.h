@@ -4,8 +4,8 @@
 ** lua/boxd/local and for specs that script a server.
 **
 ** A Server owns its port and its gRPC server, a ServerCall its call, an
-** HttpRequest its request, until __gc. Closing ends what they are to others,
-** not their memory: somebody may still wait for their events.
+** HttpRequest its request, until __gc. Closing ends their effects,
+** not their memory: their events may still have waiters.
 */
 #ifndef LBX_SERVE_H
 #define LBX_SERVE_H

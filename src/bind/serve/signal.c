@@ -33,7 +33,7 @@ static int m_wait(lua_State *L) {
   return wait_k(L, LUA_OK, s->count);
 }
 
-/* signal:fire(): everybody who waits goes on. */
+/* signal:fire(): all waiters go on. */
 static int m_fire(lua_State *L) {
   signal_ud *s = luaL_checkudata(L, 1, TYPE);
   s->count++;

@@ -79,7 +79,7 @@ static void on_gone(lbx_spawner *s, uint64_t box) {
   if (bx_buf_add(&s->gone, &box, sizeof box))
     bx_event_set(s->loop, &s->news);
   else
-    lose_all(s); /* who would not hear of it must not go on */
+    lose_all(s); /* a cancelled caller must not go on */
 }
 
 static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
@@ -89,8 +89,8 @@ static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
   bx_event_set(s->loop, &s->ready);
 }
 
-/* What takes seconds, or will be missing, is no riddle to who waits for it.
-   What is missing for every box is said once. */
+/* Slow steps and missing features are reported while they are awaited.
+   A feature missing in every box is reported once. */
 static void on_note(lbx_spawner *s, bx_spawn_event *ev) {
   if (!ev->text || (s->note && strcmp(s->note, ev->text) == 0)) return;
   fprintf(stderr, "boxdlua: %s\n", ev->text);

@@ -173,7 +173,7 @@ static int sys_pause(lua_State *L) {
   return 0;
 }
 
-/* sys.return_memory(): what is freed in big pieces goes back to the machine, for
+/* sys.return_memory(): memory freed in big pieces goes back to the machine, for
 ** a process that lives long. */
 static int sys_return_memory(lua_State *L) {
   (void)L;
@@ -181,7 +181,7 @@ static int sys_return_memory(lua_State *L) {
   return 0;
 }
 
-/* sys.trim_memory(): so does what has been freed in small ones until now. */
+/* sys.trim_memory(): so does memory freed in small ones until now. */
 static int sys_trim_memory(lua_State *L) {
   (void)L;
   malloc_trim(0);

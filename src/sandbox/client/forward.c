@@ -18,7 +18,7 @@
 
 static void on_knock(bx_watch *w, uint32_t events) {
   bx_gate *g = OWNER(bx_gate, watch, w);
-  (void)events; /* accept tells */
+  (void)events; /* accept finds out */
   bx_event_set(g->loop, &g->knocked);
 }
 
@@ -62,7 +62,7 @@ bx_class bx_gate_open(bx_gate *g, bx_loop *loop, uint16_t port, bx_error *e) {
   return BX_OK;
 }
 
-/* Nobody is there, or can be let in: `knocked` tells when to look again. */
+/* No client is there, or can be let in: `knocked` is set when to look again. */
 static void wait_for_knock(bx_gate *g, bool full) {
   bx_error e;
   bx_event_reset(&g->knocked);
@@ -96,7 +96,7 @@ void bx_gate_close(bx_gate *g) {
 
 /* ---- relay --------------------------------------------------------------- */
 
-/* What became of a copy one way. */
+/* The result of a copy one way. */
 typedef enum progress {
   MORE,    /* its turn is over */
   THIRSTY, /* nothing to read */
@@ -107,7 +107,7 @@ typedef enum progress {
 
 static bool give_way(int err) { return err == EAGAIN || err == EINTR; }
 
-/* Gives what is held to the other side. */
+/* Gives held bytes to the other side. */
 static progress empty(bx_relay_side *from, int to) {
   while (from->at < from->len) {
     ssize_t n = send(to, from->held + from->at, from->len - from->at,
@@ -173,7 +173,7 @@ static void turn(bx_relay *r) {
 }
 
 static void on_first(bx_watch *w, uint32_t events) {
-  (void)events; /* reading and writing tell */
+  (void)events; /* reading and writing find out */
   turn(OWNER(bx_relay, side[0].watch, w));
 }
 

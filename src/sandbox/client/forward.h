@@ -1,7 +1,7 @@
 /*
 ** forward: what makes a port of this machine lead into a box. A gate listens
 ** on a loopback port; a relay joins two connected sockets, copying both ways on
-** the loop until both sides have ended. Whoever has a gate and a relay makes
+** the loop until both sides have ended. The owner of a gate and a relay makes
 ** the connection into the box in between.
 **
 ** Both are embedded in their owner, zeroed before they are opened. The owner
@@ -19,7 +19,7 @@ typedef struct bx_gate {
   bx_loop *loop; /* NULL: never opened */
   bx_watch watch;
   bx_timer retry;
-  bx_event knocked; /* somebody may be there, or the gate is closed */
+  bx_event knocked; /* a client may be there, or the gate is closed */
   uint16_t port;
   bool closed;
 } bx_gate;
@@ -32,13 +32,13 @@ int bx_gate_accept(bx_gate *g);
 
 void bx_gate_close(bx_gate *g);
 
-/* One of a relay's two sockets, and what was read from it and waits for the
+/* One of a relay's two sockets, and the bytes read from it that wait for the
 ** other to take it. */
 typedef struct bx_relay_side {
   bx_watch watch;
   char *held; /* NULL: nothing waits */
   size_t at, len;
-  bool ended; /* it sends no more, and the other has been told */
+  bool ended; /* it sends no more, and the other side knows */
 } bx_relay_side;
 
 typedef struct bx_relay {

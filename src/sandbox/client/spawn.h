@@ -1,14 +1,14 @@
 /*
 ** spawn: the service's hold on the spawner, the small process that makes local
-** boxes and runs what is in them. It is forked early, while the service has
+** boxes and runs their commands. It is forked early, while the service has
 ** one thread and little memory, and dies with it; every box dies with either.
 **
 ** All functions are for one thread, never block on the spawner and never run
 ** anybody's code. A request is copied, queued if need be, and answered later
 ** by ONE event of kind BX_SPAWN_REPLY that carries the number the request
-** function returned (but for bx_exec_drop); other events tell what happened by itself. Watch
+** function returned (but for bx_exec_drop); other events report changes that no request caused. Watch
 ** bx_spawner_fd for input and call bx_spawner_next until it returns 0: that
-** also sends what was queued.
+** also sends queued requests.
 **
 ** Numbers: a request function returns the request's number, never 0; on 0
 ** nothing was sent and `e` says why (bad argument, no memory, spawner gone).
@@ -161,7 +161,7 @@ uint64_t bx_box_memory(bx_spawner *sp, uint64_t box, uint64_t bytes,
                        bx_error *e);
 
 /* Mounts a folder into the running box, or takes it away. A busy one is taken
-** away all the same, and stays usable by whoever has it open. The folder is
+** away all the same, and stays usable by processes that have it open. The folder is
 ** given to the box's root user if it is empty. Only after the reply to
 ** bx_box_start. Errors: EAGAIN (box not started yet), ENOENT (source),
 ** EBUSY (something is mounted at the target), EINVAL (target not allowed, or
@@ -172,7 +172,7 @@ uint64_t bx_disk_detach(bx_spawner *sp, uint64_t box, const char *target,
                         bx_error *e);
 
 /* A TCP connection to 127.0.0.1:port inside the box, made by the box's first
-** process. Reply: fds[0], non-blocking, connected; ECONNREFUSED when nobody
+** process. Reply: fds[0], non-blocking, connected; ECONNREFUSED when no process
 ** listens. */
 uint64_t bx_net_connect(bx_spawner *sp, uint64_t box, uint16_t port,
                         bx_error *e);
@@ -209,7 +209,7 @@ typedef enum bx_scope {
 
 /* Sends signal `signo` to a command. The group, and with a PTY the session, is
 ** reached even when the command itself has exited, as long as anything of it
-** lives. ESRCH: nobody left. */
+** lives. ESRCH: none left. */
 uint64_t bx_exec_signal(bx_spawner *sp, uint64_t exec, int signo,
                         bx_scope scope, bx_error *e);
 
@@ -248,7 +248,7 @@ typedef enum bx_file_op {
   BX_FILE_RENAME,   /* path, path2, which must not exist, even to another file
                        system */
   BX_FILE_REMOVE,   /* path, recursively; a link is removed, not followed;
-                       missing: ENOENT. What has a mount in it: EBUSY, as for
+                       missing: ENOENT. A folder with a mount in it: EBUSY, as for
                        RENAME, nothing being removed */
   BX_FILE_COPY      /* path -> path2, recursively, as cp -a; path2 must not
                        exist, nor be in path (EINVAL); EBUSY for a path with
@@ -289,7 +289,7 @@ bool bx_file_entry_next(const bx_spawn_event *ev, size_t *at, bx_file_entry *f);
 uint64_t bx_dir_copy(bx_spawner *sp, const char *from, const char *to,
                      bx_error *e);
 
-/* Removes a folder and all in it, whoever in a box owned it, never following
+/* Removes a folder and all in it, of any owner in a box, never following
 ** a link, nor crossing a mount. A missing one: success. */
 uint64_t bx_dir_remove(bx_spawner *sp, const char *dir, bx_error *e);
 

@@ -31,7 +31,7 @@ typedef struct run {
   const char *cwd;
   char *argv[4];
   char **envp;
-  int report; /* where a failure is told; closed by the exec */
+  int report; /* where a failure is reported; closed by the exec */
 } run;
 
 /* ---- environment --------------------------------------------------------- */
@@ -158,7 +158,7 @@ static int place(const run *r) {
   return 0;
 }
 
-/* Where the box's only user is the one who runs the service, a box could put a
+/* Where the box's only user is the service's own, a box could put a
    link to /proc/self/exe in place of sh, and write to the service's program
    through the /proc of the process that became. So sh must be a file there,
    and a program, not a script, whose interpreter would be such a link. */
@@ -222,7 +222,7 @@ static ssize_t hear(pid_t pid, int report, int said[2]) {
 }
 
 /* Where memory runs out, commands are ended before this process, whose end would
-   be the box's. They inherit that: what they would do themselves, they could
+   be the box's. They inherit that: by themselves they could
    leave undone. */
 #define OOM_OF_COMMANDS "500"
 

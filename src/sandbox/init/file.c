@@ -1,5 +1,5 @@
 /* File calls, in a child of the agent: in the box, as its root, so that paths
-   and links mean what they mean there. */
+   and links mean the same as there. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ static int check_kind(int fd, int flags, uint64_t *size) {
   return S_ISREG(st.st_mode) ? 0 : EINVAL;
 }
 
-/* Links of /proc that are no paths (exe, fd, cwd) would lead to what this
+/* Links of /proc that are not paths (exe, fd, cwd) would lead to what this
    process has open, and /proc/self is this process and not the box's. */
 static int open_path(const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)flags,

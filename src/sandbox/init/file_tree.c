@@ -27,7 +27,7 @@ static int bare(const char *path, char out[PATH_MAX]) {
 }
 
 /* Where a bare path really is: its folder without links, and its last part.
-   "/" stays what it is. */
+   "/" stays as it is. */
 static int whereabouts(const char *path, char out[PATH_MAX]) {
   char folder[PATH_MAX], real[PATH_MAX];
   strcpy(folder, path);

@@ -1,7 +1,7 @@
 /*
 ** file_tree: moving, removing and copying paths in a box, as its root. A path's
-** last part is what is meant, never what it links to; "." and ".." can't be
-** it (EINVAL). What is mounted in a box is the service's: no move or removal
+** last part is meant itself, never the target of a link; "." and ".." can't be
+** it (EINVAL). Mounts in a box are the service's: no move or removal
 ** takes it along (EBUSY), and none does a part of its work before it knows.
 */
 #ifndef BX_FILE_TREE_H

@@ -28,7 +28,7 @@ struct bx_worker { /* a child that carries out a file call and answers itself */
   bx_worker *next;
   uint64_t id;
   pid_t pid;
-  int answer; /* read end: what it said */
+  int answer; /* read end: its answer */
 };
 
 typedef struct bx_output bx_output; /* output.c */
@@ -46,7 +46,7 @@ typedef struct bx_agent {
   int signals; /* signalfd of SIGCHLD */
   int oom;     /* this process's oom_score_adj, or -1 */
   char oom_own[16];
-  pid_t *kept; /* stopped by somebody else before we froze the box */
+  pid_t *kept; /* stopped by another before we froze the box */
   size_t nkept;
   bool frozen;
 } bx_agent;
@@ -67,12 +67,12 @@ void bx_agent_suspend(bx_agent *a, bx_msg *reply);
 void bx_agent_resume(bx_agent *a, bx_msg *reply);
 
 /* Holds the read ends of a command's stdout and stderr, without reading: 0 or
-** an errno. Forgets them; or drops, from now on, what comes there. */
+** an errno. Forgets them; or drops, from now on, their bytes. */
 int bx_output_keep(bx_agent *a, uint64_t id, int out, int err);
 void bx_output_forget(bx_agent *a, uint64_t id);
 void bx_output_drop(bx_agent *a, uint64_t id);
 
-/* Fills in what to wait for, in a->watched: how many. Then does what is due. */
+/* Fills in what to wait for, in a->watched: how many. Then acts on the due ones. */
 nfds_t bx_output_watch(const bx_agent *a, struct pollfd *p);
 void bx_output_turn(bx_agent *a, const struct pollfd *p);
 

@@ -1,6 +1,6 @@
-/* What commands write when nobody reads it any more: the box's first process
+/* Output of commands without a reader: the box's first process
    holds the read ends of their pipes too, and from the service's word on reads
-   and drops, so that what is left in the background can go on writing. */
+   and drops, so that background processes can go on writing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 struct bx_output {
   bx_output *next;
   uint64_t id;
-  int fd[2]; /* stdout and stderr; -1: nobody writes there any more */
+  int fd[2]; /* stdout and stderr; -1: no writer is left */
   bool drop;
 };
 
@@ -82,7 +82,7 @@ nfds_t bx_output_watch(const bx_agent *a, struct pollfd *p) {
   return n;
 }
 
-/* Nobody holds the other end, or all of it was read. */
+/* The other end is closed, or all of it was read. */
 static bool drop(int fd) {
   char buffer[64 << 10];
   for (size_t done = 0; done < DROP_MAX;) {

@@ -28,7 +28,7 @@ typedef struct building {
   const bx_host *host;
   bool files; /* copies, not only folders */
   dev_t dev;
-  dev_t own_dev; /* the folder that holds what is being built */
+  dev_t own_dev; /* the folder that holds the new base */
   ino_t own_ino;
   char path[BX_PATH_MAX];
 } building;
@@ -50,7 +50,7 @@ static int add_folder(building *b, int from, int to, const char *name,
   int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (out < 0) err = errno;
-  /* what not every user can read stays empty, and so does what is hidden */
+  /* files that not every user can read stay empty, as do hidden ones */
   mode_t all = S_IROTH | S_IXOTH;
   bool enter = in >= 0 && (st->st_mode & all) == all && st->st_dev == b->dev && depth < DEPTH_MAX &&
                bx_layer_shows(b->path) &&

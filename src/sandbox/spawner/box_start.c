@@ -51,7 +51,7 @@ static int loopback_up(void) {
   return err;
 }
 
-/* Root of the box, and nothing more. In this order: what is dropped first is
+/* Root of the box, and nothing more. In this order: rights dropped first are
    not needed after. */
 static int become_root(const making *k) {
   if (k->host->id_count > 1 && setgroups(0, NULL) < 0) return errno;
@@ -62,7 +62,7 @@ static int become_root(const making *k) {
   if (!err) err = bx_confine_capabilities();
   if (!err) err = bx_confine_syscalls();
   if (err) return err;
-  /* changed credentials cleared it; not dumpable: nobody in the box looks into
+  /* changed credentials cleared it; not dumpable: no process in the box looks into
      this process, which was forked from the service */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
     return errno;
@@ -73,7 +73,7 @@ static void agent_main(const making *k, int oom) {
   bx_agent a = {.box = k->m->id, .host = k->host,
                 .processes = (uint32_t)k->m->n[1]};
   bx_msg ready = {.type = BX_M_READY, .id = k->m->id, .box = k->m->id};
-  /* nothing of the spawner's stays open but the link, and what is its own */
+  /* nothing of the spawner's stays open but the link, and its own */
   if (dup3(k->agent, LINK_FD, O_CLOEXEC) < 0) _exit(1);
   if (oom >= 0 && oom != OOM_FD) oom = dup3(oom, OOM_FD, O_CLOEXEC);
   close_range(oom == OOM_FD ? OOM_FD + 1 : OOM_FD, ~0u, 0);

@@ -43,7 +43,7 @@ int bx_disk_open(const bx_host *h, const char *source, bool read_only) {
   return tree;
 }
 
-/* Not where a mount would take from the box what it needs to be one. `path` is
+/* Not where a mount would hide folders that every box needs. `path` is
    a real one: no links, no dots. */
 static bool allowed(const bx_host *h, const char *path) {
   static const char *const taken[] = {"/proc", "/sys", "/dev"};
@@ -114,7 +114,7 @@ int bx_disk_place(const bx_host *h, int fds, int tree, const char *target) {
   return err;
 }
 
-/* By what was looked at: its path may lead elsewhere by now. */
+/* By the checked descriptor: its path may lead elsewhere by now. */
 int bx_disk_remove(const bx_host *h, int fds, const char *target) {
   char number[16];
   int err, fd = look(h, fds, target, &err);

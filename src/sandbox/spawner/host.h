@@ -53,7 +53,7 @@ typedef struct bx_host {
   struct rlimit nofile; /* as the service had it: what boxes get */
 } bx_host;
 
-/* Prepares all of it; 0, or an errno with `e` saying what is missing. `tell`
+/* Prepares all of it; 0, or an errno with `e` naming the missing part. `tell`
 ** gets a line for the user when it will take seconds. */
 int bx_host_setup(bx_host *h, const bx_spawner_options *o,
                   void (*tell)(const char *text), bx_error *e);
@@ -73,7 +73,7 @@ int bx_host_overlay(const bx_host *h, const bx_folder *f, const char *upper,
 ** secrets and records. `hidden`: further absolute paths, NULL-terminated. */
 int bx_layer_build(bx_host *h, const char *const *hidden, bx_error *e);
 
-/* Whether what is at this absolute path is not hidden for being a record of
+/* Whether the file at this absolute path is not hidden for being a record of
 ** this machine (those under /var). */
 bool bx_layer_shows(const char *path);
 

@@ -39,7 +39,7 @@ static const char *const hidden_paths[] = {
     "/etc/hostname", "/etc/boxd", "/var/cache/debconf/passwords.dat",
     "/var/lib/dbus/machine-id"};
 
-/* In these, only what is named here is shown: the packages' own books. Other
+/* In these, only the files named here are shown: the packages' own books. Other
    folders are there, but empty; other files are not. */
 static const struct {
   const char *dir;
@@ -55,7 +55,7 @@ static const struct {
      {"apt", "debconf", "dictionaries-common", "fontconfig", "ldconfig", "man"}},
 };
 
-/* Layer path of an absolute path; EXDEV if no box sees what is there. */
+/* Layer path of an absolute path; EXDEV if no box sees that path. */
 static int layer_path(bx_host *h, char *buf, const char *path) {
   size_t n = strcspn(path + 1, "/");
   for (unsigned i = 0; i < h->nfolders; i++) {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* sudo without a password and without a program that gains rights: whoever is
-   root may become anybody, anybody else nobody. */
+/* sudo without a password and without a program that gains rights: the box's
+   root may become any user, other users none. */
 const char bx_layer_sudo[] =
     "#!/bin/sh\n"
     "# sudo of a local box: commands already run as root here.\n"

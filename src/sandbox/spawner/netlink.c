@@ -11,7 +11,7 @@ int bx_nl_open(uint32_t groups) {
   int fd = socket(AF_NETLINK, groups ? type | SOCK_NONBLOCK : type,
                   NETLINK_ROUTE);
   if (fd < 0) return -1;
-  /* the kernel then leaves out of a list what was not asked for */
+  /* the kernel then lists matching entries only */
   setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof strict);
   if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0) return fd;
   int err = errno;

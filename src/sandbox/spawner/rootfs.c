@@ -63,7 +63,7 @@ static int make_tree(const bx_host *h, const char *dir, bx_error *e) {
   return 0;
 }
 
-/* A box owns what is in this folder: never follow what it left there. */
+/* A box owns the files in this folder: never follow its links. */
 static int put_file(const bx_host *h, int dir, const char *name,
                     const char *text) {
   unlinkat(dir, name, 0);
@@ -148,7 +148,7 @@ static int mount_folder(const bx_host *h, const char *dir,
 #define RUN_FLAGS (MS_NOSUID | MS_NODEV)
 #define SHM_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-/* What is in memory counts for the box: some of its memory must be left, since
+/* Files in memory count for the box: some of its memory must be left, since
    no process that is ended gives any of this back. */
 #define SHM_PART 2
 #define RUN_PART 4

@@ -10,7 +10,7 @@
 
 #include "host.h"
 
-/* Makes what is missing of the box's folder. All functions here return 0, or
+/* Makes the missing parts of the box's folder. All functions here return 0, or
 ** an errno with `e` filled. */
 int bx_rootfs_prepare(const bx_host *h, const char *dir, const char *hostname,
                       bx_error *e);

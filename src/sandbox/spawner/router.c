@@ -115,7 +115,7 @@ uint32_t bx_router_network(void) {
   return tries[i];
 }
 
-/* ---- what is refused ----------------------------------------------------- */
+/* ---- refused addresses ----------------------------------------------------- */
 
 /* A destination that ends the search in TABLE: `type` says how. */
 static int set_route(int control, const bx_prefix *p, unsigned char type,
@@ -183,8 +183,8 @@ static int add_rule(int control, uint32_t order, const char *from,
   return bx_nl_ask(control, &r);
 }
 
-/* What comes from outside, and the router's own errors, take the main table;
-   everything else, so every box, first the one of what is refused. */
+/* Packets from outside, and the router's own errors, take the main table;
+   everything else, so every box, first the one of refused addresses. */
 static int set_rules(const bx_router *r) {
   bx_prefix resolver = {bx_router_resolver(r->network), 32};
   int err = set_route(r->control, &resolver, RTN_THROW, true);

@@ -1,7 +1,7 @@
 /*
 ** spawner: the loop of the process that makes boxes. It owns every box's first
 ** process, link and mount namespace, and the children (jobs) that carry out
-** what takes long or must be done elsewhere. One bx_hub, static, in this
+** work that is long or must be done elsewhere. One bx_hub, static, in this
 ** process only.
 */
 #ifndef BX_SPAWNER_H
@@ -36,7 +36,7 @@ struct bx_box {
   int names;        /* its uts namespace, or -1 */
   bool told;        /* START was answered */
   bool dead;        /* init was reaped */
-  bool failed;      /* START went wrong: never told of as gone */
+  bool failed;      /* START went wrong: never reported as gone */
   uint64_t kill_id; /* the request that ends it, or 0 */
   bx_entry *entries;
   unsigned place;   /* at the router, counted from 1; 0: no network */

@@ -64,7 +64,7 @@ static void kill_box(bx_box *box) {
   if (box->init && !box->dead) kill(box->init, SIGKILL);
 }
 
-/* Descriptors of what was made so far are not for the service. */
+/* Descriptors of an unfinished box are not for the service. */
 static void start_failed(bx_hub *hub, bx_box *box, const bx_msg *m) {
   bx_msg reply = {.type = BX_M_REPLY, .id = box->id, .n = {m->n[0], m->n[1]}};
   box->failed = box->told = true;
@@ -74,8 +74,8 @@ static void start_failed(bx_hub *hub, bx_box *box, const bx_msg *m) {
   if (!box->init && !box->dead) bx_hub_bury(hub, box);
 }
 
-/* A first process that fails may be reaped before its maker tells of it: its
-   number is anybody's then. */
+/* A first process that fails may be reaped before its maker reports it: its
+   number is free then. */
 static bool reaped(pid_t pid) {
   siginfo_t info;
   return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
@@ -110,7 +110,7 @@ void bx_hub_kill(bx_hub *hub, bx_msg *m) {
 void bx_hub_bury(bx_hub *hub, bx_box *box) {
   bx_box **at = &hub->boxes;
   box->dead = true;
-  bx_hub_hear(hub, box); /* what it said last */
+  bx_hub_hear(hub, box); /* its last messages */
   if (!box->told) bx_hub_refuse(hub, box->id, ECONNABORTED, box_ended);
   while (box->entries) {
     bx_entry *e = box->entries;

@@ -47,7 +47,7 @@ static int name_box(const bx_msg *m, int names) {
   return sethostname(m->s[0].p, strlen(m->s[0].p)) < 0 ? errno : 0;
 }
 
-/* Where memory is not limited, what is in /dev/shm and /run still is. */
+/* Where memory is not limited, /dev/shm and /run still are. */
 static int limit(const bx_host *h, const bx_msg *m, uint64_t box, int mounts) {
   uint64_t bytes = (uint64_t)m->n[0];
   int err = bx_cgroup_memory(&h->cgroups, getppid(), box, bytes);
@@ -136,7 +136,7 @@ static void answered(bx_hub *hub, bx_job *job, bx_msg *m) {
     bx_hub_made(hub, box, m);
   else
     bx_hub_say(hub, m);
-  job->id = 0; /* told */
+  job->id = 0; /* reported */
 }
 
 void bx_hub_job_hear(bx_hub *hub, bx_job *job) {

@@ -15,7 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Made to exhaust who walks them. */
+/* Made to exhaust a process that walks them. */
 #define DEPTH_MAX 8000
 #define FLAT_DEPTH 200
 
@@ -87,7 +87,7 @@ int bx_tree_remove(const char *path) {
   if (errno != EISDIR && errno != EPERM) return errno;
   r.root = open_dir(AT_FDCWD, path);
   if (r.root < 0) return errno;
-  do { /* once more for what was moved up meanwhile */
+  do { /* once more for entries moved up meanwhile */
     before = r.moved;
     int again = open_dir(r.root, ".");
     err = again < 0 ? errno : remove_entries(&r, again, 0);
@@ -112,7 +112,7 @@ typedef struct copying {
   uint64_t bytes;
   linked *links;
   size_t nlinks, max;
-  char *path; /* of what is being copied, below the root; of any length */
+  char *path; /* of the copied entry, below the root; of any length */
   size_t room;
 } copying;
 
