@@ -55,9 +55,11 @@ describe("boxes' networks", function()
     port = tonumber(listener:line())
   end)
 
-  local function start(net)
+  -- With options of --serve, and a PATH.
+  local function start(net, path)
     local told = folder .. "/errors"
-    service = process.start { "sh", "-c", "exec \"$@\" 2>" .. told, "sh",
+    service = process.start { env = { PATH = path or os.getenv "PATH" },
+      "sh", "-c", "exec \"$@\" 2>" .. told, "sh",
       program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
       folder .. "/state", table.unpack(net or {}) }
     local got = {}
@@ -129,6 +131,46 @@ describe("boxes' networks", function()
       local why = errors():match "boxes have no network: ([^\n]*)"
       assert.truthy(doctor:find(why, 1, true), doctor)
     end
+  end)
+
+  -- Programs of these names that fail with "no luck", before the others on PATH.
+  local function failing(...)
+    for _, name in ipairs { ... } do
+      local path = folder .. "/" .. name
+      local f <close> = assert(io.open(path, "w"))
+      f:write("#!/bin/sh\necho x >>", folder,
+        "/runs\necho no luck >&2\nexit 1\n")
+      assert(os.execute("chmod 755 " .. path))
+    end
+    local runs = folder .. "/runs"
+    assert(os.execute(("touch %s && chmod 666 %s"):format(runs, runs)))
+    return folder .. ":" .. os.getenv "PATH"
+  end
+
+  it("are nothing but a loopback where their filter cannot be loaded",
+    function()
+      if not able() then return pending "no network here" end
+      local errors = start({}, failing "nft")
+      for i = 1, 2 do
+        local box = compute.box:create { name = "n" .. i }
+        assert.equal("lo\n", box:sh("ls /sys/class/net").stdout)
+      end
+      assert.equal("boxes have no network: the filter of their router cannot "
+        .. "be loaded by nft: no luck", errors():match "boxes have[^\n]*")
+      assert.is_nil(sandbox.network(service.pid))
+    end)
+
+  it("say once that their process ends again and again", function()
+    if not able() then return pending "no network here" end
+    assert(os.execute("chmod 755 " .. folder)) -- for a user id of boxes
+    local errors = start({}, failing "slirp4netns")
+    compute.box:create { name = "again" }
+    sandbox.eventually(function()
+      return #sandbox.words("cat " .. folder .. "/runs") >= 3
+    end)
+    assert.equal("the network of boxes ended, and is started again: "
+      .. "slirp4netns: no luck", errors():match "the network of[^\n]*")
+    assert.equal(1, select(2, errors():gsub("no luck", "")))
   end)
 
   it("need one process for all, which ends with the service", function()

@@ -15,9 +15,11 @@
 #include "../link.h"
 #include "netlink.h"
 
-/* %s: the resolver. Routes have dealt with addresses when this is asked. */
+/* %lu: connections a box, so that none takes those of others; %s: the resolver.
+   Routes have dealt with addresses when this is asked. */
 static const char rules[] =
     "table inet boxd {\n"
+    "  set busy { type ifname; size 16384; flags dynamic; }\n"
     "  chain input {\n"
     "    type filter hook input priority 0; policy drop;\n"
     "    iifname != \"wan0\" reject with icmpx type admin-prohibited\n"
@@ -29,6 +31,8 @@ static const char rules[] =
     "    iifname \"wan0\" drop\n"
     "    oifname != \"wan0\" drop\n"
     "    ct state invalid drop\n"
+    "    ct state new add @busy { iifname ct count over %lu }"
+    " reject with icmpx type admin-prohibited\n"
     "    ip daddr != %s accept\n"
     "    meta l4proto { tcp, udp } th dport 53 accept\n"
     "    reject with icmpx type admin-prohibited\n"
@@ -38,6 +42,8 @@ static const char rules[] =
     "    oifname \"wan0\" masquerade\n"
     "  }\n"
     "}\n";
+
+#define CONNECTIONS_MAX 4096
 
 /* Strict: a source that is not the box's own is dropped. */
 static const char *const options[][2] = {
@@ -119,10 +125,16 @@ static int run(const bx_host *h, bx_router *r, int in, int out, bx_error *e) {
   return EIO;
 }
 
+/* The process outside has a descriptor for each. */
+static unsigned long connections_a_box(const bx_host *h) {
+  rlim_t part = h->nofile.rlim_max / 8;
+  return part < CONNECTIONS_MAX ? part : CONNECTIONS_MAX;
+}
+
 int bx_router_filter(const bx_host *h, bx_router *r, bx_error *e) {
-  char text[sizeof rules + 32], resolver[16];
+  char text[sizeof rules + 64], resolver[16];
   bx_router_dotted(bx_router_resolver(r->network), resolver);
-  int n = snprintf(text, sizeof text, rules, resolver);
+  int n = snprintf(text, sizeof text, rules, connections_a_box(h), resolver);
   int in = memfd_create("rules", MFD_CLOEXEC);
   int out = memfd_create("said", MFD_CLOEXEC);
   int err = in < 0 || out < 0 || pwrite(in, text, (size_t)n, 0) != n ? errno : 0;
