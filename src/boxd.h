@@ -3,9 +3,9 @@
 **
 **   luaL_requiref(L, "boxd", luaopen_boxd, 1);
 **
-** `pkg-config --cflags --libs boxd` names the static library and its dependencies.
-** Its Lua files must be on package.path: `make install` puts them where Lua
-** looks.
+** `pkg-config --cflags --libs boxd` names the static library and its
+** dependencies. Its Lua files must be on package.path: `make install` puts them
+** where Lua looks.
 */
 #ifndef BOXD_H
 #define BOXD_H

@@ -1,8 +1,8 @@
 /*
-** The limit: what the bench's work costs on gRPC core (and, for a list of boxes,
-** protobuf-c, which boxd for Lua has too) alone. One completion
-** queue on one thread, batches as large as they can be, nothing checked that
-** need not be.
+** The limit: what the bench's work costs on gRPC core (and, for a list of
+** boxes, protobuf-c, which boxd for Lua has too) alone. One completion queue on
+** one thread, batches as large as they can be, nothing checked that need not
+** be.
 **
 **   client PORT WORK [ARGS]     prints numbers, as client.lua does
 */

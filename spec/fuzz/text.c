@@ -1,7 +1,7 @@
 /*
 ** text: any bytes as an endpoint, a size, UTF-8, something to show, a slip of
-** the pen, the machine's routes, a part of a token. What is taken is held against a plainer way to
-** read it, where there is one.
+** the pen, the machine's routes, a part of a token. What is taken is held
+** against a plainer way to read it, where there is one.
 */
 #include "core/text.h"
 

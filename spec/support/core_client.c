@@ -1,6 +1,6 @@
 /*
-** core_client: src/core as a client, without Lua: lists boxes, runs a command in
-** one with its output as it comes, and stops that box.
+** core_client: src/core as a client, without Lua: lists boxes, runs a command
+** in one with its output as it comes, and stops that box.
 **
 ** usage: core_client BOX COMMAND; the environment says where and with which
 ** credentials, as for scripts. Exits as the command does; 125: an error.

@@ -70,8 +70,8 @@ static int resume(lua_State *L, lua_State *co, int nargs, int *n) {
   return status;
 }
 
-/* Lua has no C stack left for it: it waits on. The message took the place of the
-** sentinel. */
+/* Lua has no C stack left for it: it waits on. The message took the place of
+** the sentinel. */
 static void put_back(lbx_context *c) {
   lua_pop(c->co, 1);
   lua_pushlightuserdata(c->co, &sentinel);

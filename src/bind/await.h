@@ -148,8 +148,8 @@ void lbx_interrupt(lbx_context *c);
 ** Returns when there is nothing to raise (any more). */
 void lbx_stop(lua_State *L);
 
-/* Is too little left of Lua's C stack, after callbacks in callbacks, for another
-** task to get a turn on top? */
+/* Is too little left of Lua's C stack, after callbacks in callbacks, for
+** another task to get a turn on top? */
 bool lbx_is_deep(lua_State *L);
 
 /* boxd.resume and boxd.wrap: coroutine's, but a wait of the coroutine in a

@@ -23,8 +23,8 @@ lbx_reason lbx_reason_to_end(lbx_context *c);
 /* Raises it, after w's cancel. Returns for LBX_GO_ON only. */
 void lbx_raise_reason(lua_State *L, lbx_context *c, const lbx_wait *w);
 
-/* Was one raised since then, by S->raises, that is for the context as a whole or
-** for a with_timeout still under way? */
+/* Was one raised since then, by S->raises, that is for the context as a whole
+** or for a with_timeout still under way? */
 bool lbx_was_ended(const lbx_context *c, unsigned since);
 
 static inline bool lbx_is_signalled(const lbx_state *S) {

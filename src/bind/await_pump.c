@@ -1,7 +1,7 @@
 /*
-** Waiting in place: the loop is pumped, and tasks get their turns, until what is
-** waited for is there. No error leaves while a wait is marked or the loop held:
-** it is on the stack, or in a bx_error, until they are restored.
+** Waiting in place: the loop is pumped, and tasks get their turns, until what
+** is waited for is there. No error leaves while a wait is marked or the loop
+** held: it is on the stack, or in a bx_error, until they are restored.
 */
 #include <lauxlib.h>
 #include <string.h>
@@ -64,8 +64,8 @@ static bool host_turn(lua_State *L) {
   return lua_pcall(L, 0, 0, 0) == LUA_OK;
 }
 
-/* One turn of the loop. False: e says why or, when it has no class, the error is
-** on the stack. */
+/* One turn of the loop. False: e says why or, when it has no class, the error
+** is on the stack. */
 static bool pump_once(lua_State *L, lbx_state *S, double until, bool look,
                       bx_error *e) {
   double limit = look ? 0 : until;

@@ -1,6 +1,6 @@
 /*
-** client: the userdata under a Compute: a client of core (../core/client.h), and
-** the calls made with it.
+** client: the userdata under a Compute: a client of core (../core/client.h),
+** and the calls made with it.
 */
 #ifndef LBX_CLIENT_H
 #define LBX_CLIENT_H
@@ -46,8 +46,8 @@ void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
                        const bx_rpc *rpc);
 
 /* Pushes one, of the type `type`; the options table is at `options`, all of it
-** of the right types: token, api_key, api_url, exchange_url, ca_file, keepalive,
-** max_retries. Raises what bx_client_new refuses. */
+** of the right types: token, api_key, api_url, exchange_url, ca_file,
+** keepalive, max_retries. Raises what bx_client_new refuses. */
 lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
                            const char *type);
 

@@ -355,7 +355,8 @@ int lbx_codec_decode(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 2, &len);
   if (!lbx_decode(L, d, (const uint8_t *)bytes, len))
     return lbx_error_class(L, BX_INTERNAL,
-                           "these %zu bytes are not a valid %s: malformed or too large",
+                           "these %zu bytes are not a valid %s: malformed or "
+                           "too large",
                            len, d->short_name);
   return 1;
 }

@@ -11,7 +11,8 @@
 /* Pushes the command that runs the strings (or numbers) in the stack slots
 ** first..last, each as it is. opts: the slot of a table that may hold env (a
 ** map of strings) and cwd, or of nil, or 0. Raises InvalidArgumentError for
-** no argument, a NUL, a key of env that is not a shell identifier, an empty cwd. */
+** no argument, a NUL, a key of env that is not a shell identifier, an empty
+** cwd. */
 void lbx_push_command(lua_State *L, int first, int last, int opts);
 
 /* The same for a command line, taken as it is, in the slot `line`. */

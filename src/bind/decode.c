@@ -63,7 +63,8 @@ static void push_names(decoder *c, const Message *d) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-/* Pushes the name of field i of the table at t, which has the names below it. */
+/* Pushes the name of field i of the table at t, which has the names below it.
+** */
 static void push_name(lua_State *L, int t, size_t i) {
   lua_rawgeti(L, t - 1, (lua_Integer)i + 1);
 }

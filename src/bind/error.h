@@ -24,9 +24,9 @@ int lbx_error_invalid(lua_State *L, const char *fmt, ...)
 int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Raises text with the position of the script's line: a mistake of the caller's,
-** as luaL_error says it, but never with a line of our own files. lua_pushfstring
-** has the conversions. */
+/* Raises text with the position of the script's line: a mistake of the
+** caller's, as luaL_error says it, but never with a line of our own files.
+** lua_pushfstring has the conversions. */
 int lbx_error_usage(lua_State *L, const char *fmt, ...);
 
 /* The class of the error value at idx; BX_OK when it is none of ours. */

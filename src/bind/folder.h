@@ -19,8 +19,8 @@ int lbx_folder_kind(lua_State *L);
 /* core.make_folder(path) -> true, or nil and the system's words. */
 int lbx_folder_make(lua_State *L);
 
-/* core.make_executable(path): a file, for every user that may read it; no link is
-   followed. True, or nil and the system's words. */
+/* core.make_executable(path): a file, for every user that may read it; no link
+   is followed. True, or nil and the system's words. */
 int lbx_folder_executable(lua_State *L);
 
 #endif

@@ -97,7 +97,8 @@ static int is_boxdlua(lua_State *L) {
   return 1;
 }
 
-/* core.is_special(path) -> is something there that is neither file nor folder? */
+/* core.is_special(path) -> is something there that is neither file nor folder?
+** */
 static int is_special(lua_State *L) {
   struct stat st;
   lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 &&

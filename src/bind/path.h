@@ -1,7 +1,7 @@
 /*
 ** path: where in a tree of Lua tables an error is: "config.proxies[2].name".
-** A step lives on the C stack of the function that descends and points at the one above
-** it; nothing is built unless there is an error.
+** A step lives on the C stack of the function that descends and points at the
+** one above it; nothing is built unless there is an error.
 */
 #ifndef LBX_PATH_H
 #define LBX_PATH_H

@@ -73,8 +73,8 @@ const char *lbx_type_name(lua_State *L, int idx);
 /* Has the type a field of that name? */
 bool lbx_has_field(const lbx_type *t, const char *name);
 
-/* Raises: objects of the type have no such name. The nearest of theirs is named,
-** or what the contract's field of that name is called here. */
+/* Raises: objects of the type have no such name. The nearest of theirs is
+** named, or what the contract's field of that name is called here. */
 int lbx_no_field(lua_State *L, const lbx_type *t, const char *name);
 int lbx_unknown_name(lua_State *L, const char *type, const char *name,
                      const char *const names[], size_t n);
@@ -85,8 +85,8 @@ void lbx_push_compute(lua_State *L, int idx);
 /* Pushes an object with no message: a service. */
 void lbx_push_service(lua_State *L, int compute, const lbx_type *t);
 
-/* Pushes an object of type t. False, and nothing pushed: the bytes are not such a
-** message. They are copied, and may be in a userdata of the caller's. */
+/* Pushes an object of type t. False, and nothing pushed: the bytes are not such
+** a message. They are copied, and may be in a userdata of the caller's. */
 bool lbx_push_record(lua_State *L, int compute, const lbx_type *t,
                      const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
                      size_t len);
@@ -111,7 +111,8 @@ void lbx_record_get(lua_State *L, int idx, const char *name);
 /* Gives a field the value on the top, which is popped. */
 void lbx_record_set(lua_State *L, int idx, const char *name);
 
-/* The object at idx is gone: a temporary box is not to be destroyed any more. */
+/* The object at idx is gone: a temporary box is not to be destroyed any more.
+** */
 void lbx_record_ended(lua_State *L, int idx);
 
 /* Pushes a new table of all fields that are set. */

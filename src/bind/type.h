@@ -27,8 +27,8 @@ bool lbx_options(lua_State *L, int idx, const char *what,
 ** an error "bad option 'name' ..."; absent (nil) gives the default. Nothing is
 ** left pushed, but by lbx_opt_string. */
 
-/* Pushes the field, or nil: the text stays valid while that is on the stack. The
-** table does not keep it: an __index may make a string each time, and a
+/* Pushes the field, or nil: the text stays valid while that is on the stack.
+** The table does not keep it: an __index may make a string each time, and a
 ** finalizer may empty the table. */
 const char *lbx_opt_string(lua_State *L, int idx, const char *name, size_t *len,
                            const char *def);

@@ -3,8 +3,8 @@
 ** options.c reads them; run.c calls Lua (every chunk of the user's
 ** goes through host_call); exit.c ends it; repl.c is the prompt;
 ** embed.c finds the Lua modules that are inside the program; local.c
-** owns the child process of --local; signal.c the signals. The options point into argv and own
-** nothing but the list of actions.
+** owns the child process of --local; signal.c the signals. The options point
+** into argv and own nothing but the list of actions.
 */
 #ifndef BOXD_HOST_H
 #define BOXD_HOST_H
@@ -82,8 +82,8 @@ void host_exit_install(lua_State *L);
 
 /*
 ** Takes SIGINT, SIGTERM, SIGHUP and SIGPIPE. The module must be open.
-** `ends_with_output`: that nothing reads our output any more ends us too, unless
-** SIGPIPE was ignored.
+** `ends_with_output`: that nothing reads our output any more ends us too,
+** unless SIGPIPE was ignored.
 */
 void host_signal_install(lua_State *L, bool ends_with_output);
 

@@ -1,7 +1,7 @@
 /*
 ** host_doctor: what --doctor asks the network and this machine, one small
-** question a function; lua/boxd/cli/doctor.lua asks them and judges. They are the
-** module "boxd.cli.probe", inside boxdlua only. All but reflect block: the
+** question a function; lua/boxd/cli/doctor.lua asks them and judges. They are
+** the module "boxd.cli.probe", inside boxdlua only. All but reflect block: the
 ** doctor does nothing else. Each returns nil and a message when it fails, so
 ** that a check reads like one of io's functions.
 */

@@ -23,7 +23,7 @@
 #define STOP_SECONDS 10
 
 static struct {
-  pid_t owner; /* the process that started it: a forked copy of us must not end it */
+  pid_t owner; /* it started it: a forked copy of us must not end it */
   pid_t pid;   /* 0: none */
   int pidfd;
   int status; /* of its end, as wait(2) has it */

@@ -130,8 +130,8 @@ static void forget_credentials(void) {
   }
 }
 
-/* The service has keys and secrets in its memory for as long as it runs; a user that
-** wants a core file all the same gets one by prlimit(1). */
+/* The service has keys and secrets in its memory for as long as it runs; a user
+** that wants a core file all the same gets one by prlimit(1). */
 static void leave_no_core(void) {
   struct rlimit core;
   if (getrlimit(RLIMIT_CORE, &core) < 0) return;
@@ -314,7 +314,8 @@ int main(int argc, char **argv) {
   }
   if (host_options_read(&o, argc, argv, message, sizeof message) < 0) {
     host_complain(message);
-    fprintf(stderr, "usage: %s [options] [script [args]]; --help lists all options\n",
+    fprintf(stderr,
+            "usage: %s [options] [script [args]]; --help lists all options\n",
             name);
   } else if (o.help) {
     printf("usage: %s [options] [script [args]]\n%s", name, host_options_help);

@@ -1,4 +1,5 @@
-/* Running Lua for boxdlua: calls with a traceback, files, strings, libraries. */
+/* Running Lua for boxdlua: calls with a traceback, files, strings, libraries.
+** */
 #include "boxdlua.h"
 
 #include <signal.h>

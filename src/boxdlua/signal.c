@@ -1,9 +1,9 @@
 /*
 ** Signals of boxdlua: SIGINT, SIGTERM and SIGHUP raise in the script, whether
-** it waits (an eventfd wakes the loop) or computes (a debug hook, as in lua(1)).
-** A second one ends the process. SIGPIPE does the same where lua(1) would die of
-** it: when nothing reads what we print any more. Handlers, not a mask or SIG_IGN: children that
-** exec get the defaults back.
+** it waits (an eventfd wakes the loop) or computes (a debug hook, as in
+** lua(1)). A second one ends the process. SIGPIPE does the same where lua(1)
+** would die of it: when nothing reads what we print any more. Handlers, not a
+** mask or SIG_IGN: children that exec get the defaults back.
 */
 #include "boxdlua.h"
 

@@ -6,8 +6,8 @@
 ** in its last tenth for one that lives less than ten times that).
 **
 ** Clients of a loop with the same key and the same exchange share one bx_auth,
-** and so one token. Each owns a reference, as does each of its calls until it is
-** over; the last one to go wipes key and token.
+** and so one token. Each owns a reference, as does each of its calls until it
+** is over; the last one to go wipes key and token.
 **
 ** A key goes to the first exchange URL; where that does not exchange keys
 ** (HTTP status 404, 405 or a redirect, or a name that does not exist), once to
@@ -61,8 +61,9 @@ bx_auth *bx_auth_open(bx_loop *loop, const bx_auth_config *config,
                       bx_error *e);
 bx_auth *bx_auth_ref(bx_auth *a);
 
-/* Drops a reference; NULL is fine. With the last one nothing may be waiting; may
-** be called from the last one's ready. Wipes its secrets (OPENSSL_cleanse). */
+/* Drops a reference; NULL is fine. With the last one nothing may be waiting;
+** may be called from the last one's ready. Wipes its secrets (OPENSSL_cleanse).
+** */
 void bx_auth_unref(bx_auth *a);
 
 /* w must not be waiting. */
@@ -73,12 +74,13 @@ void bx_auth_drop(bx_auth *a, bx_auth_wait *w);
 /* False: the bearer was given as such, and no other can be had. */
 bool bx_auth_renewable(const bx_auth *a);
 
-/* The service has refused this bearer ("Bearer <jwt>", len bytes): the next wait
-** makes a new exchange, unless another bearer is there already. */
+/* The service has refused this bearer ("Bearer <jwt>", len bytes): the next
+** wait makes a new exchange, unless another bearer is there already. */
 void bx_auth_refused(bx_auth *a, const char *bearer, size_t len);
 
 /* Where the machine's gateway says the service is, unchecked: known with the
-** first bearer, valid until the next. NULL: not to be followed, or none given. */
+** first bearer, valid until the next. NULL: not to be followed, or none given.
+** */
 const char *bx_auth_service_url(const bx_auth *a);
 
 #endif

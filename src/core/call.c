@@ -113,7 +113,8 @@ void bx_call_unref(bx_call *c) {
   free(c);
 }
 
-/* Once for every started call, with c->error filled; drops start's reference. */
+/* Once for every started call, with c->error filled; drops start's reference.
+** */
 static void finish(bx_call *c) {
   bx_loop *loop = c->channel->loop;
   unlink_call(c);

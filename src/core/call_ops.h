@@ -1,6 +1,6 @@
 /*
-** call_ops: the operations of a call's batches, for call.c only. What they point
-** at outlives the batch: it is the call's.
+** call_ops: the operations of a call's batches, for call.c only. What they
+** point at outlives the batch: it is the call's.
 */
 #ifndef BX_CALL_OPS_H
 #define BX_CALL_OPS_H

@@ -1,8 +1,8 @@
 /*
 ** channel: the connections to one endpoint, shared by the calls made on it: one
 ** for unary calls, one for streams, so that their bulk keeps no call waiting;
-** each connected when first used. Reference-counted: the Compute holds one, every
-** call another.
+** each connected when first used. Reference-counted: the Compute holds one,
+** every call another.
 */
 #ifndef BX_CHANNEL_H
 #define BX_CHANNEL_H

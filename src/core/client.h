@@ -1,11 +1,12 @@
 /*
 ** client: the whole client of the service: credentials, one channel, one source
-** of tokens, and any RPC of the contract by its row (rpc.h). A program that links
-** src/core, the generated contract (boxd.pb-c.h) and gRPC needs nothing else.
+** of tokens, and any RPC of the contract by its row (rpc.h). A program that
+** links src/core, the generated contract (boxd.pb-c.h) and gRPC needs nothing
+** else.
 **
-** All of it belongs to one thread, the loop's. A client is made without touching
-** the network or gRPC; both start with the first call. Times are seconds of
-** bx_now(): a deadline is bx_now() + 30, or BX_FOREVER.
+** All of it belongs to one thread, the loop's. A client is made without
+** touching the network or gRPC; both start with the first call. Times are
+** seconds of bx_now(): a deadline is bx_now() + 30, or BX_FOREVER.
 **
 ** A call handle (bx_call, see call.h) is the caller's reference: bx_call_unref
 ** gives it up, bx_call_cancel ends the call. Waiting for it is the caller's
@@ -27,13 +28,13 @@
 typedef struct bx_client bx_client;
 
 /* The caller frees it with bx_client_free, before the loop. Copies the
-** configuration. NULL and e filled: BX_AUTHENTICATION (no credentials, or such as can't
-** be any), BX_INVALID_ARGUMENT (an address), BX_BOXD. */
+** configuration. NULL and e filled: BX_AUTHENTICATION (no credentials, or such
+** as can't be any), BX_INVALID_ARGUMENT (an address), BX_BOXD. */
 bx_client *bx_client_new(bx_loop *loop, const bx_client_config *config,
                          bx_error *e);
 
-/* Cancels its calls, each of which ends with CANCELLED, and refuses new ones, but
-** for those that last. Idempotent. */
+/* Cancels its calls, each of which ends with CANCELLED, and refuses new ones,
+** but for those that last. Idempotent. */
 void bx_client_close(bx_client *c);
 bool bx_client_is_open(const bx_client *c);
 

@@ -1,8 +1,8 @@
 /*
 ** credentials: what a client is made of: which credentials, where the service
-** is, where keys are exchanged; from arguments, the environment and defaults, in
-** the order that the README promises. Touches no network and keeps nothing: what
-** it finds points into the configuration, the environment or itself.
+** is, where keys are exchanged; from arguments, the environment and defaults,
+** in the order that the README promises. Touches no network and keeps nothing:
+** what it finds points into the configuration, the environment or itself.
 **
 ** An empty text counts as absent everywhere.
 */

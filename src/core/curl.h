@@ -1,8 +1,8 @@
 /*
 ** curl: libcurl, loaded at the first request (linked in it would double the
 ** time a script takes to start), and the one multi handle of a loop, driven by
-** the loop's watches and timers. What libcurl frees is wiped: it has had keys and
-** tokens in its buffers.
+** the loop's watches and timers. What libcurl frees is wiped: it has had keys
+** and tokens in its buffers.
 **
 ** A transfer is embedded in its owner, with an easy handle of the owner's. From
 ** bx_curl_add until it has finished or bx_curl_remove, the handle is in the

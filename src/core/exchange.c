@@ -51,7 +51,8 @@ char *bx_exchange_bearer(const char *token) {
   return s;
 }
 
-/* Seconds from now to expires_at, by the clock of the sender where it is sent. */
+/* Seconds from now to expires_at, by the clock of the sender where it is sent.
+** */
 static double lifetime(const bx_http *h, double expires_at) {
   time_t now = bx_http_date(h, "Date");
   if (now == (time_t)-1) now = time(NULL);

@@ -29,8 +29,8 @@ char *bx_exchange_body(const char *key);
 /* "Bearer TOKEN"; NULL: no memory. The caller wipes and frees it. */
 char *bx_exchange_bearer(const char *token);
 
-/* Reads a response of HTTP status 200; its api_url only to follow it. On failure
-** (BX_AUTHENTICATION, BX_BOXD) nothing is left in *out. */
+/* Reads a response of HTTP status 200; its api_url only to follow it. On
+** failure (BX_AUTHENTICATION, BX_BOXD) nothing is left in *out. */
 bx_class bx_exchange_read(bx_http *h, bx_exchange_from from, bool follow,
                           bx_answer *out, bx_error *e);
 

@@ -11,8 +11,8 @@
 
 #define BATCH 64
 
-/* A place that the kernel's events name; the generation distinguishes events of a
-** watch that has gone from those of its successor in the place. */
+/* A place that the kernel's events name; the generation distinguishes events of
+** a watch that has gone from those of its successor in the place. */
 typedef struct place {
   bx_watch *watch;
   unsigned generation;

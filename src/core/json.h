@@ -1,7 +1,7 @@
 /*
 ** json: is a text JSON, and can cJSON and Lua hold it unaltered? cJSON alone
-** takes more than JSON and rounds or cuts values that it cannot hold. Pure; nothing is
-** kept.
+** takes more than JSON and rounds or cuts values that it cannot hold. Pure;
+** nothing is kept.
 */
 #ifndef BX_JSON_H
 #define BX_JSON_H

@@ -40,8 +40,9 @@ bx_loop *bx_loop_new(void);
 ** 10 s is left behind, with the loop's memory. */
 void bx_loop_free(bx_loop *loop);
 
-/* What may keep the queue from ending, embedded in its owner, which takes it off
-** before its memory goes. bx_loop_free calls close for those still there. */
+/* What may keep the queue from ending, embedded in its owner, which takes it
+** off before its memory goes. bx_loop_free calls close for those still there.
+** */
 typedef struct bx_open bx_open;
 struct bx_open {
   bx_open *prev, *next;

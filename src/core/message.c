@@ -168,7 +168,8 @@ ProtobufCMessage *bx_message_unpack(const Message *d,
   ProtobufCMessage *m = unpack(d, &whole->data.raw.slice_buffer.slices[0]);
   grpc_byte_buffer_destroy(whole);
   if (!m)
-    bx_error_set(e, BX_INTERNAL, "the server's message is not a valid %s, or too large",
+    bx_error_set(e, BX_INTERNAL,
+                 "the server's message is not a valid %s, or too large",
                  d->short_name);
   return m;
 }

@@ -19,7 +19,8 @@ typedef struct bx_call bx_call;
 
 enum { BX_LOG_INFO = 1, BX_LOG_DEBUG = 2, BX_TRACE = 4 };
 
-/* The active observers: a set of the above. Read it; log.c and trace.c write it. */
+/* The active observers: a set of the above. Read it; log.c and trace.c write
+** it. */
 extern unsigned bx_observers;
 
 /* Reads BOXD_LOG (info, debug; empty or absent: nothing), once a process. */

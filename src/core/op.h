@@ -4,8 +4,8 @@
 ** An event is a condition inside a longer-lived object (a call, a task, a
 ** process); a waiter is embedded in the object that runs when it is set.
 ** Neither allocates. Setting an event moves its waiters to the loop's ready
-** list, from where the owner of the loop takes them one by one. An event that is
-** `exclusive` counts waiters that were woken: the news is theirs.
+** list, from where the owner of the loop takes them one by one. An event that
+** is `exclusive` counts waiters that were woken: the news is theirs.
 **
 ** A tag is what a gRPC batch points at. The object that holds the tag counts a
 ** reference for every batch under way, so that gRPC never writes into freed

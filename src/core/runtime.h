@@ -1,7 +1,7 @@
 /*
 ** runtime: what a process sets up once for gRPC: quiet logging, signals kept
-** away from gRPC's threads, and word of a fork, so that a child gets a clear error
-** instead of a hang.
+** away from gRPC's threads, and word of a fork, so that a child gets a clear
+** error instead of a hang.
 */
 #ifndef BX_RUNTIME_H
 #define BX_RUNTIME_H

@@ -16,8 +16,8 @@
 #include "http1.h"
 #include "server.h"
 
-/* That gRPC does not have, but at most a quarter of the process's descriptors; for
-** one more the oldest idle one goes. */
+/* That gRPC does not have, but at most a quarter of the process's descriptors;
+** for one more the oldest idle one goes. */
 #define BX_PORT_CONNECTIONS_MAX 256
 #define BX_PORT_SECONDS 10.0 /* to send a request, and again for an answer */
 

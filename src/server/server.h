@@ -56,7 +56,7 @@ struct bx_server_call {
   grpc_metadata_array metadata;
   bx_tag recv_tag, send_tag, close_tag, status_tag;
   bool sending, receiving, headers_sent;
-  bool finishing;        /* a status was given; it goes after pending messages */
+  bool finishing;        /* a status was given; it goes after messages */
   int client_gone;       /* gRPC writes it */
 
   bx_event received;
@@ -95,9 +95,10 @@ bx_class bx_server_listen(bx_server *s, const char *address, const char *cert,
 /* Begins to accept calls. Idempotent. */
 void bx_server_start(bx_server *s);
 
-/* From now on an adopted connection must show a token: until bx_server_call_admit
-** was called for one of its calls it is bounded, as stranger.h has it. seconds: how
-** long it may be without a call. False: no memory. */
+/* From now on an adopted connection must show a token: until
+** bx_server_call_admit was called for one of its calls it is bounded, as
+** stranger.h has it. seconds: how long it may be without a call. False: no
+** memory. */
 bool bx_server_bound_strangers(bx_server *s, double seconds);
 
 /* Gives a connected, non-blocking socket to the server, which must be started;
@@ -124,8 +125,8 @@ bool bx_server_call_metadata(const bx_server_call *c, const char *name,
 void bx_server_call_admit(bx_server_call *c);
 
 /* Asks for the next message. Resets `received`; not while `receiving`. On a
-** connection that must show a token, a message beyond BX_STRANGER_BYTES ends the
-** call with RESOURCE_EXHAUSTED. */
+** connection that must show a token, a message beyond BX_STRANGER_BYTES ends
+** the call with RESOURCE_EXHAUSTED. */
 void bx_server_call_recv(bx_server_call *c);
 
 /* Takes the message. Resets `sent`; not while `sending`, not after finish. */
@@ -137,8 +138,8 @@ void bx_server_call_finish(bx_server_call *c, grpc_status_code status,
                            const char *details, size_t len,
                            const bx_server_pair *trailing, size_t n);
 
-/* Ends the call with that status at once, whatever is under way: to its owner as
-** if the client had left, `cancelled` set. */
+/* Ends the call with that status at once, whatever is under way: to its owner
+** as if the client had left, `cancelled` set. */
 void bx_server_call_cancel(bx_server_call *c, grpc_status_code status,
                            const char *details);
 

@@ -134,7 +134,8 @@ bool bx_strangers_add(bx_strangers *all, int fd) {
     return false;
   }
   if (all->count >= all->max) end(all->first);
-  /* The one before it with this descriptor has gone, though we don't know yet. */
+  /* The one before it with this descriptor has gone, though we don't know yet.
+  ** */
   stranger *old = find(all, fd);
   if (old) old->fd = -1;
   link_last(s);

@@ -1,7 +1,7 @@
 /*
-** stranger: connections that gRPC has and on which no token has been shown. They
-** are bounded: in number (for one more, the one that has been silent longest
-** ends), in the time without a call, and in what a request may weigh. A
+** stranger: connections that gRPC has and on which no token has been shown.
+** They are bounded: in number (for one more, the one that has been silent
+** longest ends), in the time without a call, and in what a request may weigh. A
 ** connection is one of them from its adoption until bx_strangers_admit.
 **
 ** Each holds a duplicate of the connection's socket, since gRPC closes its own
@@ -31,8 +31,8 @@ void bx_strangers_called(bx_strangers *all, int fd);
 void bx_strangers_admit(bx_strangers *all, int fd);
 
 /* Calls over(c) once more than `bytes` have come by c's connection, if it is a
-** stranger's, until bx_strangers_unbind. One call of a connection at a time: the
-** next takes the place. */
+** stranger's, until bx_strangers_unbind. One call of a connection at a time:
+** the next takes the place. */
 void bx_strangers_bind(bx_strangers *all, bx_server_call *c, size_t bytes,
                        void (*over)(bx_server_call *c));
 void bx_strangers_unbind(bx_strangers *all, const bx_server_call *c);

@@ -97,7 +97,8 @@ static void push_bytes(lua_State *L, grpc_byte_buffer *message) {
 
 static void push_message(lua_State *L, lbx_server_call *x) {
   if (!lbx_decode_buffer(L, x->method->input, &x->call->message))
-    lbx_error_class(L, BX_INTERNAL, "the client sent bytes that are not a valid %s",
+    lbx_error_class(L, BX_INTERNAL,
+                    "the client sent bytes that are not a valid %s",
                     x->method->input->short_name);
 }
 
@@ -289,8 +290,8 @@ static int m_admit(lua_State *L) {
   return 0;
 }
 
-/* call:cancel(code, message): ends it at once with that status, as if the client
-** had left. */
+/* call:cancel(code, message): ends it at once with that status, as if the
+** client had left. */
 static int m_cancel(lua_State *L) {
   bx_server_call *c = check_call(L)->call;
   int code = check_status(L, 2);

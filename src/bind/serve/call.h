@@ -1,6 +1,7 @@
 /*
 ** call: ServerCall, one RPC that came to a Server, to be answered by
-** the function that accepted it. One reader at a time; sends queue up, one in flight.
+** the function that accepted it. One reader at a time; sends queue up, one in
+** flight.
 */
 #ifndef LBX_SERVE_CALL_H
 #define LBX_SERVE_CALL_H

@@ -74,8 +74,8 @@ static int relay_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* serve.relay(fd, fd [, for_first]): takes two connected sockets, copies both
-** ways, and returns when both sides have ended or one has failed; for_first: also
-** when the first has ended. Cancelling its task closes both. */
+** ways, and returns when both sides have ended or one has failed; for_first:
+** also when the first has ended. Cancelling its task closes both. */
 static int f_relay(lua_State *L) {
   bx_error e;
   bool for_first = lua_toboolean(L, 3);

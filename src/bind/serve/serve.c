@@ -167,8 +167,8 @@ static int check_tls(lua_State *L) {
 /* serve.listen{address = "127.0.0.1:0", http = true, tls = {cert =, key =}}
 ** -> Server. With tls, or http = false, it speaks gRPC only. http_seconds: what
 ** an HTTP client has to send a request, and again to take the answer. tokens: a
-** connection of gRPC is bounded until call:admit() was called for a call on it, and
-** ends when it is without one for that time. */
+** connection of gRPC is bounded until call:admit() was called for a call on it,
+** and ends when it is without one for that time. */
 static int f_listen(lua_State *L) {
   static const char *const names[] = {"address", "http", "http_seconds", "tls",
                                       "tokens", NULL};

@@ -8,8 +8,8 @@
 
 #include <lua.h>
 
-/* Pushes spawner(state_dir, {outgoing=}) -> Spawner. To be called before anything else
-** that may start a thread. */
+/* Pushes spawner(state_dir, {outgoing=}) -> Spawner. To be called before
+** anything else that may start a thread. */
 void lbx_open_spawn(lua_State *L);
 
 #endif

@@ -38,7 +38,7 @@ typedef struct lbx_spawner {
   bx_watch watch;
   numbered *requests, *commands;
   bx_event news;          /* of a box that is gone, or of readiness */
-  bx_buf gone;            /* handles, of which those before gone_at are reported */
+  bx_buf gone;            /* handles; those before gone_at are reported */
   size_t gone_at;
   bx_event ready;
   bx_error unable; /* class BX_OK: boxes can be made */

@@ -188,8 +188,8 @@ static int sys_trim_memory(lua_State *L) {
   return 0;
 }
 
-/* sys.raise_descriptors() -> how many descriptors this process can have from now
-** on: as many as it may raise its limit to. */
+/* sys.raise_descriptors() -> how many descriptors this process can have from
+** now on: as many as it may raise its limit to. */
 static int sys_raise_descriptors(lua_State *L) {
   struct rlimit r;
   if (getrlimit(RLIMIT_NOFILE, &r) < 0) return result(L, false, "descriptors");

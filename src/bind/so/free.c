@@ -1,8 +1,8 @@
 /*
 ** so_free: boxd.so's own gpr_free. A library that is loaded because boxd.so
-** needs it looks for its functions there first, so gRPC wipes its blocks as it frees them:
-** its buffers for TLS have had tokens in them. A gRPC that the host program
-** had loaded before goes on with its own.
+** needs it looks for its functions there first, so gRPC wipes its blocks as it
+** frees them: its buffers for TLS have had tokens in them. A gRPC that the host
+** program had loaded before goes on with its own.
 */
 #include <grpc/support/alloc.h>
 

@@ -6,9 +6,9 @@
 ** All functions are for one thread, never block on the spawner and never run
 ** anybody's code. A request is copied, queued if need be, and answered later
 ** by ONE event of kind BX_SPAWN_REPLY that carries the number the request
-** function returned (but for bx_exec_drop); other events report changes that no request caused. Watch
-** bx_spawner_fd for input and call bx_spawner_next until it returns 0: that
-** also sends queued requests.
+** function returned (but for bx_exec_drop); other events report changes that no
+** request caused. Watch bx_spawner_fd for input and call bx_spawner_next until
+** it returns 0: that also sends queued requests.
 **
 ** Numbers: a request function returns the request's number, never 0; on 0
 ** nothing was sent and `e` says why (bad argument, no memory, spawner gone).
@@ -161,11 +161,11 @@ uint64_t bx_box_memory(bx_spawner *sp, uint64_t box, uint64_t bytes,
                        bx_error *e);
 
 /* Mounts a folder into the running box, or takes it away. A busy one is taken
-** away all the same, and stays usable by processes that have it open. The folder is
-** given to the box's root user if it is empty. Only after the reply to
-** bx_box_start. Errors: EAGAIN (box not started yet), ENOENT (source),
-** EBUSY (something is mounted at the target), EINVAL (target not allowed, or
-** on detach nothing of ours is there). */
+** away all the same, and stays usable by processes that have it open. The
+** folder is given to the box's root user if it is empty. Only after the reply
+** to bx_box_start. Errors: EAGAIN (box not started yet), ENOENT (source), EBUSY
+** (something is mounted at the target), EINVAL (target not allowed, or on
+** detach nothing of ours is there). */
 uint64_t bx_disk_attach(bx_spawner *sp, uint64_t box, const bx_mount *m,
                         bx_error *e);
 uint64_t bx_disk_detach(bx_spawner *sp, uint64_t box, const char *target,

@@ -37,8 +37,8 @@ static char *pack_mounts(const bx_mount *m, size_t n, size_t *len) {
   return all;
 }
 
-/* START: n0 memory, n1 processes, n2 net_host, n3 outgoing; s0 dir, s1 hostname, s2 mounts.
-   ATTACH: s0 mount. */
+/* START: n0 memory, n1 processes, n2 net_host, n3 outgoing; s0 dir, s1
+   hostname, s2 mounts. ATTACH: s0 mount. */
 uint64_t bx_box_start(bx_spawner *sp, const bx_box_spec *spec, bx_error *e) {
   if (!absolute(spec->dir))
     return refuse(e, "the folder of a box must be an absolute path");

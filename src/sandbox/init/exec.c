@@ -221,9 +221,9 @@ static ssize_t hear(pid_t pid, int report, int said[2]) {
   return n;
 }
 
-/* Where memory runs out, commands are ended before this process, whose end would
-   be the box's. They inherit that: by themselves they could
-   leave undone. */
+/* Where memory runs out, commands are ended before this process, whose end
+   would be the box's. They inherit that: by themselves they could leave undone.
+   */
 #define OOM_OF_COMMANDS "500"
 
 void bx_agent_know_oom(bx_agent *a, int fd) {

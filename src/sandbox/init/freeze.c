@@ -2,8 +2,8 @@
 ** Signals to commands, and stopping a whole box and continuing it. Works with
 ** this box's processes only: /proc here is the box's own.
 **
-** A process that stops signals its parent. So that an interactive shell does not
-** report its job stopped, parents stop first, and wake last.
+** A process that stops signals its parent. So that an interactive shell does
+** not report its job stopped, parents stop first, and wake last.
 */
 #include <dirent.h>
 #include <errno.h>

@@ -52,8 +52,8 @@ typedef struct bx_agent {
 } bx_agent;
 
 /* fd: the agent's own /proc/PID/oom_score_adj, open both ways, or -1. Keeps the
-** agent from being ended when memory runs out, as long as there is anything else
-** in the box. */
+** agent from being ended when memory runs out, as long as there is anything
+** else in the box. */
 void bx_agent_know_oom(bx_agent *a, int fd);
 
 /* Runs the agent; returns when the link is gone. */
@@ -72,7 +72,8 @@ int bx_output_keep(bx_agent *a, uint64_t id, int out, int err);
 void bx_output_forget(bx_agent *a, uint64_t id);
 void bx_output_drop(bx_agent *a, uint64_t id);
 
-/* Fills in what to wait for, in a->watched: how many. Then acts on the due ones. */
+/* Fills in what to wait for, in a->watched: how many. Then acts on the due
+** ones. */
 nfds_t bx_output_watch(const bx_agent *a, struct pollfd *p);
 void bx_output_turn(bx_agent *a, const struct pollfd *p);
 

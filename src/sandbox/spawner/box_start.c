@@ -62,8 +62,8 @@ static int become_root(const making *k) {
   if (!err) err = bx_confine_capabilities();
   if (!err) err = bx_confine_syscalls();
   if (err) return err;
-  /* changed credentials cleared it; not dumpable: no process in the box looks into
-     this process, which was forked from the service */
+  /* changed credentials cleared it; not dumpable: no process in the box looks
+     into this process, which was forked from the service */
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
     return errno;
   return chdir("/") < 0 ? errno : 0;

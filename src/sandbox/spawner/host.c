@@ -170,11 +170,11 @@ static int override_modes(bool on) {
   return syscall(SYS_capset, &head, caps) < 0 ? errno : 0;
 }
 
-/* Where boxes' root owns the machine's files it would read private ones, too. An
-   overlay reads its lower layers as the process that mounted it: here one that
-   is none of their owners and has no more rights than any user. That it takes a
-   second overlay is also why the state can be below the folder. Its one lower
-   folder needs another: an empty one. */
+/* Where boxes' root owns the machine's files it would read private ones, too.
+   An overlay reads its lower layers as the process that mounted it: here one
+   that is none of their owners and has no more rights than any user. That it
+   takes a second overlay is also why the state can be below the folder. Its one
+   lower folder needs another: an empty one. */
 static int guard(const bx_host *h, const bx_folder *f, char *at) {
   char data[128];
   int err = bx_path(at, "%s/guard", h->base);

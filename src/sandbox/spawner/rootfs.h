@@ -18,8 +18,8 @@ int bx_rootfs_prepare(const bx_host *h, const char *dir, const char *hostname,
 /* / at HOST->base/root, so that others can mount below it. */
 int bx_rootfs_base(const bx_host *h, const char *dir, bx_error *e);
 
-/* The rest, but /proc and /sys. memory: the box's, in bytes, of which what is in
-** /dev/shm and /run can take a part; 0: no limit. */
+/* The rest, but /proc and /sys. memory: the box's, in bytes, of which what is
+** in /dev/shm and /run can take a part; 0: no limit. */
 int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
                     bx_error *e);
 
@@ -41,7 +41,8 @@ int bx_rootfs_pivot(const bx_host *h, bx_error *e);
 ** with errno. An empty one is given to boxes' root. */
 int bx_disk_open(const bx_host *h, const char *source, bool read_only);
 /* Puts it at a path of the caller's root, made if missing, or takes it away: 0
-** or an errno. `fds` is bx_disk_fds, opened before the caller took that root. */
+** or an errno. `fds` is bx_disk_fds, opened before the caller took that root.
+** */
 int bx_disk_fds(void);
 int bx_disk_place(const bx_host *h, int fds, int tree, const char *target);
 int bx_disk_remove(const bx_host *h, int fds, const char *target);

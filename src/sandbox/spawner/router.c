@@ -115,7 +115,8 @@ uint32_t bx_router_network(void) {
   return tries[i];
 }
 
-/* ---- refused addresses ----------------------------------------------------- */
+/* ---- refused addresses -----------------------------------------------------
+** */
 
 /* A destination that ends the search in TABLE: `type` says how. */
 static int set_route(int control, const bx_prefix *p, unsigned char type,

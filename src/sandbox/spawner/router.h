@@ -51,7 +51,8 @@ uint32_t bx_router_network(void);
 int bx_router_make(const bx_host *h, bx_router *r, bx_error *e);
 void bx_router_drop(bx_router *r);
 
-/* Reads what `watch` has, and refuses the addresses that the machine has now. */
+/* Reads what `watch` has, and refuses the addresses that the machine has now.
+** */
 int bx_router_refresh(bx_router *r);
 
 /* Links the network namespace `box` to the router at `place`, below

@@ -56,7 +56,8 @@ void bx_hub_start(bx_hub *hub, bx_msg *m) {
   bx_hub_job(hub, m, box);
 }
 
-/* The last hold on its mounts must be its own, so that they are gone with it. */
+/* The last hold on its mounts must be its own, so that they are gone with it.
+** */
 static void kill_box(bx_box *box) {
   if (box->mounts >= 0) close(box->mounts);
   if (box->names >= 0) close(box->names);

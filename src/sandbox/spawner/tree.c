@@ -260,7 +260,8 @@ static size_t find_link(const copying *c, const linked *key) {
   return low;
 }
 
-/* Links what the copy has at a path, which may be longer than one call takes. */
+/* Links what the copy has at a path, which may be longer than one call takes.
+** */
 static int link_from(const copying *c, const char *path, int to,
                      const char *name) {
   char part[PATH_MAX];
