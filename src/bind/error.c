@@ -242,8 +242,11 @@ void lbx_open_error(lua_State *L) {
   static const luaL_Reg meta[] = {{"__tostring", m__tostring}, {NULL, NULL}};
   static const luaL_Reg class_meta[] = {{"__tostring", m__tostring_class},
                                         {NULL, NULL}};
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &sources_key);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &sources_key) == LUA_TNIL) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &sources_key);
+  }
+  lua_pop(L, 1);
   lbx_newtype(L, ERROR_TYPE, methods, meta);
   lbx_newtype(L, CLASS_TYPE, NULL, class_meta);
   lua_createtable(L, 0, BX_CLASS_COUNT);

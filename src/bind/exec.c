@@ -331,7 +331,7 @@ static void await_room(lua_State *L, lbx_process *p, lua_KContext ctx,
 
 static lbx_process *check_writer(lua_State *L) {
   lbx_process *p = check_process(L);
-  if (bx_event_awaited(&p->call->sent))
+  if (bx_event_claimed(&p->call->sent))
     lbx_error_class(L, BX_BOXD, "busy: another task writes to this process");
   return p;
 }

@@ -19,7 +19,7 @@ void lbx_queue_pop(lbx_queue *q) {
   lbx_chunk *c = q->first;
   q->first = c->next;
   if (!q->first) q->last = NULL;
-  q->bytes -= c->len;
+  q->bytes -= c->size;
   free(c);
 }
 
@@ -38,7 +38,7 @@ static void append(lbx_process *p, lbx_queue *q, lbx_chunk *c) {
   else
     q->first = c;
   q->last = c;
-  q->bytes += c->len;
+  q->bytes += c->size;
   while (!p->collect && q->bytes > LBX_KEEP_MAX && q->first != q->last) {
     q->dropped += q->first->len;
     lbx_queue_pop(q);
@@ -77,7 +77,7 @@ static bool read_chunk(lbx_chunk *c, size_t size, int32_t *exit_code,
 static lbx_chunk *copy_message(grpc_byte_buffer *message, size_t size) {
   lbx_chunk *c = malloc(sizeof *c + size);
   if (!c) return NULL;
-  *c = (lbx_chunk){.len = 0};
+  *c = (lbx_chunk){.size = sizeof *c + size};
   bx_message_copy(message, c->message);
   return c;
 }

@@ -20,13 +20,14 @@ struct lbx_chunk {
   uint64_t number; /* of arrival, over both streams */
   const uint8_t *data; /* inside `message` */
   size_t len;
+  size_t size; /* of memory, whatever part of it is data */
   uint8_t message[]; /* as it came */
 };
 
 typedef struct lbx_queue {
   lbx_chunk *first, *last;
-  size_t bytes;
-  uint64_t dropped;  /* bytes let go */
+  size_t bytes;      /* of memory */
+  uint64_t dropped;  /* bytes of data let go */
   bx_event readable; /* a chunk is there, or all has ended */
 } lbx_queue;
 

@@ -127,7 +127,7 @@ lbx_stream *lbx_stream_sender(lua_State *L) {
   stream *s = check_stream(L);
   if (!(s->rpc->kind & BX_CLIENT))
     lbx_error_class(L, BX_BOXD, "%s takes one request only", s->rpc->name);
-  if (bx_event_awaited(&s->call->sent))
+  if (bx_event_claimed(&s->call->sent))
     lbx_error_class(L, BX_BOXD, "busy: another task writes to this stream");
   return s;
 }

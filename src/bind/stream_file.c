@@ -78,12 +78,12 @@ static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_stream *s = lua_touserdata(L, 1);
   lbx_stream_await_room(L, ctx, send_file_k);
-  FILE *f = check_file(L, 3);
   const ProtobufCMessageDescriptor *d = bx_rpc_request(s->rpc);
   uint32_t id = data_field(L, d);
   size_t n = (size_t)lua_tointeger(L, 4), wanted = n;
   lbx_arena *arena = lbx_arena_scratch(L);
   ProtobufCMessage *m = lbx_encode(L, 2, d, arena);
+  FILE *f = check_file(L, 3); /* now: a finalizer may have closed it */
   grpc_byte_buffer *message = read_message(m, id, f, &n);
   lbx_arena_reset(arena);
   if (n > 0 || wanted == 0)
@@ -149,21 +149,22 @@ static bool write_slices(const grpc_slice_buffer *sb, size_t skip, FILE *f) {
   return true;
 }
 
-/* Pushes the message without its data, which goes to the file; the data's
-** length in *n. False: it can't be written. */
-static bool take_message(lua_State *L, lbx_stream *s, FILE *f, size_t *n) {
+/* Pushes the message without its data, which goes to the file at 2; the data's
+** length in *n. False: it can't be written. The file is looked at once nothing
+** more can run a finalizer, which might close it. */
+static bool take_message(lua_State *L, lbx_stream *s, size_t *n) {
   const ProtobufCMessageDescriptor *d = bx_rpc_reply(s->rpc);
   grpc_slice_buffer *sb = &s->call->message->data.raw.slice_buffer;
   place at;
   if (sb->count > 0 && find_data(sb, data_field(L, d), &at) &&
       lbx_decode(L, d, GRPC_SLICE_START_PTR(sb->slices[0]), at.before)) {
     *n = at.len;
-    return write_slices(sb, at.skip, f);
+    return write_slices(sb, at.skip, check_file(L, 2));
   }
   lbx_client_decode(L, &s->call->message, s->rpc);
   lua_getfield(L, -1, "data");
   const char *data = lua_tolstring(L, -1, n);
-  bool ok = fwrite(data, 1, *n, f) == *n;
+  bool ok = fwrite(data, 1, *n, check_file(L, 2)) == *n;
   lua_pop(L, 1);
   lua_pushliteral(L, "");
   lua_setfield(L, -2, "data");
@@ -175,8 +176,7 @@ static int recv_file_k(lua_State *L, int status, lua_KContext ctx) {
   size_t n;
   lbx_stream *s = lua_touserdata(L, 1);
   if (!lbx_stream_await_message(L, ctx, recv_file_k)) return 0;
-  FILE *f = check_file(L, 2);
-  bool ok = take_message(L, s, f, &n);
+  bool ok = take_message(L, s, &n);
   int results = ok ? 2 : luaL_fileresult(L, 0, NULL); /* by errno: at once */
   lbx_stream_drop_message(s);
   if (ok) lua_pushinteger(L, (lua_Integer)n);

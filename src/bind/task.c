@@ -491,7 +491,10 @@ void lbx_open_task(lua_State *L) {
   lua_pushcclosure(L, m__index, 2);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key) == LUA_TNIL) {
+    lua_newtable(L); /* once: a second require finds tasks under way */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  }
+  lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }

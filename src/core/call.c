@@ -64,7 +64,7 @@ bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
   c->recv_tag.fire = on_received;
   c->details = c->bearer = grpc_empty_slice();
   c->sent.set = true;
-  c->received.exclusive = true;
+  c->received.exclusive = c->sent.exclusive = true;
   grpc_metadata_array_init(&c->initial);
   grpc_metadata_array_init(&c->trailing);
   bx_error_clear(&c->error);
@@ -100,6 +100,7 @@ void bx_call_unref(bx_call *c) {
   free_grpc_part(c);
   if (c->refs > 0) return;
   bx_event_end(c->channel->loop, &c->received);
+  bx_event_end(c->channel->loop, &c->sent);
   if (c->request) grpc_byte_buffer_destroy(c->request);
   drop_again(c);
   if (c->reply) grpc_byte_buffer_destroy(c->reply);

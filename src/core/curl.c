@@ -34,43 +34,54 @@ typedef struct peer {
 /* Loading. */
 
 static bx_curl_library library;
-static bx_error load_error;
 
-static void load(void) {
-  sigset_t old;
-  void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  if (!so) {
-    bx_error_set(&load_error, BX_BOXD,
-                 "HTTP requests need libcurl, which can't be loaded: %s "
-                 "(install the Debian package libcurl4)",
-                 dlerror());
-    return;
+static bool find_functions(void *so, bx_error *e) {
+#define X(name)                                                           \
+  *(void **)&library.name = dlsym(so, "curl_" #name);                     \
+  if (!library.name) {                                                    \
+    bx_error_set(e, BX_BOXD,                                              \
+                 LIBRARY " has no curl_" #name ": it is too old; 7.85 "   \
+                         "or later is needed (Debian package libcurl4)"); \
+    return false;                                                         \
   }
-#define X(name)                                                         \
-  *(void **)&library.name = dlsym(so, "curl_" #name);                   \
-  if (!library.name)                                                    \
-    bx_error_set(&load_error, BX_BOXD,                                  \
-                 LIBRARY " has no curl_" #name ": it is too old; 7.85 " \
-                         "or later is needed (Debian package libcurl4)");
   BX_CURL_FUNCTIONS(X)
 #undef X
-  if (load_error.class_) return;
+  return true;
+}
+
+static bool start_library(bx_error *e) {
+  sigset_t old;
   bx_block_signals(&old);
   CURLcode rc = library.global_init_mem(
       CURL_GLOBAL_DEFAULT, bx_wipe_malloc, bx_wipe_free, bx_wipe_realloc,
       bx_wipe_strdup, bx_wipe_calloc);
   bx_restore_signals(&old);
   if (rc)
-    bx_error_set(&load_error, BX_BOXD, "libcurl can't start: %s",
+    bx_error_set(e, BX_BOXD, "libcurl can't start: %s",
                  library.easy_strerror(rc));
+  return rc == 0;
 }
 
+static bool load(bx_error *e) {
+  void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+  if (!so)
+    bx_error_set(e, BX_BOXD,
+                 "HTTP requests need libcurl, which can't be loaded: %s "
+                 "(install the Debian package libcurl4)",
+                 dlerror());
+  return so && find_functions(so, e) && start_library(e);
+}
+
+/* What kept it from loading, such as too few descriptors, may be over at the
+** next try. */
 const bx_curl_library *bx_curl_load(bx_error *e) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, load);
-  if (load_error.class_ == BX_OK) return &library;
-  *e = load_error;
-  return NULL;
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static bool loaded;
+  pthread_mutex_lock(&lock);
+  bool ok = loaded || load(e);
+  loaded = ok;
+  pthread_mutex_unlock(&lock);
+  return ok ? &library : NULL;
 }
 
 /* The list of transfers. */

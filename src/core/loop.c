@@ -1,7 +1,10 @@
 #include "loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "curl.h"
 #include "io.h"
@@ -11,6 +14,7 @@
 /* Events handled before the caller gets a turn, however many there are. */
 #define BURST 64
 #define DRAIN_SECONDS 10
+#define DESCRIPTORS 8 /* that gRPC needs to start, and some */
 
 double bx_now(void) {
   struct timespec ts;
@@ -77,12 +81,25 @@ void bx_loop_free(bx_loop *loop) {
   free(loop);
 }
 
+/* gRPC ends the process when it can't open those that it starts with. */
+static bool has_descriptors(bx_error *e) {
+  int fds[DESCRIPTORS], n = 0;
+  while (n < DESCRIPTORS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) n++;
+  int err = errno;
+  bool enough = n == DESCRIPTORS;
+  while (n > 0) close(fds[--n]);
+  if (!enough)
+    bx_error_errno(e, BX_BOXD, err, "too few free descriptors: close some, or "
+                   "raise the limit (ulimit -n)");
+  return enough;
+}
+
 grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e) {
   if (loop->queue) {
     if (bx_runtime_check(e)) return NULL;
     return loop->queue;
   }
-  if (bx_runtime_start(e)) return NULL;
+  if (!has_descriptors(e) || bx_runtime_start(e)) return NULL;
   loop->queue = grpc_completion_queue_create_for_next(NULL);
   return loop->queue;
 }

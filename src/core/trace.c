@@ -102,7 +102,7 @@ bool bx_trace_open(const char *path, bx_error *e) {
 }
 
 static void end_all(void) {
-  while (trace.depth > 0) bx_trace_rest();
+  while (trace.depth > 0 && !trace.lost) bx_trace_rest();
   for (size_t i = trace.count; i-- > 0;) {
     span *s = &trace.open[i];
     put_event('e', s->kind, "unfinished");
@@ -187,10 +187,14 @@ void bx_trace_task_end(uint64_t id, const char *status) {
 
 void bx_trace_run(uint64_t id) {
   char name[32];
+  if (trace.lost) return; /* runs and rests would not be pairs any more */
   if (trace.depth == trace.run_cap) {
     size_t cap = trace.run_cap ? trace.run_cap * 2 : 16;
     uint64_t *runs = realloc(trace.runs, cap * sizeof *runs);
-    if (!runs) abort(); /* a few bytes: nothing else would work either */
+    if (!runs) {
+      trace.lost = true;
+      return;
+    }
     trace.runs = runs;
     trace.run_cap = cap;
   }
@@ -202,7 +206,7 @@ void bx_trace_run(uint64_t id) {
 
 void bx_trace_rest(void) {
   char name[32];
-  if (trace.depth == 0) return;
+  if (trace.depth == 0 || trace.lost) return;
   task_name(name, trace.runs[--trace.depth]);
   put_event('E', "run", name);
   fputc('}', trace.file);
