@@ -72,7 +72,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all help test quick soak faults flat check check-lua check-sh check-c \
+.PHONY: all help test quick soak storm faults flat check check-lua check-sh check-c \
   check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
@@ -157,6 +157,12 @@ faults: all
 	  %/garbage_spec.lua %/torture_spec.lua,$(wildcard spec/faults/*_spec.lua))) \
 	  spec/core/auth_spec.lua spec/contract/conformance_tls_spec.lua \
 	  spec/module/host_spec.lua
+
+#: storm         random calls on boxes that others stop and destroy
+# 20,000 calls for each of ten seeds: a quarter of an hour and more.
+storm: all
+	BOXD_STORM=20000 BOXD_SEEDS=10 BOXD_TEST_LIMIT=3600 sh scripts/test \
+	  spec/faults/storm_spec.lua
 
 #: flat          memory at full size
 # Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.

@@ -101,6 +101,19 @@ describe("a box that ends while it is used", function()
     end
   end)
 
+  it("answers file calls that a command of it stops", function()
+    local box = compute.box:create()
+    local p = box:sh("while :; do kill -STOP -1; done", { stream = true })
+    boxd.with_timeout(20, function()
+      for i = 1, 200 do
+        box:write_file("text", "/root/f" .. i)
+        assert.equal("text", box:read_file("/root/f" .. i))
+      end
+    end)
+    p:close()
+    box:destroy()
+  end)
+
   it("runs commands still when it has removed its home", function()
     local box = compute.box:create()
     box:sh "rm -rf /root"

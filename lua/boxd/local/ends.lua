@@ -49,9 +49,9 @@ function ends:fail(record, errno, what, message, codes)
   status.unable(errno, "%s: %s", what, message)
 end
 
--- Says it of an error that a call met whose box is destroyed meanwhile.
+-- Says it of an error that a call met as its box ended.
 function ends:explain(record, e)
-  if status.of(e) == "UNAVAILABLE" then self:check(record) end
+  if status.of(e) == "UNAVAILABLE" then self:gone(record) end
 end
 
 -- Calls fn(...) in a task, which ends with the sandbox that handle is of.

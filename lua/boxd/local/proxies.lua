@@ -190,6 +190,7 @@ proxies.rpcs = {
   CreateProxy = create, SetProxyPort = set_port, DeleteProxy = delete,
   ListProxies = function(service, request)
     local record = service.boxes:find_vm(request)
+    if record.new then service.boxes:lock(record):free() end -- it has none yet
     local out = {}
     for i, proxy in ipairs(copy_list(record.proxies)) do
       out[i] = info(record, proxy, effective(service, record, proxy))

@@ -220,6 +220,7 @@ void bx_agent_resume(bx_agent *a, bx_msg *reply) {
   a->kept = NULL;
   a->nkept = 0;
   a->frozen = false;
+  bx_agent_wake_workers(a);
 }
 
 int bx_session_signal(pid_t session, int signo) {

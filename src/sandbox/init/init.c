@@ -123,11 +123,26 @@ static void drop_commands(bx_agent *a) {
   }
 }
 
+/* What runs in a box can stop a file call, which then would never be answered.
+   In a box that is frozen it stands still as all else does. */
+static void wake_worker(const bx_agent *a, pid_t pid) {
+  for (const bx_worker *w = a->workers; w && !a->frozen; w = w->next)
+    if (w->pid == pid) kill(pid, SIGCONT);
+}
+
+void bx_agent_wake_workers(const bx_agent *a) {
+  for (const bx_worker *w = a->workers; w; w = w->next) kill(w->pid, SIGCONT);
+}
+
 static void reap(bx_agent *a) {
   int status;
   pid_t pid;
   bool ended = false;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+  while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    if (WIFSTOPPED(status)) {
+      wake_worker(a, pid);
+      continue;
+    }
     for (bx_command *c = a->commands; c; c = c->next)
       if (c->pid == pid && !c->exited) tell_exit(a, c, status);
     for (bx_worker **w = &a->workers; *w; w = &(*w)->next)

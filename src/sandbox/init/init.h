@@ -59,6 +59,9 @@ void bx_agent_know_oom(bx_agent *a, int fd);
 /* Runs the agent; returns when the link is gone. */
 void bx_agent_run(bx_agent *a);
 
+/* Continues file calls, which what runs in the box may have stopped. */
+void bx_agent_wake_workers(const bx_agent *a);
+
 /* Each carries out one request and fills the reply. */
 void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_connect(const bx_msg *m, bx_msg *reply);
