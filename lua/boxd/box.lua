@@ -3,7 +3,6 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
-local exec = require "boxd.exec"
 local files = require "boxd.files"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
@@ -44,7 +43,7 @@ local function is_ready(box, left)
       return false, "it is " .. tostring(box.status)
     end
     local result
-    ok, result = pcall(methods.exec, box, "true", { timeout = left })
+    ok, result = pcall(box.exec, box, "true", { timeout = left })
     if ok then
       return result.success,
         ("its shell answers %q with exit code %d"):format("true", result.exit_code)
@@ -82,9 +81,6 @@ function methods:wait_until_ready(opts)
 end
 
 -- Exec and files.
-
-function methods:exec(...) return exec.exec(self, ...) end
-function methods:sh(...) return exec.sh(self, ...) end
 
 for _, part in ipairs { files.methods, settings } do
   for name, f in pairs(part) do methods[name] = f end

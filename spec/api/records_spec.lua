@@ -259,6 +259,56 @@ describe("a process", function()
   end)
 end)
 
+-- All that a script can reach from a value, without the registry.
+local function reachable(v, visit, seen)
+  if v == nil or seen[v] then return end
+  visit(v)
+  local kind = type(v)
+  if kind ~= "table" and kind ~= "userdata" and kind ~= "function" then
+    return
+  end
+  seen[v] = true
+  reachable(debug.getmetatable(v), visit, seen)
+  if kind == "table" then
+    for k, x in next, v do
+      reachable(k, visit, seen)
+      reachable(x, visit, seen)
+    end
+  elseif kind == "userdata" then
+    for i = 1, 8 do reachable(debug.getuservalue(v, i), visit, seen) end
+  else
+    for i = 1, 255 do
+      local name, x = debug.getupvalue(v, i)
+      if not name then break end
+      if name ~= "_ENV" then reachable(x, visit, seen) end
+    end
+  end
+end
+
+describe("a secret", function()
+  it("cannot be reached from an object, its user values, upvalues or metatable", function()
+    for _, options in ipairs { { token = "hush-token" },
+      { api_key = "hush-key" } } do
+      local s <close> = scripted.start(REPLIES)
+      options.api_url, options.exchange_url = s.address, "http://127.0.0.1:1/x"
+      local c <close> = boxd.Compute(options)
+      options.token, options.api_key = nil, nil
+      pcall(c.box.get, c.box, "vm1")
+      local found, seen = 0, {}
+      local function visit(v)
+        found = found + 1
+        if type(v) == "string" then
+          assert.is_nil(v:find("hush", 1, true), v)
+        end
+      end
+      for _, object in ipairs { c, c.box, c.disk } do
+        reachable(object, visit, seen)
+      end
+      assert.is_true(found > 100, found)
+    end
+  end)
+end)
+
 describe("a finalizer", function()
   it("may refresh an object while its fields are read", function()
     local version = 0

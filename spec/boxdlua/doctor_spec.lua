@@ -3,7 +3,6 @@
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
 local contract = require "boxd.cli.contract"
-local core = require "boxd.core"
 local probe = require "boxd.cli.probe"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -239,7 +238,7 @@ describe("the contract", function()
   -- A server that describes `change(answer)` instead of our own contract.
   local function compare(answer, version)
     local server <close> = serve.listen()
-    local client = core.client{api_url = "http://" .. server.address, token = "t",
+    local client = boxd.Compute{api_url = "http://" .. server.address, token = "t",
       max_retries = 0 }
     local task = boxd.spawn(function()
       for call in function() return server:accept() end do

@@ -2,7 +2,7 @@
 -- to the service.
 
 local boxd = require "boxd"
-local core = require "boxd.core"
+local bare = require "spec.support.bare"
 local front = require "boxd.local.front"
 local program = require "spec.support.program"
 local serve = require "boxd.serve"
@@ -96,7 +96,7 @@ describe("a server that wants tokens", function()
         c:finish()
       end
     end)
-    local client <close> = core.client {
+    local client <close> = bare{
       api_url = "http://" .. server.address, token = "t" }
     local function peer() return client:call("GetVm", { vm_id = "x" }, 5).name end
     local first = peer()

@@ -1,7 +1,7 @@
 -- One port for gRPC and HTTP, as raw bytes meet it.
 
 local boxd = require "boxd"
-local core = require "boxd.core"
+local bare = require "spec.support.bare"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
@@ -139,7 +139,7 @@ describe("the port", function()
   end)
 
   it("passes the peer's address to gRPC calls", function()
-    local client <close> = core.client{api_url = "http://" .. address, token = "t"}
+    local client <close> = bare{api_url = "http://" .. address, token = "t"}
     local reply = client:call("GetVm", {vm_id = "x"}, 10)
     assert.equal("x", reply.vm_id)
     assert.matches("^127%.0%.0%.1:%d+$", reply.name)

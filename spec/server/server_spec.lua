@@ -3,7 +3,7 @@
 
 local boxd = require "boxd"
 local certs = require "spec.support.certs"
-local core = require "boxd.core"
+local bare = require "spec.support.bare"
 local raised = require "spec.support.raised"
 local serve = require "boxd.serve"
 
@@ -18,7 +18,7 @@ local function start(handlers, options)
       end)
     end
   end)
-  local client = core.client{api_url = "http://" .. server.address, token = "tok",
+  local client = bare{api_url = "http://" .. server.address, token = "tok",
                              max_retries = 0}
   return server, client
 end
@@ -137,7 +137,7 @@ describe("a call", function()
       call:finish()
     end}, {tls = {cert = read(path .. ".pem"), key = read(path .. ".key")}})
     client:close()
-    client = core.client{api_url = "https://" .. server.address, token = "t",
+    client = bare{api_url = "https://" .. server.address, token = "t",
                          ca_file = authority:path("ca.pem"), max_retries = 0}
     local _ <close> = cleanup(server, client)
     assert.matches("^127%.0%.0%.1:%d+$", client:call("GetVm", {}, 10).vm_id)
@@ -167,7 +167,7 @@ describe("a call", function()
 
   it("that is collected ends with INTERNAL", function()
     local server = serve.listen()
-    local client = core.client{api_url = "http://" .. server.address, token = "t",
+    local client = bare{api_url = "http://" .. server.address, token = "t",
                                max_retries = 0}
     local _ <close> = cleanup(server, client)
     boxd.spawn(function()
@@ -190,7 +190,7 @@ describe("a call", function()
                                            ["x-bytes-bin"] = "\0\255"})
     end}
     client:close()
-    client = core.client{api_url = "http://" .. server.address, token = "t", max_retries = 2}
+    client = bare{api_url = "http://" .. server.address, token = "t", max_retries = 2}
     local _ <close> = cleanup(server, client)
     assert.equal("here", client:call("GetVm", {}).vm_id)
     assert.equal(2, tries)
@@ -266,7 +266,7 @@ end)
 describe("calls that are not accepted", function()
   it("are refused beyond a number", function()
     local server = serve.listen()
-    local client = core.client{api_url = "http://" .. server.address, token = "t",
+    local client = bare{api_url = "http://" .. server.address, token = "t",
                                max_retries = 0}
     local _ <close> = cleanup(server, client)
     local codes, tasks = {}, {}

@@ -28,7 +28,7 @@ row("Box.exec", "an empty stdin is its end", {
 }, function(s) return s.box:exec("cat", { stdin = "" }) end)
 row("Box.exec", "a terminal and its size", {
   exec({ vm_id = "vm-1", command = "top", tty = true, cols = 120, rows = 40 },
-    false, DONE),
+    1, { "half_close" }, DONE),
 }, function(s)
   return s.box:exec("top", { pty = true, cols = 120, rows = 40 })
 end)

@@ -16,7 +16,8 @@ typedef ProtobufCFieldDescriptor Field;
 #define OPTIONS_MAX 32
 
 static const Field *field_of(const Message *d, const char *name) {
-  return name ? protobuf_c_message_descriptor_get_field_by_name(d, name) : NULL;
+  return name && d ? protobuf_c_message_descriptor_get_field_by_name(d, name)
+                   : NULL;
 }
 
 int lbx_count_args(const lbx_method *m) {
@@ -326,6 +327,9 @@ static void check_object(lua_State *L, const source *s, const lbx_type *of) {
 /* Replaces an argument or an option by its form in a request. */
 static void read_value(lua_State *L, const source *s, const lbx_param *p,
                        const Message *d) {
+  if (p->type && lua_type(L, s->idx) != p->type)
+    wrong_type(L, s, lua_typename(L, p->type));
+  if (p->type) return;
   const Field *f = field_of(d, p->field);
   if (p->read) {
     p->read(L, s->idx, s->m->name);
@@ -355,25 +359,24 @@ static void check_timeout(lua_State *L, const source *s) {
                       s->m->name);
 }
 
-static void refuse_options(lua_State *L, const lbx_method *m) {
-  if (!lua_istable(L, LBX_OPTIONS))
+static void refuse_options(lua_State *L, const lbx_method *m, int idx,
+                           int number) {
+  if (!lua_istable(L, idx))
     lbx_error_usage(L, "bad argument #%d to '%s' (table expected, got %s: "
-                    "options have names, as in { timeout = 30 })",
-                    lbx_count_args(m) + 1, m->name,
-                    lbx_type_name(L, LBX_OPTIONS));
+                    "options have names, as in { timeout = 30 })", number,
+                    m->name, lbx_type_name(L, idx));
   const names known = names_of(L, m->options, true);
-  lbx_options(L, LBX_OPTIONS, m->name, known.list);
+  lbx_options(L, idx, m->name, known.list);
 }
 
-/* Puts fields of the request in the place of the options; the timeout. */
-static double read_options(lua_State *L, const lbx_method *m,
-                           const Message *d) {
+double lbx_read_options(lua_State *L, const lbx_method *m, const Message *d,
+                        int idx, int number) {
   double timeout = 0;
-  if (lua_isnil(L, LBX_OPTIONS)) return 0;
-  refuse_options(L, m);
+  if (lua_isnil(L, idx)) return 0;
+  refuse_options(L, m, idx, number);
   lua_newtable(L);
   int fields = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, LBX_OPTIONS); lua_settop(L, fields + 1)) {
+  for (lua_pushnil(L); lua_next(L, idx); lua_settop(L, fields + 1)) {
     const char *name = lua_tostring(L, -2);
     const lbx_param *p = find_param(m->options, name);
     source s = {m, name, lua_gettop(L)};
@@ -384,9 +387,10 @@ static double read_options(lua_State *L, const lbx_method *m,
     }
     read_value(L, &s, p, d);
     if (p->place) p->place(L, fields, d);
-    if (field_of(d, p->field)) lua_setfield(L, fields, p->field);
+    if (p->type || field_of(d, p->field))
+      lua_setfield(L, fields, p->type ? p->name : p->field);
   }
-  lua_replace(L, LBX_OPTIONS);
+  lua_replace(L, idx);
   return timeout;
 }
 
@@ -430,7 +434,8 @@ double lbx_read_arguments(lua_State *L, const lbx_method **row) {
     if (m->args[i].sort == LBX_OPTIONAL && lua_isnil(L, s.idx)) continue;
     read_value(L, &s, &m->args[i], d);
   }
-  double timeout = read_options(L, m, d);
+  double timeout =
+      lbx_read_options(L, m, d, LBX_OPTIONS, lbx_count_args(m) + 1);
   check_needed(L, m);
   return timeout;
 }

@@ -6,6 +6,7 @@
 #include "boxd.pb-c.h"
 #include "config.h"
 #include "error.h"
+#include "exec.h"
 #include "method.h"
 #include "types.h"
 
@@ -64,6 +65,8 @@ static const lbx_method methods[] = {
      .result = LBX_FIELD, .field = "entries", GIVES("egress_allow", "entries")},
     {"set_idle_ignore_outbound", "SetIdleIgnoreOutbound", ON, ARG("enabled"),
      SETS("idle_ignore_outbound", "enabled")},
+    {"exec", .lua = lbx_box_exec},
+    {"sh", .lua = lbx_box_sh},
     {"usage", "GetVmUsage", ON, .options = usage, .result = LBX_WHOLE},
     {"expose", "ExposePort", .self = "vm", PORT, .options = protocol,
      .result = LBX_WHOLE},
@@ -75,7 +78,7 @@ static const lbx_method methods[] = {
     {0}};
 
 static const char *const composed[] = {
-    "wait_until_ready", "exec", "sh", "stream_logs", "write_file", "upload",
+    "wait_until_ready", "stream_logs", "write_file", "upload",
     "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
     "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
     "set_labels", "update_spec", NULL};

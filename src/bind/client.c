@@ -15,20 +15,10 @@
 #include "type.h"
 #include "types.h"
 
-#define TYPE "boxd.Client"
-#define CALL_TYPE "boxd.ClientCall"
-
-/* A unary call on the stack: cancelled when it is collected. */
-typedef struct unary {
-  bx_call *call;
-  const bx_rpc *rpc;
-} unary;
-
-/* A client, or a Compute, which is one. Its `client` is NULL once it has been
-** collected: a finalizer may still have it. */
+/* Its `client` is NULL once it has been collected: a finalizer may still have
+** it. */
 static lbx_client *check_client(lua_State *L, int idx) {
-  if (lbx_type_of(L, idx) == &lbx_compute_type) return lua_touserdata(L, idx);
-  return luaL_checkudata(L, idx, TYPE);
+  return luaL_checkudata(L, idx, lbx_compute_type.metatable);
 }
 
 bx_call *lbx_client_prepare(lua_State *L, int idx, const bx_rpc *rpc,
@@ -101,53 +91,6 @@ void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,
   bx_error_set(&e, BX_INTERNAL, "the server's message is not a valid %s",
                bx_rpc_reply(rpc)->short_name);
   lbx_throw(L, &e, rpc->name);
-}
-
-static void cancel_unary(void *arg) {
-  bx_call_cancel(arg, "the caller was cancelled");
-}
-
-/* 1: the client; 4: the unary call. */
-static int call_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  unary *u = lua_touserdata(L, 4);
-  bx_call *c = u->call;
-  if (!c) return lbx_gone(L, "the call");
-  while (!c->finished.set)
-    lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel_unary,
-                             .arg = c}, ctx, call_k);
-  if (c->error.class_) lbx_client_throw(L, 1, &c->error, u->rpc);
-  lbx_client_decode(L, &c->reply, u->rpc);
-  u->call = NULL; /* not left to the gc: the reply may be large */
-  bx_call_unref(c);
-  return 1;
-}
-
-/* client:call(rpc, request, seconds or nil) -> reply */
-static int m_call(lua_State *L) {
-  const bx_rpc *rpc = lbx_client_rpc(L, 2);
-  if (rpc->kind != BX_UNARY)
-    lbx_error_invalid(L, "%s is a stream: call stream for it", rpc->name);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  double deadline = lbx_client_deadline(L, 4);
-  lua_settop(L, 3);
-  unary *u = lbx_new(L, sizeof *u, 0, CALL_TYPE);
-  u->rpc = rpc;
-  u->call = lbx_client_prepare(L, 1, rpc, deadline);
-  grpc_byte_buffer *request = lbx_client_encode(L, 3, rpc);
-  bx_call_unary(u->call, request);
-  lua_settop(L, 4);
-  return call_k(L, LUA_OK, 0);
-}
-
-static int m__gc_call(lua_State *L) {
-  unary *u = lua_touserdata(L, 1);
-  if (u->call) {
-    bx_call_cancel(u->call, "the caller no longer waits");
-    bx_call_unref(u->call);
-    u->call = NULL;
-  }
-  return 0;
 }
 
 int lbx_client_close(lua_State *L) {
@@ -232,12 +175,6 @@ lbx_client *lbx_client_new(lua_State *L, int options, int uservalues,
   return c;
 }
 
-/* core.client(options): checked by its callers in lua/boxd */
-static int client(lua_State *L) {
-  lbx_client_new(L, 1, 0, TYPE);
-  return 1;
-}
-
 /* core.addresses(options) -> { api_url=, host=, port=, tls=, named=,
 ** exchange_urls=, proxy= } */
 static int addresses(lua_State *L) {
@@ -290,36 +227,17 @@ static int credentials(lua_State *L) {
   return 1;
 }
 
-/* core.stream(object, ...), core.exec(object, ...): of its Compute */
+/* core.stream(object, ...): of its Compute */
 static int stream(lua_State *L) {
   lbx_push_compute(L, 1);
   lua_replace(L, 1);
   return lbx_stream_open(L);
 }
 
-static int exec(lua_State *L) {
-  lbx_push_compute(L, 1);
-  lua_replace(L, 1);
-  return lbx_exec_open(L);
-}
-
 void lbx_open_client(lua_State *L) {
-  static const luaL_Reg methods[] = {{"call", m_call},
-                                     {"stream", lbx_stream_open},
-                                     {"exec", lbx_exec_open},
-                                     {"close", lbx_client_close},
-                                     {"is_open", is_open},
-                                     {NULL, NULL}};
-  static const luaL_Reg meta[] = {
-      {"__gc", lbx_client_gc}, {"__close", lbx_client_close}, {NULL, NULL}};
-  static const luaL_Reg call_meta[] = {{"__gc", m__gc_call}, {NULL, NULL}};
-  lbx_newtype(L, TYPE, methods, meta);
-  lbx_newtype(L, CALL_TYPE, NULL, call_meta);
-  static const luaL_Reg functions[] = {{"client", client},
-                                       {"addresses", addresses},
+  static const luaL_Reg functions[] = {{"addresses", addresses},
                                        {"credentials", credentials},
                                        {"stream", stream},
-                                       {"exec", exec},
                                        {"is_open", is_open},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

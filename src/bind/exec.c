@@ -7,7 +7,7 @@
 #include "await.h"
 #include "client.h"
 #include "error.h"
-#include "exec_queue.h"
+#include "exec_private.h"
 #include "record.h"
 #include "type.h"
 
@@ -15,14 +15,13 @@
 #define STDIN_TYPE "boxd.ExecStdin"
 
 /* User values: what the process keeps alive. */
-#define UV_CLIENT 1
+#define UV_CLIENT LBX_EXEC_CLIENT
 #define UV_FEED 2
 #define UV_COUNT 2
 
 static const bx_rpc *exec_rpc(void) { return bx_rpc_find("Exec"); }
 
-/* The process at 1, of which that is known. */
-static lbx_process *get_process(lua_State *L) {
+lbx_process *lbx_exec_process(lua_State *L) {
   lbx_process *p = lua_touserdata(L, 1);
   if (!p->call) lbx_gone(L, "the process");
   return p;
@@ -30,7 +29,7 @@ static lbx_process *get_process(lua_State *L) {
 
 static lbx_process *check_process(lua_State *L) {
   luaL_checkudata(L, 1, TYPE);
-  return get_process(L);
+  return lbx_exec_process(L);
 }
 
 /* 1: the process. */
@@ -97,7 +96,7 @@ static int push_next(lua_State *L, lbx_process *p, lbx_queue *q) {
 
 static int read_k(lua_State *L, int status, lua_KContext err) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   lbx_queue *q = err ? &p->err : &p->out;
   for (;;) {
     int n = push_next(L, p, q);
@@ -150,7 +149,7 @@ static int m_iter_stderr(lua_State *L) { return iterate(L, next_stderr); }
 
 static int chunk_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   for (;;) {
     lbx_queue *q = has_rest(p) ? &p->out : lbx_process_oldest(p);
     int n = push_next(L, p, q);
@@ -207,7 +206,7 @@ static void take_chunk(lua_State *L, lbx_process *p) {
 
 static int line_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   for (;;) {
     if (push_line(L, p)) return 1;
     if (p->out.first) {
@@ -241,7 +240,7 @@ static int push_exit(lua_State *L, lbx_process *p) {
 
 static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   double until = lua_tonumber(L, 2);
   while (!p->done.set) {
     if (until > 0 && bx_now() >= until)
@@ -261,53 +260,6 @@ static int m_wait(lua_State *L) {
   lua_settop(L, 1);
   lua_pushnumber(L, timeout > 0 ? bx_now() + timeout : 0);
   return wait_k(L, LUA_OK, 0);
-}
-
-static void push_all(lua_State *L, lbx_queue *q) {
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  for (lbx_chunk *c = q->first; c; c = c->next)
-    luaL_addlstring(&b, (const char *)c->data, c->len);
-  luaL_pushresult(&b);
-  while (q->first) lbx_queue_pop(q);
-}
-
-static void cancel_process(void *arg) {
-  bx_call_cancel(arg, "the caller was cancelled");
-}
-
-/* Raises the call's error, with the output so far in its fields. */
-static int throw_with_output(lua_State *L, lbx_process *p) {
-  lua_getiuservalue(L, 1, UV_CLIENT);
-  lbx_client_push_error(L, lua_gettop(L), &p->call->error, exec_rpc());
-  push_all(L, &p->out);
-  lua_setfield(L, -2, "stdout");
-  push_all(L, &p->err);
-  lua_setfield(L, -2, "stderr");
-  return lua_error(L);
-}
-
-static int collect_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  lbx_process *p = get_process(L);
-  while (!p->done.set) {
-    lbx_process_receive(p, &p->done);
-    lbx_await(L, &(lbx_wait){.event = &p->done, .cancel = cancel_process,
-                             .arg = p->call}, ctx, collect_k);
-  }
-  if (p->call->error.class_) return throw_with_output(L, p);
-  push_all(L, &p->out);
-  push_all(L, &p->err);
-  lua_pushinteger(L, p->exit_code);
-  return 3;
-}
-
-/* core.collect(process) -> stdout, stderr, exit code; an error holds what had
-** arrived. */
-static int collect(lua_State *L) {
-  check_process(L);
-  lua_settop(L, 1);
-  return collect_k(L, LUA_OK, 0);
 }
 
 /* Writing. */
@@ -339,7 +291,7 @@ static lbx_process *check_writer(lua_State *L) {
 static int write_k(lua_State *L, int status, lua_KContext written) {
   (void)status;
   size_t len, done = (size_t)written;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   const char *data = lua_tolstring(L, 2, &len);
   while (done < len) {
     size_t n = len - done < LBX_SEND_MAX ? len - done : LBX_SEND_MAX;
@@ -362,7 +314,7 @@ static int m_write(lua_State *L) {
 
 static int write_eof_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   bx_call *c = p->call;
   while (c->sending)
     lbx_await(L, &(lbx_wait){.event = &c->sent}, ctx, write_eof_k);
@@ -380,7 +332,7 @@ static int m_write_eof(lua_State *L) {
 
 static int resize_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lbx_process *p = get_process(L);
+  lbx_process *p = lbx_exec_process(L);
   await_room(L, p, ctx, resize_k);
   if (p->call->closing)
     lbx_error_class(L, BX_BOXD, "stdin is closed: no size can be sent");
@@ -466,8 +418,8 @@ static int tail(lua_State *L) {
 void lbx_open_exec_core(lua_State *L) {
   lua_pushcfunction(L, tail);
   lua_setfield(L, -2, "tail");
-  lua_pushcfunction(L, collect);
-  lua_setfield(L, -2, "collect");
+  lua_pushcfunction(L, lbx_core_exec);
+  lua_setfield(L, -2, "exec");
 }
 
 void lbx_open_exec(lua_State *L) {
@@ -486,6 +438,7 @@ void lbx_open_exec(lua_State *L) {
       {"write", m_stdin_write}, {"write_eof", m_stdin_eof}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   lbx_newtype(L, STDIN_TYPE, stdin_methods, none);
+  lbx_open_exec_result(L);
   lbx_newtype(L, TYPE, NULL, meta);
   luaL_getmetatable(L, TYPE);
   luaL_newlib(L, methods);

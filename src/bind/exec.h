@@ -16,9 +16,18 @@
 ** -> ExecProcess. stdin: bytes to send, then EOF. collect: keep all output. */
 int lbx_exec_open(lua_State *L);
 
+/* Waits for the end of the process at 1, which is opened with collect: an
+** ExecResult; an error holds what had arrived. To be returned from. */
+int lbx_exec_collect(lua_State *L);
+
+/* box:exec(arg, ..., opts?), box:sh(line, opts?) */
+int lbx_box_exec(lua_State *L);
+int lbx_core_exec(lua_State *L); /* of its files, too */
+int lbx_box_sh(lua_State *L);
+
 void lbx_open_exec(lua_State *L);
 
-/* Adds `tail` and `collect` to the core table on top. */
+/* Adds `tail` and `exec` to the core table on top. */
 void lbx_open_exec_core(lua_State *L);
 
 #endif

@@ -32,6 +32,7 @@ typedef struct lbx_param {
   const ProtobufCMessageDescriptor *in; /* has the field; NULL: its message */
   const char *either[2]; /* the two texts it may be, if it may be no other */
   bool needed, on;       /* may not be left out; true where it is */
+  int type;              /* LUA_T...: of an option that is not sent itself */
   /* Checks the value at idx and puts its wire form in its place; or NULL. */
   void (*read)(lua_State *L, int idx, const char *method);
   /* Moves fields of the table on top that belong beside it into that of

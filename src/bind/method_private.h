@@ -19,6 +19,13 @@ enum {
 
 int lbx_count_args(const lbx_method *m);
 
+/* Replaces the options at idx by a table of d's fields, and of options that are
+** not sent themselves; nil stays. number: as which argument messages count them.
+** Returns the timeout in seconds; 0: none was given. */
+double lbx_read_options(lua_State *L, const lbx_method *m,
+                        const ProtobufCMessageDescriptor *d, int idx,
+                        int number);
+
 /* Checks the script's arguments and puts their wire forms in their place, up to
 ** LBX_GIVEN. Options may choose another row, which *m is then. Returns the
 ** timeout in seconds; 0: none was given. */

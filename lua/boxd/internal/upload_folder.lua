@@ -4,7 +4,6 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
-local exec = require "boxd.exec"
 core.internal()
 
 local upload_folder = {}
@@ -61,7 +60,7 @@ end
 local function make_executable(self, list, opts)
   local function run(arguments)
     arguments[#arguments + 1] = { timeout = opts.timeout }
-    local result = exec.exec(self, "chmod", "+x", "--",
+    local result = core.exec(self, "chmod", "+x", "--",
       table.unpack(arguments))
     if not result.success then
       core.raise("BoxdError", "the files were uploaded, but chmod refused to "

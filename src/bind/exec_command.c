@@ -1,0 +1,152 @@
+/* box:exec and box:sh: what scripts give them, as the first chunk of an Exec. */
+#include <lauxlib.h>
+
+#include "command.h"
+#include "error.h"
+#include "exec.h"
+#include "method_private.h"
+#include "type.h"
+#include "types.h"
+
+#define KIND(of, lua) {.name = of, .type = lua}
+
+static const lbx_param options[] = {
+    KIND("env", LUA_TTABLE), KIND("cwd", LUA_TSTRING),
+    KIND("stdin", LUA_TSTRING), KIND("stream", LUA_TBOOLEAN),
+    KIND("pty", LUA_TBOOLEAN), KIND("interactive", LUA_TBOOLEAN),
+    KIND("close_stdin", LUA_TBOOLEAN), KIND("cols", LUA_TNUMBER),
+    KIND("rows", LUA_TNUMBER), {0}};
+static const lbx_method exec = {"exec", "Exec", .options = options};
+static const lbx_method sh = {"sh", "Exec", .options = options};
+
+/* What the options say, at their index. */
+typedef struct plan {
+  int options;
+  double timeout; /* seconds; 0: none */
+  bool pty, stream, half_close;
+} plan;
+
+static bool flag(lua_State *L, int idx, const char *name) {
+  return lbx_opt_boolean(L, idx, name, false);
+}
+
+/* interactive means pty and stream; stdin has ended where nothing can follow. */
+static plan read_plan(lua_State *L, const lbx_method *m, int idx, int number) {
+  plan p = {.options = idx};
+  p.timeout = lbx_read_options(L, m, NULL, idx, number);
+  bool interactive = flag(L, idx, "interactive");
+  bool given = lbx_opt_string(L, idx, "stdin", NULL, NULL) != NULL;
+  bool ended = flag(L, idx, "close_stdin");
+  p.pty = interactive || flag(L, idx, "pty");
+  p.stream = interactive || flag(L, idx, "stream");
+  p.half_close = ended || (!p.stream && !given);
+  if (p.pty && ended)
+    lbx_error_invalid(L, "%s: close_stdin would end the terminal of a pty",
+                      m->name);
+  if (given && ended)
+    lbx_error_invalid(L, "%s: stdin and close_stdin exclude each other",
+                      m->name);
+  return p;
+}
+
+/* Pushes an option's value; nil without options. */
+static void push_option(lua_State *L, const plan *p, const char *name) {
+  if (lua_istable(L, p->options))
+    lua_getfield(L, p->options, name);
+  else
+    lua_pushnil(L);
+}
+
+/* Pushes the first chunk; the command is on the top. */
+static void push_first(lua_State *L, const plan *p) {
+  int command = lua_gettop(L);
+  lua_createtable(L, 0, 5);
+  lbx_record_get(L, 1, "id");
+  lua_setfield(L, -2, "vm_id");
+  lua_pushvalue(L, command);
+  lua_setfield(L, -2, "command");
+  lua_pushboolean(L, p->pty);
+  lua_setfield(L, -2, "tty");
+  push_option(L, p, "cols");
+  lua_setfield(L, -2, "cols");
+  push_option(L, p, "rows");
+  lua_setfield(L, -2, "rows");
+}
+
+/* A terminal may show the process's output as progress. */
+static void watch(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.internal.progress");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "watch");
+  lua_pushvalue(L, -3);
+  lua_call(L, 1, 0);
+  lua_pop(L, 1);
+}
+
+/* Starts the command on the top: the process, or what it gave. */
+static int run(lua_State *L, const plan *p) {
+  lbx_room(L, 12);
+  push_first(L, p);
+  lua_pushcfunction(L, lbx_exec_open);
+  lbx_push_compute(L, 1);
+  lua_pushvalue(L, -3);
+  push_option(L, p, "stdin");
+  lua_pushboolean(L, p->half_close);
+  lua_pushboolean(L, !p->stream);
+  if (p->timeout > 0)
+    lua_pushnumber(L, p->timeout);
+  else
+    lua_pushnil(L);
+  lua_call(L, 6, 1);
+  watch(L);
+  if (p->stream) return 1;
+  lua_replace(L, 1);
+  return lbx_exec_collect(L);
+}
+
+static void check_arguments(lua_State *L, int n) {
+  if (n == 0 || (lua_type(L, 2) == LUA_TSTRING && lua_rawlen(L, 2) == 0))
+    lbx_error_invalid(L, "exec: a command expected, such as box:exec(\"ls\", "
+                      "\"-l\")");
+  for (int i = 1; i <= n; i++)
+    if (!lua_isstring(L, 1 + i))
+      lbx_error_usage(L, "bad argument #%d to 'exec' (string expected, got %s)",
+                      i, lbx_type_name(L, 1 + i));
+}
+
+/* core.exec(box or its files, arg, ..., opts?) */
+int lbx_core_exec(lua_State *L) {
+  int n = lua_gettop(L) - 1;
+  if (n > 0 && lua_istable(L, -1))
+    n--;
+  else
+    lua_pushnil(L);
+  if (n == 0 && lua_istable(L, 2) && lua_rawlen(L, 2) > 0)
+    lbx_error_invalid(L, "exec: arguments come one by one, as in "
+                      "box:exec(\"ls\", \"-l\"), not in a table");
+  plan p = read_plan(L, &exec, n + 2, n + 1);
+  check_arguments(L, n);
+  lbx_push_command(L, 2, n + 1, p.options);
+  return run(L, &p);
+}
+
+/* box:exec(arg, ..., opts?) */
+int lbx_box_exec(lua_State *L) {
+  lbx_type_check(L, &lbx_box_type, "exec");
+  return lbx_core_exec(L);
+}
+
+/* box:sh(line, opts?) */
+int lbx_box_sh(lua_State *L) {
+  lbx_type_check(L, &lbx_box_type, "sh");
+  lua_settop(L, 3);
+  if (lua_type(L, 2) != LUA_TSTRING)
+    lbx_error_usage(L, "bad argument #1 to 'sh' (string expected, got %s)",
+                    lbx_type_name(L, 2));
+  if (lua_rawlen(L, 2) == 0)
+    lbx_error_invalid(L, "sh: a command line expected");
+  plan p = read_plan(L, &sh, 3, 2);
+  lbx_push_line(L, 2, p.options);
+  return run(L, &p);
+}
