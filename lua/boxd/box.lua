@@ -254,7 +254,7 @@ end
 
 core.at_close(settle)
 
--- Part of the end of a script: first what is being made, so that it is known,
+-- Part of the end of a script: first boxes being made, so that they are known,
 -- then, when all tasks have ended, the rest.
 local exit_limit
 

@@ -1,5 +1,5 @@
 -- The objects that have methods are userdata over the service's messages: what
--- their fields are, what a name that they lack says, and what they hide.
+-- their fields are, errors of names that they lack, and hidden fields.
 
 local boxd = require "boxd"
 local core = require "boxd.core"

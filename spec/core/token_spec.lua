@@ -1,4 +1,4 @@
--- One token for all who may share it, and what follows when the service
+-- One token for all clients that may share it, and the effects when the service
 -- refuses it: against a server in this process, whose port speaks both HTTP, for
 -- the exchange, and gRPC.
 

@@ -1,4 +1,4 @@
--- make deb, make dist: what they hold, and that a package leaves nothing.
+-- make deb, make dist: their contents, and that a package leaves nothing.
 -- In a bare system, for real: make packages-real.
 
 local program = require "spec.support.program"

@@ -110,7 +110,7 @@ describe("boxes' networks", function()
     assert.same({ "I am 1", "I am 2" }, replies)
   end)
 
-  -- Whether this machine has what it takes; what `--doctor` says else.
+  -- Whether this machine has all parts; else the line of `--doctor`.
   local function able()
     local out = program.lua { "--local", "--doctor" }.out
     return out:find "ok%s+network" ~= nil, out

@@ -80,7 +80,7 @@ local function try(where, run, facts)
   end
 end
 
--- What had no answer, but came.
+-- Packets that had no answer, but arrived.
 local function count(log, pattern)
   local n = 0
   for line in log:gmatch "[^\n]+" do

@@ -51,7 +51,7 @@ function account.open(store, exchanges)
   return self
 end
 
--- Tokens that have expired are of no use to anybody.
+-- Expired tokens are of no use.
 function account:sweep()
   local now = os.time()
   for jti, record in pairs(self.store:all "tokens") do
@@ -102,7 +102,7 @@ end
 
 -- Streams go on as long as what let them in: the token, or its key.
 
--- A call that a token has let in, until what is returned is closed.
+-- A call that a token has let in, until the result is closed.
 function account:hold(claims, call)
   self.streams[call] = claims
   return setmetatable({}, { __close = function() self.streams[call] = nil end })

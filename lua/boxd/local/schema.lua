@@ -88,7 +88,7 @@ function check(record, wanted)
   return check_fields(record, wanted.optional or {}, true)
 end
 
---- nil when a record of that kind has what it must, under its id; else the field
+--- nil when a record of that kind has its required fields, under its id; else the field
 --- that is wrong.
 function schema.fault(kind, id, record)
   local wanted = schema.kinds[kind]

@@ -1,6 +1,6 @@
 -- Records on disk: a folder a kind, a JSON file a record. What put, update and
 -- remove have done is durable when they return, and in memory only then. note is
--- for what has happened anyhow, and must not depend on a disk that may be full.
+-- for changes that have happened anyhow, and must not depend on a disk that may be full.
 
 local boxd = require "boxd"
 local log = require "boxd.local.log"
@@ -98,7 +98,7 @@ local function check_private(path, remedy)
   error(("others can read %s, which holds keys: %s"):format(path, remedy), 0)
 end
 
--- Refuses what a newer service has made, and marks what is here as of this one.
+-- Refuses a newer service's state, and marks this one with its version.
 local function check_version(dir)
   local path = dir .. "/version"
   local f = io.open(path)
@@ -170,7 +170,7 @@ local function path_of(self, kind, id)
   return ("%s/%s/%s.json"):format(self.dir, kind, id)
 end
 
--- What is refused must not come back with the next service: a change may be in
+-- A refused change must not come back with the next service: a change may be in
 -- its place, and only its durability be in doubt.
 local function checked(path, old, ok, message, errno)
   if not ok and old then

@@ -13,7 +13,7 @@
 ---@field success boolean exit_code == 0
 
 --- A command that runs: from exec with stream. Reading slowly holds it back; a
---- stream nobody reads, while the other one is read or wait waits, keeps its
+--- stream that is not read, while the other one is read or wait waits, keeps its
 --- last 16 MiB. Readers raise the call's error after all that arrived before.
 --- Its `<close>`, or being forgotten, cancels it.
 ---@class boxd.ExecProcess
