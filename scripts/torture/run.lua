@@ -31,7 +31,7 @@ end
 local quick, only = options.quick, options.only
 
 local FOREVER = 1 << 40
-local PATHS = "./?.lua"
+local PATHS = "./?.lua;./lua/?.lua" -- the service, which no library holds
 
 -- How many requests fail, from the Nth on. Lua asks a second time after a
 -- collection, so that it survives the first.
