@@ -1,9 +1,9 @@
 ---@meta
 -- A box, but for its files and processes.
 
---- A box: fields as the service told them last; refresh asks again. create tells
---- fewer of them than get and refresh do, and 0.1 fewer than today's service:
---- what neither told is nil. (GetVmResponse of the contract.)
+--- A box: fields as the service last sent them; refresh asks again. create returns
+--- fewer of them than get and refresh do, and 0.1 fewer than today's service: the
+--- others are nil. (GetVmResponse of the contract.)
 ---
 --- An object is a userdata (so are a Compute, its services, a Disk, a Template
 --- and a Snapshot). A field or method that its type lacks raises an error with the
