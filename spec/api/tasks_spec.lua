@@ -182,3 +182,25 @@ describe("boxd.map", function()
     end
   end)
 end)
+
+describe("a cancelled task that runs gather", function()
+  it("gives no warning that it was not joined", function()
+    local program = require "spec.support.program"
+    local result = program.lua { "-W", "-e", [[
+      local function long() boxd.sleep(60) end
+      for _, start in ipairs { boxd.gather, boxd.map } do
+        local t = boxd.spawn(boxd.run, start, { long, long },
+          function(f) f() end)
+        t:cancel()
+        boxd.sleep(0.01)
+        local u = boxd.spawn(boxd.run, function() start({ long }, long) end)
+        boxd.sleep(0.01)
+        u:cancel()
+        pcall(u.join, u)
+      end
+      for _ = 1, 3 do collectgarbage() end
+      print "end"]] }
+    assert.equal("end\n", result.out)
+    assert.equal("", result.err)
+  end)
+end)

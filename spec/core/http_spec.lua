@@ -62,6 +62,17 @@ describe("boxd.http.request", function()
     assert.equal("", headers["x-empty"])
   end)
 
+  it("keeps folded headers whole, and all headers before trailers", function()
+    assert.equal("one two three", get(plain .. "/folded").headers["x-folded"])
+    for _, body in ipairs { "", "body" } do
+      local response = get(plain .. "/trailer?" .. body)
+      assert.equal("yes", response.headers["x-kept"])
+      assert.equal(body, response.body)
+    end
+    fails("BoxdError", "header of the response is longer than 100 KB",
+      plain .. "/long-header")
+  end)
+
   it("answers with any status", function()
     assert.equal(404, get(plain .. "/nothing").status)
     assert.equal(500, get(plain .. "/status?500").status)

@@ -108,6 +108,16 @@ def serve(conn):
             time.sleep(0.02)
     elif path == "/garbage":
         conn.sendall(b"\x16\x03 not HTTP\r\n\r\n")
+    elif path == "/folded":
+        conn.sendall(b"HTTP/1.1 200 OK\r\nX-Folded: one\r\n  two\r\n\tthree\r\n"
+                     b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+    elif path == "/trailer":  # ?BODY
+        body = b"%x\r\n%s\r\n" % (len(rest), rest.encode()) if rest else b""
+        conn.sendall(b"HTTP/1.1 200 OK\r\nX-Kept: yes\r\nConnection: close\r\n"
+                     b"Transfer-Encoding: chunked\r\n\r\n" + body +
+                     b"0\r\nHTTP/1.1: no\r\nX-After: 1\r\n\r\n")
+    elif path == "/long-header":
+        answer(conn, 200, b"", "X-Long: " + "x" * 120000)
     elif path == "/cut":
         answer(conn, 200, b"abc", "Content-Length: 1000")
     elif path == "/endless":

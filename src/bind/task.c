@@ -108,7 +108,7 @@ static void keep_results(lua_State *co, lbx_task *t) {
 
 static lbx_phase phase_after(lua_State *co, const lbx_task *t, int status) {
   if (status == LUA_OK || status == LUA_YIELD) return LBX_DONE;
-  bool cancelled = lbx_was_raised(t->context.cancel) &&
+  bool cancelled = t->context.cancel != LBX_UNASKED &&
                    lbx_error_test(co, -1) == BX_CANCELLED;
   return cancelled ? LBX_CANCELLED : LBX_FAILED;
 }

@@ -30,6 +30,8 @@ typedef struct request {
   char *body;
   size_t body_len, max_bytes;
   bool body_too_long, headers_too_long, no_memory;
+  bool follows; /* redirects */
+  bool last;    /* all headers are there */
   char reason[CURL_ERROR_SIZE];
 } request;
 
@@ -47,19 +49,41 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg) {
   return 0;
 }
 
+/* Are these the last headers? Not those of an interim answer, or of a redirect
+** that is followed. What comes after the last are trailers. */
+static bool is_last(const request *r) {
+  long status = 0;
+  size_t len;
+  r->lib->easy_getinfo(r->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+  bool leads = status >= 300 && status < 400 && r->follows &&
+               bx_http_header(&r->pub, "Location", &len);
+  return status >= 200 && !leads;
+}
+
+/* Adds a line; one that begins with a blank goes on with the line before. */
+static bool add_line(bx_buf *b, const char *data, size_t n) {
+  if (b->len == 0 || (*data != ' ' && *data != '\t'))
+    return bx_buf_add(b, data, n);
+  while (b->len > 0 && isspace((unsigned char)b->data[b->len - 1])) b->len--;
+  while (n > 1 && (*data == ' ' || *data == '\t')) data++, n--;
+  return bx_buf_add(b, " ", 1) && bx_buf_add(b, data, n);
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *arg) {
   request *r = arg;
   bx_buf *b = &r->pub.headers;
   n *= size;
-  /* A status line: of the response, or after an interim one or a redirect. */
-  if (n > 5 && memcmp(data, "HTTP/", 5) == 0) {
+  if (n <= 2 && memchr(data, '\n', n)) { /* the end of them */
+    r->last = r->last || is_last(r);
+    return n;
+  }
+  if (!r->last && n > 5 && memcmp(data, "HTTP/", 5) == 0) {
     b->len = 0;
     return n;
   }
-  if (n <= 2 && memchr(data, '\n', n)) return n; /* the end of them */
   if (n > HEADER_BYTES_MAX - b->len)
     r->headers_too_long = true;
-  else if (!bx_buf_add(b, data, n))
+  else if (!add_line(b, data, n))
     r->no_memory = true;
   else
     return n;
@@ -119,6 +143,9 @@ static void explain(request *r, CURLcode rc) {
                  "bytes", r->where, HEADER_BYTES_MAX);
   else if (r->no_memory)
     bx_error_set(e, BX_BOXD, "not enough memory");
+  else if (rc == CURLE_OUT_OF_MEMORY && !r->last)
+    bx_error_set(e, BX_BOXD, "%s: a header of the response is longer than "
+                 "100 KB, or there is not enough memory", r->where);
   else if (rc == CURLE_UNSUPPORTED_PROTOCOL)
     explain_protocol(r, reason);
   else
@@ -241,6 +268,7 @@ static CURLcode set_method(request *r, const bx_http_request *q) {
     SET(CURLOPT_CUSTOMREQUEST, q->method);
   /* Another method would be repeated where a redirect asks for a GET. */
   if (q->max_redirects > 0 && ((get && !q->body) || head || post)) {
+    r->follows = true;
     SET(CURLOPT_FOLLOWLOCATION, 1L);
     SET(CURLOPT_MAXREDIRS, (long)q->max_redirects);
   }
@@ -317,6 +345,7 @@ static CURLcode set_options(request *r, const bx_http_request *q) {
   SET(CURLOPT_WRITEDATA, r);
   SET(CURLOPT_HEADERFUNCTION, on_header);
   SET(CURLOPT_HEADERDATA, r);
+  SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   SET(CURLOPT_USERAGENT, "boxd-lua");
   SET(CURLOPT_URL, q->url);
