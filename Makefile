@@ -22,6 +22,14 @@ DOCDIR ?= $(PREFIX)/share/doc/boxd
 INCLUDEDIR ?= $(PREFIX)/include
 STATICDIR ?= $(PREFIX)/lib
 PKGCONFIGDIR ?= $(STATICDIR)/pkgconfig
+# make ARCH=aarch64: for another processor, by Debian's cross compilers and the
+# libraries of that architecture, in a folder of its own.
+ifdef ARCH
+BUILD ?= build/$(ARCH)
+CC := $(ARCH)-linux-gnu-gcc
+CXX := $(ARCH)-linux-gnu-g++
+PKG_CONFIG := $(ARCH)-linux-gnu-pkg-config
+endif
 BUILD ?= build
 CC ?= cc
 PKG_CONFIG ?= pkg-config
