@@ -1,5 +1,6 @@
 -- Networks and servers that fail, each in a process of its own: how calls end,
 -- and how soon.
+-- Runs alone: it bounds the time that faults take.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

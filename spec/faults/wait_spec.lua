@@ -1,6 +1,7 @@
 -- Every wait of a script ends though its peer says nothing more: the server is
 -- a process that is stopped under it, or the connection stalls, open as it is.
 -- A wait without a timeout ends by unanswered pings.
+-- Runs alone: it bounds the time that waits take.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

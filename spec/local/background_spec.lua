@@ -1,5 +1,6 @@
 -- What a command leaves in the background: its output after the shell's end,
 -- and that it goes on after the last reader.
+-- Runs alone: it depends on pauses of 0.1 s.
 
 local boxd = require "boxd"
 local support = require "spec.support.service"
