@@ -73,8 +73,8 @@ describe("boxd.so", function()
     os.remove(folder)
     assert(os.execute("mkdir -m 700 " .. folder))
     server = process.start { "sh", "-c", 'exec "$@" 2>/dev/null', "sh",
-      program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
-      folder .. "/state" }
+      program.boxdlua, "--serve", "--limits", "none", "--listen", "127.0.0.1:0",
+      "--state", folder .. "/state" }
     local f <close> = assert(io.open(folder .. "/key", "w"))
     for _ = 1, 3 do f:write(server:line():match "=(.*)", "\n") end
     assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags lua5.4) -o "
