@@ -94,8 +94,8 @@ local calls = {
 
 -- These change the boxes: each third call is one.
 local changes = {
-  rpc "StartVm", rpc "StartVm", rpc "StartVm", rpc "StopVm", rpc "RebootVm", rpc "SuspendVm", rpc "ResumeVm",
-  rpc "HibernateVm", rpc "WakeVm", rpc "DestroyVm",
+  rpc "StartVm", rpc "StartVm", rpc "StartVm", rpc "StopVm", rpc "RebootVm",
+  rpc "SuspendVm", rpc "ResumeVm", rpc "HibernateVm", rpc "WakeVm", rpc "DestroyVm",
   function(c) c.box:create { name = name(), config = { cmd = pick {
     { "sh", "-c", "while :; do echo log; sleep 0.05; done" },
     { "sh", "-c", "sleep 0.2; exit 1" }, {} } } } end,

@@ -32,6 +32,17 @@ describe("machine specs of the embedded service", function()
     return list
   end
 
+  it("refuse an environment that no program can be started with", function()
+    refused("INVALID_ARGUMENT", create, { env = { A = ("x"):rep(128 << 10) } })
+    local box = create { env = { A = "1" } }
+    refused("INVALID_ARGUMENT", update, box,
+      { env = { A = ("x"):rep(128 << 10) } })
+    local many = {}
+    for i = 1, 30 do many["A" .. i] = ("x"):rep(100000) end
+    refused("INVALID_ARGUMENT", update, box, { env = many })
+    assert.equal("1\n", box:sh("echo $A").stdout)
+  end)
+
   it("make boxes: size, labels, networks, environment, secrets", function()
     call("SetVar", { kind = "secret", name = "NPM_TOKEN", value = "hush",
       scope = "unattached" })

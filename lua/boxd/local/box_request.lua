@@ -59,16 +59,20 @@ local function check_policy(policy)
   return policy
 end
 
+-- One that a program can be started with.
+function box_request.check_env_pair(name, value)
+  if #name + #value + 2 <= PAIR_MAX then return end
+  fail("INVALID_ARGUMENT", "the environment variable %s is too long: a program "
+    .. "can have %d bytes in one", name, PAIR_MAX - 2)
+end
+
 local function check_env(env)
   for _, v in ipairs(env or {}) do
     if not (v.key or ""):find "^[%a_][%w_]*$" then
       fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
         v.key or "")
     end
-    if #v.key + #(v.value or "") + 2 > PAIR_MAX then
-      fail("INVALID_ARGUMENT", "the environment variable %s is too long: a "
-        .. "program can have %d bytes in one", v.key, PAIR_MAX - 2)
-    end
+    box_request.check_env_pair(v.key, v.value or "")
   end
   return env
 end

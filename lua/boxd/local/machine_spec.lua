@@ -109,10 +109,11 @@ local function check_base(base)
 end
 
 local function check_env(spec)
-  for name in pairs(spec.env or {}) do
+  for name, value in pairs(spec.env or {}) do
     if not name:find "^[%a_][%w_]*$" then
       bad("env", "'%s' is not a name of an environment variable", name)
     end
+    box_request.check_env_pair(name, value)
   end
   for _, name in ipairs(spec.secrets or {}) do
     if not name:find "^[%a_][%w_]*$" then

@@ -2,6 +2,7 @@
 -- `created_spec` the original. Fields that can be changed by RPCs of its
 -- own (labels, networks, egress, size) counts as the box's record has it.
 
+local box_request = require "boxd.local.box_request"
 local machine_spec = require "boxd.local.machine_spec"
 local packages = require "boxd.local.packages"
 local settings = require "boxd.local.settings"
@@ -280,7 +281,11 @@ end
 local function apply(service, record, after, changes, states)
   if #changes == 0 then return false end
   if any(changes, "egress", "field") then settings.say_unheld(after.egress) end
-  service.boxes:change(record, record_changes(record, after, states))
+  local changed = record_changes(record, after, states)
+  local env = changed.env ~= NONE and changed.env or {}
+  box_request.check_env_total(service.boxes:env(setmetatable(
+    { env = env, spec = after }, { __index = record })))
+  service.boxes:change(record, changed)
   local reboots = any(changes, "reboot") ~= nil
   if reboots then service.boxes:restart(record) end
   service.packages:look(record)

@@ -164,6 +164,7 @@ local function move(service, request)
   if find(self, to, name) then
     fail("ALREADY_EXISTS", "%s is in scope %s already", name, to)
   end
+  check_total(service, name, var.value, to)
   service.store:update("vars", var, { scope = to })
   return { message = ("moved %s from %s to %s"):format(name,
     request.from or DEFAULT_SCOPE, to) }
