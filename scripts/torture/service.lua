@@ -18,7 +18,7 @@ local sys = require "boxd.serve".sys
 local state = folder .. "/service"
 sys.mkdir(state, 448)
 local opened = service.open { state = state, listen = "127.0.0.1:0",
-  max_boxes = 20 }
+  limits = require "boxd.local.limits".of("none", 20) }
 boxd.spawn(opened.run, opened)
 
 local API = "http://" .. opened.server.address

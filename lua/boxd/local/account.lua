@@ -41,9 +41,11 @@ local function default_key(self)
   return made.api_key
 end
 
--- exchanges: how many a minute from one address, or nil for any number.
-function account.open(store, exchanges)
-  local self = setmetatable({ store = store, streams = {} }, account)
+-- quotas: the service's limits; exchanges: how many a minute from one address, or
+-- nil for any number.
+function account.open(store, quotas, exchanges)
+  local self = setmetatable({ store = store, limits = quotas, streams = {} },
+    account)
   self.exchanges = exchanges and limiter.new(exchanges, 60)
   self.key = signing_key(store)
   self.default_key = default_key(self)
@@ -77,6 +79,7 @@ function account:create_key(name, expires_in, kind, org)
   if kind ~= "member" and kind ~= "org" then
     fail("INVALID_ARGUMENT", "kind is 'member' or 'org', not '%s'", kind)
   end
+  self.limits:check_count("API keys", #self.store:list "keys")
   local secret = ids.new("bxd_", 24)
   local now = os.time()
   local record = {

@@ -2,6 +2,7 @@
 
 local ids = require "boxd.local.ids"
 local labels = require "boxd.local.labels"
+local limits = require "boxd.local.limits"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -9,7 +10,6 @@ local fail = status.fail
 local box_request = {}
 
 local DEFAULT_IMAGE = "ubuntu:24.04"
-local GIB = 1 << 30
 local LIMITS = { vcpu = 64, memory = 1 << 40, disk = 1 << 44 }
 local PROXIES_MAX = 32
 -- What Linux takes for a new program: a string with its NUL, and all of them
@@ -21,13 +21,12 @@ box_request.DISKS_MAX = 64 -- as many as the sandbox of a box starts with
 box_request.DEFAULT_IMAGE = DEFAULT_IMAGE
 
 function box_request.check_name(name)
-  if #name <= 63 and name:find "^[a-z0-9-]+$" and not name:find "^-"
-    and not name:find "%-$" then
+  if #name <= 63 and name:find "^[a-z][a-z0-9-]*$" and not name:find "%-$" then
     ids.check_name("vm-", name)
     return name
   end
   fail("INVALID_ARGUMENT", "'%s' is not a name of a box: 1 to 63 of a-z, 0-9 "
-    .. "and '-', no '-' at either end", name)
+    .. "and '-', a letter first, no '-' at the end", name)
 end
 
 function box_request.check_image(image)
@@ -220,22 +219,29 @@ local function add_settings(fields, request, config, source)
   return fields
 end
 
+-- vCPUs, memory and disk, as the request, the source or nobody has them.
+local function sizes(config, source, quotas)
+  local vcpu, memory = quotas:size(config.vcpu, config.memory_bytes)
+  return box_request.check_size("vcpu", vcpu, source.vcpu or limits.VCPU),
+    box_request.check_size("memory", memory,
+      source.memory_bytes or limits.MEMORY),
+    box_request.check_size("disk", quotas:disk(config.disk_bytes),
+      source.disk_bytes or limits.DISK)
+end
+
 -- The fields of a record that a CreateVmRequest or ForkVmRequest gives, and the
--- volumes that are to be attached. source: the record that is forked.
-function box_request.fields(request, source)
+-- volumes that are to be attached. quotas: the service's limits; source: the record
+-- that is forked.
+function box_request.fields(request, quotas, source)
   local config = request.config or {}
   local srf = config.srf or {}
   source = source or {}
   check_context(request)
-  local function size(what, value, key, default)
-    return box_request.check_size(what, value, source[key] or default)
-  end
+  local vcpu, memory, disk = sizes(config, source, quotas)
   return add_settings({
     name = request.name and box_request.check_name(request.name),
     image = source.image or box_request.check_image(request.image_ref),
-    vcpu = size("vcpu", config.vcpu, "vcpu", 2),
-    memory_bytes = size("memory", config.memory_bytes, "memory_bytes", 4 * GIB),
-    disk_bytes = size("disk", config.disk_bytes, "disk_bytes", 20 * GIB),
+    vcpu = vcpu, memory_bytes = memory, disk_bytes = disk,
     auto_suspend = srf.auto_suspend_timeout_secs or source.auto_suspend or 0,
     auto_destroy = srf.auto_destroy_timeout_secs or 0,
     env = source.env or check_env(request.env),

@@ -34,7 +34,8 @@ function boxes.new(kept, spawner, options)
   local self = setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
     by_handle = {}, locks = locks.new(), dir = kept.dir .. "/files",
-    max = options.max_boxes, net_host = options.net == "host", watchers = {},
+    limits = options.limits, watchers = {},
+    net_host = options.net == "host",
     changed = serve.signal(),
   }, boxes)
   self.ends = ends.new(self)
@@ -231,10 +232,7 @@ local function check_new(self, fields)
   local n = 0
   for _ in pairs(self.records) do n = n + 1 end
   self:check_free(fields.name)
-  if n >= self.max then
-    fail("RESOURCE_EXHAUSTED", "%d boxes are the limit here: destroy one, or "
-      .. "start the service with --max-boxes", self.max)
-  end
+  self.limits:check_count("machines", n)
 end
 
 -- A record that holds its name from here on.
@@ -283,7 +281,8 @@ end
 -- fields (that go over them), copy(record) (makes its files).
 function boxes:create(request, attach, from)
   from = from or {}
-  local fields, volumes = box_request.fields(request, from.record)
+  local fields, volumes = box_request.fields(request, self.limits,
+    from.record)
   for k, v in pairs(from.fields or {}) do fields[k] = v end
   box_request.check_env_total(self:env(fields))
   return make(self, fields, function(record)

@@ -7,8 +7,6 @@ local status = require "boxd.local.status"
 
 local fail = status.fail
 
-local COUNT_MAX = 32 -- a box
-
 local checkpoints = {}
 
 local function find(service, box, name)
@@ -28,10 +26,7 @@ local function check_new(service, box, name)
         .. "it, or choose another name", box.name, name)
     end
   end
-  if #all >= COUNT_MAX then
-    fail("RESOURCE_EXHAUSTED", "%d checkpoints a box are the limit here: "
-      .. "delete one", COUNT_MAX)
-  end
+  service.limits:check_count("checkpoints", #all)
 end
 
 local function create(service, request)

@@ -10,6 +10,8 @@ local CHUNK = 1 << 20
 local MUCH, REST = 8 << 20, 1 -- bytes, seconds
 local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
 
+local AROUND = 64 -- bytes of a message that has data
+
 local files = {}
 
 local function refuse(message, errno)
@@ -72,7 +74,16 @@ local function write(service, handle, path, next_part)
   return { bytes_written = written }
 end
 
+-- What a message may weigh, as boxd.sh has it, with what is around its data.
+local function check_message(service, bytes, instead)
+  local most = service.limits.message
+  if not most or bytes <= most - AROUND then return end
+  fail("RESOURCE_EXHAUSTED", "a message is %d bytes at most: use %s", most,
+    instead)
+end
+
 function files.upload(service, request)
+  check_message(service, #(request.data or ""), "UploadFileStream")
   return within(service, request, function(handle, path)
     local data = request.data
     request.data = nil
@@ -146,9 +157,12 @@ end
 function files.download(service, request)
   return reading(service, request, function(fd, size)
     check_room(request, size)
+    check_message(service, size, "DownloadFileStream")
     tidy(size)
-    return { data = size > 0 and read(fd, size)
-      or table.concat(read_parts(request, fd)) }
+    local data = size > 0 and read(fd, size)
+      or table.concat(read_parts(request, fd))
+    check_message(service, #data, "DownloadFileStream")
+    return { data = data }
   end)
 end
 

@@ -1,14 +1,13 @@
 -- boxdlua --serve: runs the embedded service in the foreground.
 
 local boxd = require "boxd"
+local limits = require "boxd.local.limits"
 local log = require "boxd.local.log"
 local service = require "boxd.local.service"
 local status = require "boxd.local.status"
 local sys = require "boxd.serve".sys
 
 local DEFAULT_LISTEN = "127.0.0.1:9443"
-local MAX_BOXES = 100
-local EXCHANGES = 30 -- a minute from one address, as production has it
 
 local function default_state()
   local home = os.getenv "XDG_STATE_HOME"
@@ -86,7 +85,7 @@ local function run(options, opened)
   else
     warn_of_openness(opened)
     print_exports(opened)
-    io.stderr:write(opened.limits, "\n")
+    io.stderr:write(opened.enforced, "\n")
   end
   opened:run()
 end
@@ -100,10 +99,9 @@ end
 return function(options)
   save_memory()
   options.listen = options.listen or DEFAULT_LISTEN
-  options.max_boxes = options.max_boxes or MAX_BOXES
-  if options.limits ~= "none" and not options.announce then
-    options.exchanges = EXCHANGES
-  end
+  options.limits = limits.of(options.limits, options.max_boxes)
+  -- The client of a --local is one script, which may start as often as it likes.
+  options.exchanges = not options.announce and options.limits.exchanges or nil
   options.state = make_folder(absolute(options.state or default_state()))
   local opened = open(options)
   -- Whatever ends us. The state of a --local is for one run.

@@ -52,7 +52,7 @@ local function create_template(service, request)
     end
   end
   box_request.check_image(request.image_ref)
-  box_request.fields { config = request.config } -- it raises for a bad one
+  box_request.fields({ config = request.config }, service.limits) -- it raises for a bad one
   local id = ids.new("tpl-")
   store:put("templates", id, { id = id, name = request.name,
     image = request.image_ref, config = request.config,

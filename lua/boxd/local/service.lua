@@ -132,23 +132,24 @@ local function restore(self)
   self.boxes:restore()
 end
 
--- options: state (folder), listen, net, max_boxes, exchanges (a minute from one
+-- options: state (folder), listen, net, limits, exchanges (a minute from one
 -- address; nil: any number). The spawner comes first:
 -- it must be forked before any thread exists.
 function service.open(options)
   local self = setmetatable({}, service)
+  self.limits = options.limits
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state,
     { outgoing = options.net ~= "host" })
   self.gates = listeners.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
-  local limits, message = self.spawner:ready()
-  if not limits then
+  local enforced, message = self.spawner:ready()
+  if not enforced then
     error("local boxes can't be made here: " .. message, 0)
   end
-  self.limits = limits
+  self.enforced = enforced
   serve.sys.mkdir(options.state .. "/files", 448)
-  self.account = account.open(self.store, options.exchanges)
+  self.account = account.open(self.store, self.limits, options.exchanges)
   self.records = records.open(self.store)
   self.boxes = boxes.new(self.store, self.spawner, options)
   add_watchers(self)

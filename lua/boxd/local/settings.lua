@@ -99,7 +99,9 @@ local function resize(service, record, request)
   local vcpu, memory = request.vcpu, request.memory_bytes
   if vcpu == 0 and memory == 0 then
     fail("INVALID_ARGUMENT", "give vcpu or memory_bytes, or both")
-  elseif memory == 0 then
+  end
+  vcpu, memory = service.limits:size(vcpu, memory)
+  if memory == 0 then
     memory = vcpu * MEMORY_A_VCPU
   elseif vcpu == 0 then
     vcpu = math.max(1, memory // MEMORY_A_VCPU)

@@ -111,9 +111,21 @@ local function fields_of(spec, states, env)
     env = env, egress_allow = spec.egress or {} }
 end
 
+-- With limits, what a box was is what it becomes.
+local function check_same_size(service, config, record)
+  local vcpu, memory = service.limits:size(config.vcpu, config.memory_bytes)
+  if not service.limits.classes or (vcpu or 0) == 0
+    or vcpu == record.vcpu and memory == record.memory_bytes then
+    return
+  end
+  fail("INVALID_ARGUMENT", "a snapshot's box has its size, %s",
+    machine_spec.size_text(record.vcpu, record.memory_bytes))
+end
+
 -- From a snapshot, with a spec or without: its own counts below.
 local function restored(service, request, name, spec)
   local record = service.snapshots:find(name).record
+  check_same_size(service, request.config or {}, record)
   local below = current(record)
   if below then below.assignTo, below.base = nil, nil end
   if not below and not spec then
@@ -262,7 +274,7 @@ local function check_plan(changes, request)
   end
 end
 
-local function record_changes(record, after, states)
+local function record_changes(service, record, after, states)
   local changes = { spec = after, labels = after.labels or {},
     networks = after.networks or {}, egress_allow = after.egress or {},
     packages = states }
@@ -273,7 +285,8 @@ local function record_changes(record, after, states)
   changes.env = env_list(after, kept)
   if #changes.env == 0 then changes.env = NONE end
   if after.size then
-    changes.vcpu, changes.memory_bytes = machine_spec.size(after.size)
+    changes.vcpu, changes.memory_bytes
+      = service.limits:size(machine_spec.size(after.size))
   end
   return changes
 end
@@ -281,7 +294,7 @@ end
 local function apply(service, record, after, changes, states)
   if #changes == 0 then return false end
   if any(changes, "egress", "field") then settings.say_unheld(after.egress) end
-  local changed = record_changes(record, after, states)
+  local changed = record_changes(service, record, after, states)
   local env = changed.env ~= NONE and changed.env or {}
   box_request.check_env_total(service.boxes:env(setmetatable(
     { env = env, spec = after }, { __index = record })))

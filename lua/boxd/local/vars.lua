@@ -86,6 +86,9 @@ local function check_kind(kind)
 end
 
 local function check_name(name)
+  if name and name:find "^BOXD_" then
+    fail("INVALID_ARGUMENT", "%s: names that begin with BOXD_ are reserved", name)
+  end
   if name and #name <= 255 and name:find "^[%a_][%w_]*$" then return name end
   fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
     name or "")
