@@ -1,4 +1,4 @@
--- What boxes reach, tried on a pretended machine with addresses, servers and an
+-- The reach of boxes, tried on a pretended machine with addresses, servers and an
 -- internet of its own (spec/support/network_world.sh), by programs that attack
 -- (spec/support/network_attack.py): as root and as an ordinary user.
 
@@ -116,7 +116,7 @@ describe("the network of", function()
         assert.equal("reached", results["box later: tcp 203.0.113.9"])
       end)
 
-      try("does not reach everybody by broadcast or multicast", function()
+      try("does not reach the local network by broadcast or multicast", function()
         refused(results, "box", { "198.51.100.255", "255.255.255.255",
           "224.0.0.1" })
       end)
@@ -167,7 +167,7 @@ describe("the network of", function()
       end)
 
       -- The tries find their way where there is no box around them.
-      try("is what refuses: outside of boxes the same tries get there", function()
+      try("refuses tries that reach their targets outside of boxes", function()
         for _, what in ipairs { "tcp 127.0.0.1", "udp 127.0.0.1", "tcp 0.0.0.0",
           "tcp ::1", "tcp ::ffff:127.0.0.1", "udp 198.51.100.2",
           "tcp 172.17.0.1", "tcp 2001:db8:1::2", "tcp 169.254.169.254",

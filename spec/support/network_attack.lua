@@ -1,5 +1,5 @@
--- What boxes reach on the pretended machine of network_world.sh, for
--- attack_spec.lua: `boxdlua --local spec/support/network_attack.lua FOLDER`
+-- Tries to reach, from boxes, the pretended machine of network_world.sh, for
+-- network_spec.lua: `boxdlua --local spec/support/network_attack.lua FOLDER`
 -- prints a line a try, "WHERE: HOW ADDRESS reached|refused".
 
 local boxd = require "boxd"
@@ -80,7 +80,7 @@ local function try(where, run, facts)
   end
 end
 
--- Packets that had no answer, but arrived.
+-- Packets that arrived, answered or not.
 local function count(log, pattern)
   local n = 0
   for line in log:gmatch "[^\n]+" do

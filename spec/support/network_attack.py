@@ -1,7 +1,7 @@
 """network_attack.py FACTS: tries, for network_spec, to reach from where it runs
-what a box must not, and prints a line "HOW ADDRESS reached|refused" a try. FACTS
+all that a box must not, and prints a line "HOW ADDRESS reached|refused" a try. FACTS
 is JSON: "targets", the addresses, and "device", the one to send by. All tries are
-made at once; what has answered after a while was reached."""
+made at once; a target that has answered after a while was reached."""
 import fcntl
 import json
 import random
@@ -126,7 +126,7 @@ def packet(source, target, protocol, segment, at):
 
 
 def ports_of(frame):
-    """Protocol, source and target port of a received frame, and what follows."""
+    """Protocol, source and target port of a received frame, and the segment."""
     if frame[12:14] == b"\x08\0":
         protocol, rest = frame[23], frame[14 + 4 * (frame[14] & 15):]
     elif frame[12:14] == b"\x86\xdd":

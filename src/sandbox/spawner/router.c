@@ -16,12 +16,12 @@
 #include "netlink.h"
 #include "router_filter.h"
 
-#define TABLE 100      /* of what boxes do not reach */
+#define TABLE 100      /* of the destinations that boxes do not reach */
 #define FIRST_DEVICE 16 /* number of the device of place 0 */
 #define BOX_DEVICE 15   /* of a box's: with one alike the kernel takes its link
                            for down, for a second */
 
-/* ---- what the machine has ------------------------------------------------ */
+/* ---- routes of the machine ----------------------------------------------- */
 
 static bool same(const bx_prefix *a, const bx_prefix *b) {
   return a->address == b->address && a->length == b->length;
@@ -115,8 +115,7 @@ uint32_t bx_router_network(void) {
   return tries[i];
 }
 
-/* ---- refused addresses -----------------------------------------------------
-** */
+/* ---- refused destinations ------------------------------------------------ */
 
 /* A destination that ends the search in TABLE: `type` says how. */
 static int set_route(int control, const bx_prefix *p, unsigned char type,
@@ -135,7 +134,7 @@ static int set_route(int control, const bx_prefix *p, unsigned char type,
   return bx_nl_ask(control, &r);
 }
 
-/* No place on the internet, boxes, and where clouds answer for a machine. */
+/* Not on the internet; the boxes; and the addresses of cloud metadata. */
 static void add_fixed(bx_prefixes *set, uint32_t network) {
   static const bx_prefix fixed[] = {
       {0x00000000, 8}, {0x7F000000, 8},  {0xE0000000, 3}, {0xA9FE0000, 16},
@@ -184,8 +183,8 @@ static int add_rule(int control, uint32_t order, const char *from,
   return bx_nl_ask(control, &r);
 }
 
-/* Packets from outside, and the router's own errors, take the main table;
-   everything else, so every box, first the one of refused addresses. */
+/* Packets from outside and the router's own errors use the main table alone; all
+   others, so those of every box, first look into TABLE. */
 static int set_rules(const bx_router *r) {
   bx_prefix resolver = {bx_router_resolver(r->network), 32};
   int err = set_route(r->control, &resolver, RTN_THROW, true);
@@ -196,8 +195,8 @@ static int set_rules(const bx_router *r) {
 
 /* ---- making -------------------------------------------------------------- */
 
-static int fail(bx_error *e, int err, const char *what) {
-  bx_error_errno(e, BX_INTERNAL, err, what);
+static int fail(bx_error *e, int err, const char *doing) {
+  bx_error_errno(e, BX_INTERNAL, err, doing);
   return err;
 }
 

@@ -1,9 +1,10 @@
 /*
 ** router: the network between boxes and the one process that passes their
 ** connections on. It is a network namespace of its own, which the machine does
-** not see, with a pair of linked devices for each box. What a box sends, by
-** whatever means, is the router's to pass on or to drop, so boxes reach neither
-** each other nor this machine's own addresses, and only answers reach them.
+** not see, with a pair of linked devices for each box. Every packet of a box,
+** also a raw frame, enters the router, which forwards or drops it: boxes reach
+** neither each other nor this machine's own addresses, and only answers reach
+** them.
 **
 ** The network is a /16. Its last /24 lies between the router and the process
 ** outside: .100 is the router's device wan0, .2 the gateway, .3 the resolver.
@@ -34,7 +35,7 @@ typedef struct bx_router {
   int user, net;       /* its namespaces, or -1 */
   int control;         /* a netlink socket in it, or -1 */
   int watch;           /* readable when the machine's addresses change, or -1 */
-  bx_prefixes refused; /* what boxes do not reach, as the router has it */
+  bx_prefixes refused; /* destinations, as the router has them */
 } bx_router;
 
 #define BX_NO_ROUTER .user = -1, .net = -1, .control = -1, .watch = -1

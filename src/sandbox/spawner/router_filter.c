@@ -94,7 +94,7 @@ static _Noreturn void child(const bx_host *h, int net, int answer, int in,
   _exit(1);
 }
 
-/* The first line of what the child said, in text. */
+/* The first line of the child's errors. */
 static void first_line(int fd, char *text, size_t size) {
   ssize_t n = pread(fd, text, size - 1, 0);
   text[n > 0 ? n : 0] = '\0';

@@ -1,6 +1,6 @@
 /*
-** router_filter: the filter of the router, which remembers connections: only
-** what answers a box comes in. Loaded once, by nft(8).
+** router_filter: the router's filter, which tracks connections: packets enter
+** only in answer to a box's. nft(8) loads it once.
 */
 #ifndef BX_ROUTER_FILTER_H
 #define BX_ROUTER_FILTER_H

@@ -55,7 +55,7 @@ struct bx_job {
 typedef struct bx_net {
   bx_router router;
   char why[BX_MESSAGE_MAX]; /* why there is none, or "" */
-  bool told;                /* that was said */
+  bool reported;            /* once is enough */
   unsigned last;            /* the place given last */
   pid_t pid;                /* of the process outside, or 0 */
   int alive, said;          /* pipes: ends it when closed; its errors; or -1 */

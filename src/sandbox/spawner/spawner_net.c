@@ -1,9 +1,9 @@
 /*
-** The way out of boxes: one process for all of them, slirp4netns, which passes
-** on what leaves their router (router.h) as connections of its own, and is
-** their resolver. It lives with boxes' ids in their router's user namespace,
-** sees of the machine's files only what resolving needs, and is started again
-** when it ends.
+** The way out of boxes: one process for all of them, slirp4netns. It turns the
+** packets that leave their router (router.h) into connections of its own, and
+** is their resolver. It runs under a user id of boxes, in their router's user
+** namespace, and sees the machine's /etc and /run only. When it ends, it is
+** started again.
 */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,10 +36,10 @@ static int64_t now_ms(void) {
   return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void tell(bx_hub *hub, uint64_t box, const char *what,
-                 const char *why) {
+static void report(bx_hub *hub, uint64_t box, const char *event,
+                   const char *why) {
   char text[500];
-  snprintf(text, sizeof text, "%s: %s", what, why);
+  snprintf(text, sizeof text, "%s: %s", event, why);
   bx_msg m = {.type = BX_M_NOTE, .id = box};
   m.s[1] = bx_bytes_of(text, strlen(text));
   bx_hub_say(hub, &m);
@@ -47,8 +47,8 @@ static void tell(bx_hub *hub, uint64_t box, const char *what,
 
 /* ---- the process --------------------------------------------------------- */
 
-/* Root's may be closed to others, as which the process runs: an open one, which
-   only it sees. */
+/* Root's /dev/net/tun may be closed to others, and the process is another user:
+   it gets one of its own, open to it. */
 static int open_tun(const bx_host *h) {
   if (!h->privileged) return 0;
   if (unshare(CLONE_NEWNS) < 0 ||
@@ -90,7 +90,7 @@ static _Noreturn void child(const bx_host *h, const bx_router *r, int alive,
   int err = open_tun(h);
   if (!err) err = become_own(h, r);
   if (err) {
-    dprintf(said, "cannot give it up to run it: %s\n", strerror(err));
+    dprintf(said, "cannot drop privileges: %s\n", strerror(err));
     _exit(1);
   }
   sigemptyset(&none);
@@ -149,7 +149,7 @@ static void start_or_say(bx_hub *hub) {
   if (!err) return;
   forget(&hub->net);
   start_later(&hub->net);
-  tell(hub, 0, "boxes have no network", strerror(err));
+  report(hub, 0, "boxes have no network", strerror(err));
 }
 
 /* Its last line, without the end. */
@@ -174,7 +174,7 @@ bool bx_hub_net_ended(bx_hub *hub, pid_t pid, int status) {
   last_line(net->said, status, why, sizeof why);
   forget(net);
   start_later(net);
-  tell(hub, 0, "the network of boxes ended, and is started again", why);
+  report(hub, 0, "the network of boxes ended, and is started again", why);
   return true;
 }
 
@@ -210,16 +210,17 @@ unsigned bx_hub_net_place(bx_hub *hub, uint64_t box) {
   bx_net *net = &hub->net;
   int err = net->router.net < 0 ? 0 : bx_router_refresh(&net->router);
   if (net->router.net >= 0 && !err) return free_place(hub);
-  if (err)
-    tell(hub, box, "this box has no network", strerror(err));
-  else if (*net->why && !net->told)
-    tell(hub, 0, "boxes have no network", net->why);
-  net->told = true;
+  if (err) {
+    report(hub, box, "this box has no network", strerror(err));
+  } else if (*net->why && !net->reported) {
+    report(hub, 0, "boxes have no network", net->why);
+    net->reported = true;
+  }
   return 0;
 }
 
 void bx_hub_net_failed(bx_hub *hub, uint64_t box, const char *why) {
-  tell(hub, box, "this box has no network", why);
+  report(hub, box, "this box has no network", why);
 }
 
 int bx_hub_net_wait(const bx_hub *hub) {
@@ -230,8 +231,9 @@ int bx_hub_net_wait(const bx_hub *hub) {
 
 void bx_hub_net_tend(bx_hub *hub, bool news) {
   int err = news ? bx_router_refresh(&hub->net.router) : 0;
-  if (err) tell(hub, 0, "the machine's new addresses are not refused to boxes",
-                strerror(err));
+  if (err)
+    report(hub, 0, "boxes may reach the machine's new addresses",
+           strerror(err));
   if (bx_hub_net_wait(hub) == 0) start_or_say(hub);
 }
 
