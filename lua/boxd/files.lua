@@ -3,7 +3,9 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local download = require "boxd.internal.download"
 local download_folder = require "boxd.internal.download_folder"
+local modes = require "boxd.internal.modes"
 local path = require "boxd.path"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
@@ -11,6 +13,7 @@ local upload_folder = require "boxd.internal.upload_folder"
 core.internal()
 
 local CHUNK = 1 << 20 -- bytes of a chunk that is sent
+local MESSAGE = 64 << 20 -- ... and of the longest message
 
 local files = {}
 
@@ -19,15 +22,53 @@ local function check_paths(name, first, second)
   path.check(2, name, second)
 end
 
--- box:write_file(source, dest): source is bytes or boxd.path "local/file".
+-- What the service says it wrote; 0 means that it can't say.
+local function check_count(rpc, name, written, size)
+  if written == 0 or written == size then return size end
+  core.raise("InternalError", string.format("the server wrote %d of the %d "
+    .. "bytes of %s: the file in the box is not whole, send it again", written,
+    size, name), rpc)
+end
+
+-- Sends a file by send(path) -> bytes, by way of a folder of its owner's.
+local function send_private(self, dest, mode, opts, send)
+  local stage <close>, final = modes.stage(self, dest, opts)
+  if not stage then return send(dest) end
+  local staged = stage.folder .. "/f"
+  local bytes = send(staged)
+  modes.place(self, stage, { { mode, staged, final } }, opts)
+  return bytes
+end
+
+-- Sends a file so that it has the mode, or `asked`.
+local function send_with_mode(self, dest, mode, asked, opts, send)
+  mode = asked or mode
+  if modes.is_private(mode) then
+    return send_private(self, dest, mode, opts, send)
+  end
+  local bytes = send(dest)
+  if asked or modes.differs(mode) then
+    modes.set(self, { { dest, mode } }, opts, asked)
+  end
+  return bytes
+end
+
+-- box:write_file(source, dest, { mode= }): source is bytes or boxd.path
+-- "local/file".
 function files:write_file(source, dest, opts)
   local name = path.name(source)
   if not name then check.string(1, "write_file", source) end
   check.string(2, "write_file", dest)
-  opts = check.options(3, "write_file", opts, { "timeout" })
-  resource.call(resource.compute(self), "UploadFile", {
-    vm_id = self.id, path = dest, data = name and path.read(name) or source,
-  }, opts)
+  opts = check.options(3, "write_file", opts, { "timeout", "mode" })
+  local asked, mode = modes.option("write_file", opts), modes.NEW
+  opts = resource.within(opts, opts.timeout)
+  local data = source
+  if name then data, mode = path.read(name, MESSAGE) end
+  send_with_mode(self, dest, mode, asked, opts, function(to)
+    local reply = resource.call(self, "UploadFile",
+      { vm_id = self.id, path = to, data = data }, opts)
+    return check_count("UploadFile", name or dest, reply.bytes_written, #data)
+  end)
 end
 
 -- The progress of a transfer: opts.progress, or the terminal.
@@ -57,14 +98,8 @@ local function send_chunks(stream, f, name, first, tell)
   end
 end
 
--- Streams one file; bytes.
-local function upload_file(self, source, dest, opts, tell)
-  local f <close> = path.open(source)
-  local size = f:seek "end"
-  if not size or size == math.maxinteger then
-    check.invalid("can't upload %s: it is not a regular file", source)
-  end
-  f:seek "set"
+-- Streams f, a file of that size called `source`; bytes.
+local function upload_file(self, f, size, source, dest, opts, tell)
   local stream <close> =
     core.stream(self, "UploadFileStream", nil, opts.timeout)
   send_chunks(stream, f, source,
@@ -73,121 +108,47 @@ local function upload_file(self, source, dest, opts, tell)
   local reply = stream:recv() or core.raise("InternalError",
     "the server ended the upload without an answer", "UploadFileStream")
   stream:recv() -- the status, without which nothing is certain
-  if reply.bytes_written ~= size then
-    core.raise("InternalError", string.format("the server wrote %d of the %d "
-      .. "bytes of %s: the file in the box is not whole, upload it again",
-      reply.bytes_written, size, source), "UploadFileStream")
-  end
-  return reply.bytes_written
+  return check_count("UploadFileStream", source, reply.bytes_written, size)
 end
 
--- box:upload(local_path, dest, { progress=function(done, total) }) -> bytes.
--- A folder goes with all that is in it; the progress is then each file's.
+-- box:upload(local_path, dest, { progress=function(done, total), mode= }) ->
+-- bytes. A folder goes with all that is in it; the progress is then each file's.
 function files:upload(source, dest, opts)
   source = path.name(source) or source
   check_paths("upload", source, dest)
   if dest == "" then check.invalid("upload: a path in the box expected") end
-  opts = check.options(3, "upload", opts, { "timeout", "progress" })
-  opts = resource.within(opts, opts.timeout)
+  opts = check.options(3, "upload", opts, { "timeout", "progress", "mode" })
+  local asked = modes.option("upload", opts)
   local tell, _shown <close> = progress_option("upload", opts, source)
+  opts = resource.within(opts, opts.timeout)
   if core.folder(source) then
-    return upload_folder.upload(self, source, dest, opts, function(from, to, o)
-      return upload_file(self, from, to, o, tell)
-    end)
+    return upload_folder.upload(self, source, dest, asked, opts,
+      function(from, to)
+        local f <close>, found = path.open(from)
+        return upload_file(self, f, found.size, from, to, opts, tell)
+      end)
   end
-  return upload_file(self, source, dest, opts, tell)
+  local f <close>, found = path.open(source)
+  return send_with_mode(self, dest, found.mode, asked, opts, function(to)
+    return upload_file(self, f, found.size, source, to, opts, tell)
+  end)
 end
 
--- The file beside `dest` that a download fills, so that renaming it is atomic.
-local function open_part(dest)
-  local folder = io.open(dest .. "/.")
-  if folder then
-    folder:close()
-    check.invalid("can't write the local file %s: it is a folder", dest)
-  end
-  -- A device or a pipe is written to: a file in its place would end it.
-  local special = core.is_special(dest)
-  local part = special and dest or ("%s.%d-%d.part"):format(dest, os.time(), math.random(1 << 30))
-  local f, message = io.open(part, "wb")
-  if not f then
-    check.invalid("can't write the local file %s: %s", dest,
-      message:sub(1, #part) == part and message:sub(#part + 3) or message)
-  end
-  return not special and part, f
-end
-
-local function check_written(ok, name, message)
-  if ok then return ok end
-  check.invalid("can't write the local file %s: %s", name, message)
-end
-
--- Puts the pieces of a file into f, called `name`, one with each call of the
--- function that is returned: its bytes and how many the file has, nil at the
--- end. Today's stream, or 0.1's single message.
-local function pieces(self, source, f, name, opts)
-  local request = { vm_id = self.id, path = source }
-  local stream = core.stream(self, "DownloadFileStream", request, opts.timeout)
-  local ok, chunk, n = pcall(stream.recv_file, stream, f)
-  if ok then
-    local ahead = true
-    return function()
-      if not ahead then chunk, n = stream:recv_file(f) end
-      ahead = false
-      if chunk then return n, chunk.total_size end
-      check_written(not n, name, n)
-    end, stream
-  end
-  stream:close()
-  if chunk.code ~= "UNIMPLEMENTED" then error(chunk, 0) end
-  local data = self:read_file(source, { timeout = opts.timeout })
-  return function()
-    local whole = data
-    data = nil
-    if not whole then return nil end
-    local written, message = f:write(whole)
-    check_written(written, name, message)
-    return #whole, #whole
-  end
-end
-
--- Streams one file; bytes. It appears under its name only when it is whole.
-local function download_file(self, source, dest, opts, tell)
-  local part, f = open_part(dest)
-  local done, total, whole = 0, 0, false
-  local _cleanup <close> = setmetatable({}, { __close = function()
-    if io.type(f) == "file" then f:close() end
-    if part and not whole then os.remove(part) end
-  end })
-  local next_piece, _stream <close> = pieces(self, source, f, dest, opts)
-  for bytes, size in next_piece do
-    done, total = done + bytes, math.max(total, size)
-    tell(done, total)
-  end
-  if done < total then
-    core.raise("InternalError", ("the download of %s ended after %d of %d "
-      .. "bytes"):format(source, done, total))
-  end
-  local ok, message = f:close()
-  if ok and part then ok, message = os.rename(part, dest) end
-  if not ok then
-    check.invalid("can't write the local file %s: %s", dest, message)
-  end
-  whole = true
-  return done
-end
-
--- box:download(path, local_path, { progress= }) -> bytes.
+-- box:download(path, local_path, { progress=, mode= }) -> bytes.
 function files:download(source, dest, opts)
   dest = path.name(dest) or dest
   check_paths("download", source, dest)
-  opts = check.options(3, "download", opts, { "timeout", "progress" })
-  opts = resource.within(opts, opts.timeout)
+  opts = check.options(3, "download", opts, { "timeout", "progress", "mode" })
+  local asked = modes.option("download", opts)
   local tell, _shown <close> = progress_option("download", opts, source)
-  return download_file(self, source, dest, opts, tell)
+  opts = resource.within(opts, opts.timeout)
+  return download.file(self, source, dest, opts, tell, function()
+    return asked or modes.of(self, source, opts)
+  end, asked)
 end
 
--- box:download_folder(path, local_path, { progress= }) -> bytes: a folder with
--- all that is in it, into one that is made or there; the progress is each
+-- box:download_folder(path, local_path, { progress=, mode= }) -> bytes: a folder
+-- with all that is in it, into one that is made or there; the progress is each
 -- file's.
 function files:download_folder(source, dest, opts)
   dest = path.name(dest) or dest
@@ -195,13 +156,18 @@ function files:download_folder(source, dest, opts)
   if source == "" or dest == "" then
     check.invalid("download_folder: two folders expected")
   end
-  opts = check.options(3, "download_folder", opts, { "timeout", "progress" })
-  opts = resource.within(opts, opts.timeout)
+  opts = check.options(3, "download_folder", opts,
+    { "timeout", "progress", "mode" })
+  local asked = modes.option("download_folder", opts)
   local tell, _shown <close> =
     progress_option("download_folder", opts, source)
-  return download_folder.download(self, source, dest, opts, function(from, to)
-    return download_file(self, from, to, opts, tell)
-  end)
+  opts = resource.within(opts, opts.timeout)
+  return download_folder.download(self, source, dest, opts,
+    function(from, to, mode)
+      return download.file(self, from, to, opts, tell, function()
+        return asked or mode
+      end, asked)
+    end)
 end
 
 return { methods = files }

@@ -120,6 +120,30 @@ describe("files", function()
       assert.is_true(box:read_file "/f" == data)
     end)
 
+    it("take no short write for a whole file, and 0 for no count", function()
+      local s <close> = scripted.start { UploadFile = { bytes_written = 3 } }
+      local box = s:box()
+      local e = failure(box.write_file, box, "12345", "/f")
+      assert.same({ "InternalError", "UploadFile" }, { e.class, e.method })
+      assert.matches("3 of the 5 bytes", e.message)
+      box:write_file("123", "/f")
+      s.handlers.UploadFile = { bytes_written = 0 }
+      box:write_file("12345", "/f")
+    end)
+
+    it("read no pipe, no device and nothing that is too long", function()
+      local s <close> = scripted.start {}
+      local box = s:box()
+      assert(os.execute(("mkfifo %s/pipe && truncate -s 1T %s/huge"):format(
+        folder, folder)))
+      for name, why in pairs { [folder .. "/pipe"] = "not a regular file",
+        ["/dev/zero"] = "not a regular file", [folder .. "/huge"] = "64 MiB" } do
+        local e = failure(box.write_file, box, boxd.path(name), "/f")
+        assert.equal("InvalidArgumentError", e.class)
+        assert.matches(why, e.message)
+      end
+    end)
+
     it("want strings", function()
       local s <close> = scripted.start {}
       local box = s:box()
@@ -132,6 +156,24 @@ describe("files", function()
   end)
 
   describe("box:upload", function()
+    it("takes 0 for the answer of a server that can't count", function()
+      local s <close> = scripted.start { UploadFileStream = function(first, call)
+        taker {}(first, call)
+        return { bytes_written = 0 }
+      end }
+      assert.equal(5, s:box():upload(write("five", "12345"), "/d"))
+    end)
+
+    it("holds up no task for a pipe or a device", function()
+      local s <close> = scripted.start {}
+      local box = s:box()
+      assert(os.execute(("mkfifo %s/pipe"):format(folder)))
+      for _, name in ipairs { folder .. "/pipe", "/dev/zero", "/dev/tty" } do
+        local e = failure(boxd.with_timeout, 5, box.upload, box, name, "/d")
+        assert.equal("InvalidArgumentError", e.class)
+      end
+    end)
+
     it("does not take a short write for a whole file", function()
       local s <close> = scripted.start { UploadFileStream = function(first, call)
         taker {}(first, call)
@@ -280,6 +322,27 @@ describe("files", function()
       assert.equal("abc", reader:read "a")
       assert(os.execute("test -p " .. pipe))
       assert.same({ "pipe" }, names())
+    end)
+
+    it("waits for a pipe without holding up others", function()
+      local s <close> = scripted.start { DownloadFileStream =
+        sender({ ("x"):rep(MIB), "c" }, MIB + 1) }
+      local pipe = folder .. "/pipe"
+      assert(os.execute("mkfifo " .. pipe))
+      local e = failure(boxd.with_timeout, 0.2, s:box().download, s:box(),
+        "/src", pipe)
+      assert.equal("TimeoutError", e.class)
+      local reader <close> = assert(io.popen(("sleep 0.2; exec <%s; sleep 0.3; wc -c")
+        :format(pipe)))
+      local turns, busy = 0, true
+      local other = boxd.spawn(function()
+        while busy do turns = turns + 1 boxd.sleep(0.01) end
+      end)
+      assert.equal(MIB + 1, s:box():download("/src", pipe))
+      busy = false
+      other:join()
+      assert.matches("1048577", reader:read "a")
+      assert.is_true(turns > 10, turns)
     end)
 
     it("takes an empty file, and replaces one", function()

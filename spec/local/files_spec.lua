@@ -40,6 +40,121 @@ describe("files of the embedded service", function()
     assert.equal("750\n", box:sh("stat -c %a /root/run").stdout)
   end)
 
+  -- The permission bits of paths in the box, as text.
+  local function modes(...)
+    return box:exec("stat", "-c", "%a", ...).stdout
+  end
+
+  local function here(command)
+    local pipe <close> = assert(io.popen(("cd %s && { %s; }"):format(
+      service.folder, command)))
+    return pipe:read "a"
+  end
+
+  it("keep their permission bits, both ways", function()
+    for _, mode in ipairs { "644", "755", "600", "640", "700", "444" } do
+      here(("rm -f m back; echo %s > m; chmod %s m"):format(mode, mode))
+      assert.equal(4, box:upload(service.folder .. "/m", "/srv/m/" .. mode))
+      assert.equal(mode .. "\n", modes("/srv/m/" .. mode))
+      box:download("/srv/m/" .. mode, service.folder .. "/back")
+      assert.equal(mode .. "\n" .. mode .. "\n", here "stat -c %a back; cat back")
+    end
+    assert.equal("", box:sh("ls -A /srv/m | grep boxd; true").stdout)
+  end)
+
+  it("have the mode that is asked for, as octal digits", function()
+    here "echo x > m; chmod 644 m"
+    local name = service.folder .. "/m"
+    box:upload(name, "/srv/asked", { mode = "600" })
+    assert.equal("600\n", modes "/srv/asked")
+    box:upload(name, "/srv/asked", { mode = "0755" })
+    assert.equal("755\n", modes "/srv/asked")
+    box:write_file("x", "/srv/written", { mode = "400" })
+    assert.equal("400\n", modes "/srv/written")
+    box:download("/srv/asked", name, { mode = "640" })
+    assert.equal("640\n", here "stat -c %a m")
+    for _, bad in ipairs { 644, "64", "888", "rw", true } do
+      assert.matches("octal digits",
+        refused(nil, box.upload, box, name, "/srv/no", { mode = bad }))
+    end
+    assert.is_false(box:exec("test", "-e", "/srv/no").success)
+  end)
+
+  it("are no more readable here than the file they replace", function()
+    here "echo x > m; chmod 600 m"
+    box:write_file("public", "/srv/public")
+    box:download("/srv/public", service.folder .. "/m")
+    assert.equal("600\npublic", here "stat -c %a m; cat m")
+  end)
+
+  it("are readable to others at no time when they are private", function()
+    here "head -c 3000000 /dev/zero > m; chmod 600 m"
+    box:sh("mkdir -p /srv/watch; chmod 755 /srv/watch")
+    local seen = box:sh([[cat > /root/watch.py <<'X'
+import os, sys
+def readable(path, bits):
+    try:
+        return os.stat(path).st_mode & bits
+    except OSError:
+        return 0
+while not os.path.exists("/root/stop"):
+    for root, dirs, files in os.walk("/srv/watch"):
+        for f in files:
+            if readable(root, 0o011) and readable(root + "/" + f, 0o044):
+                print(f, flush=True)
+X
+python3 /root/watch.py]], { stream = true })
+    for i = 1, 10 do
+      box:upload(service.folder .. "/m", "/srv/watch/" .. i)
+      box:write_file("secret", "/srv/watch/w" .. i, { mode = "600" })
+    end
+    box:write_file("", "/root/stop")
+    assert.equal(0, seen:wait())
+    assert.is_nil(seen:read_stdout())
+  end)
+
+  it("of a folder keep their modes and links", function()
+    here [[rm -rf tree; mkdir -p tree/shut/in tree/open tree/bare; cd tree
+      echo 1 > open/a; echo 2 > open/run; chmod 755 open/run
+      echo 3 > shut/key; chmod 600 shut/key; echo 4 > shut/in/read
+      ln -s open/a link; ln -s nowhere bare/lost; ln -s ../open bare/dir
+      chmod 755 . open bare shut/in; chmod 700 shut]]
+    assert.equal(8, box:upload(service.folder .. "/tree", "/srv/tree"))
+    local list = "find . -printf '%M %p %l\\n' | sort"
+    assert.equal(here("cd tree && " .. list):gsub(" %. ", " . "),
+      (box:sh("cd /srv/tree && " .. list).stdout))
+    box:upload(service.folder .. "/tree", "/srv/tree") -- and once more
+    assert.equal(here("cd tree && " .. list),
+      box:sh("cd /srv/tree && " .. list).stdout)
+    box:sh "cd /srv/tree && rm -r bare link"
+    box:download_folder("/srv/tree", service.folder .. "/tree2")
+    here "cd tree && rm -r bare link"
+    assert.equal(here("cd tree && " .. list), here("cd tree2 && " .. list))
+  end)
+
+  it("with names that are no UTF-8 are refused before the first", function()
+    box:sh [[mkdir -p /srv/names; cd /srv/names; touch a b; touch "$(printf 'x\377')"]]
+    local message = refused(nil, box.download_folder, box, "/srv/names",
+      service.folder .. "/names")
+    assert.matches("/srv/names/x.*not UTF%-8", message)
+    assert.equal("", here "ls names 2>/dev/null; true")
+    box:sh [[cd /srv/names; rm x*; touch "$(printf 'y\357\277\275')"]]
+    box:download_folder("/srv/names", service.folder .. "/names")
+    assert.equal("3\n", here "ls names | wc -l")
+  end)
+
+  it("that the kernel makes come whole", function()
+    for _, path in ipairs { "/proc/version", "/proc/self/../version",
+      "/sys/kernel/mm/transparent_hugepage/enabled" } do
+      if box:exec("test", "-r", path).success then
+        local bytes = box:exec("cat", path).stdout
+        assert.equal(#bytes, box:download(path, service.folder .. "/made"))
+        assert.equal(bytes, here "cat made")
+        assert.equal(bytes, box:read_file(path))
+      end
+    end
+  end)
+
   it("are written whole or not at all", function()
     box:write_file("old", "/root/atomic")
     box:sh [[(while :; do cat /root/atomic; echo; done) > /root/seen 2>/root/err &]]

@@ -2,7 +2,6 @@
 
 #include <lauxlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../core/text.h"
 #include "../core/version.h"
@@ -19,6 +18,7 @@
 #include "http.h"
 #include "json.h"
 #include "stream.h"
+#include "special.h"
 #include "task.h"
 #include "terminal.h"
 #include "types.h"
@@ -97,15 +97,6 @@ static int is_boxdlua(lua_State *L) {
   return 1;
 }
 
-/* core.is_special(path) -> is something there that is neither file nor folder?
-** */
-static int is_special(lua_State *L) {
-  struct stat st;
-  lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 &&
-                         !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
-  return 1;
-}
-
 /* core.at_exit(fn): boxdlua calls fn(false) before it cancels the tasks at the
 ** end of a script, fn(true) after it. */
 static int at_exit(lua_State *L) {
@@ -128,10 +119,13 @@ static int at_close(lua_State *L) {
 static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
-      {"is_special", is_special}, {"at_exit", at_exit},
+      {"at_exit", at_exit},
       {"at_close", at_close}, {"folder", lbx_folder},
       {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
-      {"make_executable", lbx_folder_executable},
+      {"stat", lbx_folder_stat},  {"set_mode", lbx_folder_set_mode},
+      {"open", lbx_folder_open},
+      {"make_private", lbx_folder_private}, {"umask", lbx_folder_mask},
+      {"open_special", lbx_special_open},
       {NULL, NULL}};
   luaL_newlib(L, functions);
   lbx_open_client(L);
@@ -142,6 +136,7 @@ static int open_core(lua_State *L) {
   lbx_open_exec_core(L);
   lbx_open_http_core(L);
   lbx_open_task_core(L);
+  lbx_open_special(L);
   lbx_open_terminal(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");

@@ -1,0 +1,143 @@
+-- Downloading one file of a box: streamed, whole or not at all, and never
+-- readable by others than it is in the box.
+
+local core = require "boxd.core"
+local boxd = require "boxd"
+local check = require "boxd.internal.check"
+local resource = require "boxd.internal.resource"
+local special = require "boxd.internal.special"
+core.internal()
+
+local download = {}
+
+local NEW = tonumber("666", 8) -- without what the umask takes
+
+-- What a download fills: the file beside `dest`, so that renaming it is atomic,
+-- and which only its owner may read as yet. Its name, the file, and the mode of
+-- a file in its place; no name for what is no file, which is written to: a file
+-- in its place would end it.
+local function open_part(dest)
+  local there = core.stat(dest)
+  if there and there.kind == "folder" then
+    check.invalid("can't write the local file %s: it is a folder", dest)
+  elseif there and there.kind == "other" then
+    return nil, special.open(dest)
+  end
+  local part = ("%s.%d-%d.part"):format(dest, os.time(), math.random(1 << 30))
+  local ok, message = core.make_private(part)
+  local f
+  if ok then f, message = io.open(part, "wb") end
+  if not f then
+    if ok then os.remove(part) end
+    check.invalid("can't write the local file %s: %s", dest,
+      message:sub(1, #part) == part and message:sub(#part + 3) or message)
+  end
+  return part, f, there and there.mode
+end
+
+local function check_written(ok, name, message)
+  if ok then return ok end
+  check.invalid("can't write the local file %s: %s", name, message)
+end
+
+-- The next piece of a stream: its bytes and how many the file is said to have;
+-- nil at the end.
+local function next_piece(stream, f, name)
+  if io.type(f) then
+    local chunk, n = stream:recv_file(f)
+    if chunk then return n, chunk.total_size end
+    check_written(not n, name, n)
+    return nil
+  end
+  local chunk = stream:recv()
+  if not chunk then return nil end
+  check_written(f:write(chunk.data))
+  return #chunk.data, chunk.total_size
+end
+
+-- The file in one message: of 0.1's services, and where a stream is in doubt.
+local function whole(self, source, opts)
+  return resource.call(self, "DownloadFile",
+    { vm_id = self.id, path = source }, opts).data
+end
+
+-- Puts the file into f, called `name`: bytes, and how many it is said to have.
+local function receive(self, source, f, name, opts, tell)
+  local stream <close> = core.stream(self, "DownloadFileStream",
+    { vm_id = self.id, path = source }, opts.timeout)
+  local done, total = 0, 0
+  local ok, n, size = pcall(next_piece, stream, f, name)
+  if not ok then
+    if not boxd.is_error(n) or n.code ~= "UNIMPLEMENTED" then error(n, 0) end
+    local data = whole(self, source, opts)
+    check_written(f:write(data))
+    n, size = #data, #data
+    stream:close()
+  end
+  while n do
+    done, total = done + n, math.max(total, size)
+    tell(done, total)
+    if not ok then break end
+    n, size = next_piece(stream, f, name)
+  end
+  return done, total
+end
+
+-- Files that the kernel makes as they are read are said to have another size
+-- than they have: what came of one is all of it if a single message has as much.
+-- Returns the bytes, which are put into f where the stream had none of them.
+local function check_size(self, source, f, done, total, opts)
+  local made = source:find "^/proc/" or source:find "^/sys/"
+  if done >= total and not (done == 0 and made) then return done end
+  local ok, data = pcall(whole, self, source, opts)
+  if not ok and not (boxd.is_error(data) and data.method) then
+    error(data, 0) -- what ended the waiting
+  elseif ok and done == 0 then
+    check_written(f:write(data))
+    return #data
+  elseif not ok and done == total or ok and #data == done then
+    return done
+  end
+  core.raise("InternalError", ("the download of %s ended after %d of %d "
+    .. "bytes"):format(source, done, total), "DownloadFileStream")
+end
+
+-- The mode for a file in whose place one of mode `there` is: of others than the
+-- owner none may read or write it who could not before.
+local function limited(mode, there)
+  if not there then return mode end
+  local others = there & 54 -- 066
+  return mode & (448 | others | (others & 36) >> 2) -- 0700, 044
+end
+
+-- The mode to give; mode: what the file has in the box, nil: not known.
+local function mode_for(mode, asked, there)
+  if asked then return asked end
+  return limited(mode or there or NEW & ~core.umask(), there)
+end
+
+local function put_in_place(part, f, dest, mode)
+  local ok, message = f:close()
+  if ok and part then ok, message = core.set_mode(part, mode) end
+  if ok and part then ok, message = os.rename(part, dest) end
+  check_written(ok, dest, message)
+end
+
+-- Streams one file; bytes. It appears under its name only when it is whole.
+-- find_mode() -> the mode in the box, or nil; asked: the mode that is to be.
+function download.file(self, source, dest, opts, tell, find_mode, asked)
+  local part, f, there = open_part(dest)
+  local done = false
+  local _cleanup <close> = setmetatable({}, { __close = function()
+    if io.type(f) ~= "closed file" then f:close() end
+    if part and not done then os.remove(part) end
+  end })
+  local mode = part and mode_for(find_mode(), asked, there)
+  local bytes, total = receive(self, source, f, dest, opts, tell)
+  bytes = check_size(self, source, f, bytes, total, opts)
+  put_in_place(part, f, dest, mode)
+  done = true
+  return bytes
+end
+
+return download
