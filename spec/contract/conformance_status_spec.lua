@@ -55,7 +55,7 @@ describe("against a server that is not ours", function()
 
   setup(function()
     server = recorder.start()
-    empty = program.file("")
+    empty = program.plain_file("")
   end)
   teardown(function()
     server:stop()

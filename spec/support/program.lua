@@ -71,4 +71,11 @@ function program.file(text)
   return name
 end
 
+--- The same, with the mode that files have by default.
+function program.plain_file(text)
+  local name = program.file(text)
+  assert(os.execute("chmod 644 " .. name))
+  return name
+end
+
 return program

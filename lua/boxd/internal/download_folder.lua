@@ -5,7 +5,6 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
-local modes = require "boxd.internal.modes"
 core.internal()
 
 local download_folder = {}
@@ -97,8 +96,7 @@ end
 
 -- Outer folders come before inner ones.
 local function look_through(self, top, opts)
-  local found = { folders = { "" }, files = {}, room = NAMES_MAX,
-    modes = { [""] = modes.of(self, top == "" and "/" or top, opts) } }
+  local found = { folders = { "" }, files = {}, modes = {}, room = NAMES_MAX }
   local at = 1
   while found.folders[at] do
     look(self, found, top, found.folders[at], opts)

@@ -12,7 +12,6 @@ modes.NEW = tonumber("644", 8) -- of a file that the service makes
 local PROGRAM = tonumber("755", 8)
 local PUBLIC = tonumber("044", 8)
 local ARGUMENT_BYTES = 64 << 10 -- of paths in one command
-local LOOK_SECONDS = 10 -- for a look at a mode, which is not worth more
 
 --- opts.mode, a text of octal digits, as an integer; nil: not given.
 function modes.option(method, opts)
@@ -97,7 +96,7 @@ function modes.differs(mode) return mode ~= modes.NEW end
 --- The mode of a file in the box; nil where that can't be found out.
 function modes.of(self, path, opts)
   local ok, result = pcall(core.exec, self, "stat", "-L", "-c", "%a", "--", path,
-    { timeout = math.min(opts.timeout or LOOK_SECONDS, LOOK_SECONDS) })
+    { timeout = opts.timeout })
   if not ok and not (boxd.is_error(result) and result.method) then
     error(result, 0) -- what ended the waiting
   end
@@ -141,7 +140,10 @@ function modes.stage(self, path, opts)
   local ok, said = pcall(run, self, what, opts, "sh", "-c", STAGE, "sh", path)
   if not ok and modes.is_without_commands(said) then return nil end
   if not ok then error(said, 0) end
-  local folder, final = said:match "^([^\n]*)\n(.*)$"
+  local folder, final = said:match "^([^\n]+)\n(.+)$"
+  if not folder then
+    core.raise("BoxdError", what .. ": its shell answers with no path")
+  end
   return stage_of(self, folder, opts), final
 end
 

@@ -92,7 +92,7 @@ local function make_with_modes(self, dest, folders, opts)
 end
 
 -- Sends the files: those that others may not read by way of a folder of their
--- owner's.
+-- owner's. Returns the bytes, and those of the others that need a mode.
 local function send_files(self, top, dest, files, asked, opts, send)
   local bytes, private, others = 0, {}, {}
   for _, file in ipairs(files) do
@@ -106,8 +106,7 @@ local function send_files(self, top, dest, files, asked, opts, send)
       end
     end
   end
-  modes.set(self, others, opts, asked)
-  if #private == 0 then return bytes end
+  if #private == 0 then return bytes, others end
   local stage <close>, _ = modes.stage(self, dest .. "/.boxd-", opts)
   for i, file in ipairs(private) do
     local staged = stage and stage.folder .. "/" .. i or dest .. file[1]
@@ -115,7 +114,7 @@ local function send_files(self, top, dest, files, asked, opts, send)
     private[i] = { file[2], staged, dest .. file[1] }
   end
   if stage then modes.place(self, stage, private, opts) end
-  return bytes
+  return bytes, others
 end
 
 local LINK = [[
@@ -142,10 +141,11 @@ function upload_folder.upload(self, source, dest, asked, opts, send)
   look(found, top, "", core.stat(source).mode)
   local closed = not found.plain
     and make_with_modes(self, dest, found.folders, opts)
-  local bytes = send_files(self, top, dest, found.files, asked, opts, send)
+  local bytes, others = send_files(self, top, dest, found.files, asked, opts, send)
   if not closed then
     for _, name in ipairs(found.empty) do make(self, dest .. name, opts) end
   end
+  modes.set(self, others, opts, asked)
   make_links(self, dest, found.links, opts)
   for _, folder in ipairs(closed or {}) do
     modes.set(self, { folder }, opts, true) -- inner ones first

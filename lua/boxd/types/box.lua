@@ -145,11 +145,14 @@ function Box:sh(line, options) end
 ---@field close_stdin? boolean end of input from the start, with stream
 
 --- Writes a whole file, up to what one message takes; upload takes any.
---- RPC: UploadFile.
---- Raises: NotFoundError, InvalidArgumentError when the local file is not read.
+--- A local file's permission bits go along.
+--- RPC: UploadFile; Exec for a mode that new files don't have.
+--- Raises: NotFoundError, InvalidArgumentError when the local file is not read,
+--- InternalError when the service wrote a part only, BoxdError when its mode
+--- can't be set.
 ---@param source string|boxd.Path bytes, or boxd.path "local/file"
 ---@param dest string path in the box
----@param options? boxd.Options
+---@param options? boxd.WriteOptions
 function Box:write_file(source, dest, options) end
 
 --- Reads a whole file, up to what one message takes; download takes any.
@@ -161,11 +164,14 @@ function Box:write_file(source, dest, options) end
 function Box:read_file(path, options) end
 
 --- Sends a file of any size, in constant memory, or a folder with all in it:
---- files, which of them are programs, and empty folders (Mkdir). A folder with
---- a link or a device in it is refused before anything is sent.
---- RPC: UploadFileStream, for folders Mkdir and Exec too.
+--- files, folders (Mkdir) and symbolic links. Permission bits go along, and a
+--- private file is readable to others at no time. A folder with a pipe or a
+--- device in it is refused before anything is sent.
+--- RPC: UploadFileStream; Exec for modes that new files don't have, and for
+--- links; Mkdir.
 --- Raises: InvalidArgumentError when the local file is not read whole,
---- NotFoundError.
+--- NotFoundError, InternalError when the service wrote a part only, BoxdError
+--- when a mode can't be set.
 ---@param local_path string|boxd.Path
 ---@param dest string path in the box
 ---@param options? boxd.TransferOptions
@@ -173,8 +179,10 @@ function Box:read_file(path, options) end
 function Box:upload(local_path, dest, options) end
 
 --- Fetches a file of any size, in constant memory. It appears under its name
---- only when it is whole.
---- RPC: DownloadFileStream, or DownloadFile of a service without it.
+--- only when it is whole, with its permission bits, but no more readable than a
+--- file that it replaces.
+--- RPC: Exec for the mode; DownloadFileStream, or DownloadFile of a service
+--- without it.
 --- Raises: NotFoundError, InvalidArgumentError when the local file is not
 --- written.
 ---@param path string in the box
@@ -183,9 +191,9 @@ function Box:upload(local_path, dest, options) end
 ---@return integer bytes written
 function Box:download(path, local_path, options) end
 
---- Fetches a folder with all in it: files, which of them are programs, and
---- empty folders. One with a link or a device in it is refused before anything
---- is written.
+--- Fetches a folder with all in it: files and folders, with their permission
+--- bits. One with a link, a device or a name that is not UTF-8 in it is refused
+--- before anything is written.
 --- RPC: ListDir, DownloadFileStream.
 --- Raises: NotFoundError, InvalidArgumentError for what can't be downloaded or
 --- written, InternalError for a name that leads elsewhere; the message says how
@@ -196,8 +204,12 @@ function Box:download(path, local_path, options) end
 ---@return integer bytes written
 function Box:download_folder(path, local_path, options) end
 
+---@class boxd.WriteOptions: boxd.Options
+---@field mode? string permission bits as octal digits, such as "644"
+
 ---@class boxd.TransferOptions: boxd.Options
 ---@field progress? fun(done: integer, total: integer) called with bytes as they go
+---@field mode? string permission bits of the files as octal digits, such as "644"
 
 --- RPC: ListProxies.
 ---@param options? boxd.Options

@@ -52,11 +52,11 @@ function Files:remove(path, options) end
 ---@param options? boxd.Options
 function Files:rename(from, to, options) end
 
---- RPC: UploadFile.
---- Raises: NotFoundError.
+--- RPC: UploadFile; Exec for a mode.
+--- Raises: NotFoundError, InternalError when the service wrote a part only.
 ---@param source string|boxd.Path
 ---@param dest string
----@param options? boxd.Options
+---@param options? boxd.WriteOptions
 function Files:write_file(source, dest, options) end
 
 --- RPC: DownloadFile.
@@ -66,7 +66,7 @@ function Files:write_file(source, dest, options) end
 ---@return string bytes
 function Files:read_file(path, options) end
 
---- RPC: UploadFileStream, Mkdir, Exec.
+--- RPC: UploadFileStream; Exec for a mode; of a folder, Mkdir, and Exec for links.
 --- Raises: NotFoundError.
 ---@param local_path string|boxd.Path
 ---@param dest string
@@ -74,7 +74,7 @@ function Files:read_file(path, options) end
 ---@return integer bytes written
 function Files:upload(local_path, dest, options) end
 
---- RPC: DownloadFileStream, or DownloadFile.
+--- RPC: Exec for the mode, DownloadFileStream, or DownloadFile.
 --- Raises: NotFoundError.
 ---@param path string
 ---@param local_path string|boxd.Path
