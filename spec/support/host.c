@@ -5,9 +5,12 @@
 **   fork(fn) -> status   runs fn in a forked process; 128 + n for a signal
 **   run(code) -> result  runs code in a Lua state of its own, then closes that;
 **                        the text it returns, or "failed: " and why
+**   tick(seconds)        has SIGALRM handled that often; 0: no more
 */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,9 +42,20 @@ static int run(lua_State *L) {
   return 1;
 }
 
+static void on_tick(int signo) { (void)signo; }
+
+static int tick(lua_State *L) {
+  long us = (long)(luaL_checknumber(L, 1) * 1e6);
+  struct itimerval often = {{0, us}, {0, us}};
+  struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &often, NULL);
+  return 0;
+}
+
 int luaopen_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fork", fork_}, {"run", run}, {NULL, NULL}};
+      {"fork", fork_}, {"run", run}, {"tick", tick}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "alarm.h"
 #include "curl.h"
 #include "io.h"
 #include "loop_private.h"
@@ -73,6 +74,7 @@ void bx_loop_free(bx_loop *loop) {
   for (bx_open *o = loop->open; ours && o; o = o->next) o->close(o);
   if (ours && loop->curl) bx_curl_free(loop->curl);
   if (ours && loop->io) bx_io_free(loop->io);
+  bx_alarm_free(loop);
   if (ours && loop->queue) {
     if (!drain(loop->queue)) return;
     bx_runtime_stop();
@@ -195,6 +197,8 @@ static void fire_timers(bx_loop *loop) {
   }
 }
 
+void bx_loop_use_alarm(bx_loop *loop, bool use) { loop->use_alarm = use; }
+
 bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
   grpc_completion_queue *queue = bx_loop_queue(loop, e);
   if (!queue) return e->class_;
@@ -203,6 +207,8 @@ bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
   for (int i = 0; i < BURST && !loop->woken; i++) {
     double limit = i > 0 || bx_loop_has_ready(loop) ? 0 : until;
     if (loop->timers > 0 && loop->heap[0]->at < limit) limit = loop->heap[0]->at;
+    if (loop->use_alarm && limit > 0 && limit < BX_FOREVER)
+      bx_alarm_set(loop, limit);
     grpc_event ev =
         grpc_completion_queue_next(queue, bx_timespec(limit), NULL);
     if (ev.type != GRPC_OP_COMPLETE) break;

@@ -59,6 +59,11 @@ grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e);
 ** waiter is ready. Never enters Lua. */
 bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e);
 
+/* From here on a poll ends at its time even while signals come faster than it is
+** over: gRPC begins its wait anew, with the whole time, at each. Costs a thread
+** once a poll has to wait for a time. */
+void bx_loop_use_alarm(bx_loop *loop, bool use);
+
 /* The next ready waiter, taken off the list; NULL: none. */
 bx_waiter *bx_loop_ready(bx_loop *loop);
 bool bx_loop_has_ready(const bx_loop *loop);

@@ -7,10 +7,14 @@
 
 #include "loop.h"
 
+typedef struct bx_alarm bx_alarm;
+
 struct bx_loop {
   grpc_completion_queue *queue;
   bx_io *io;
   struct bx_curl *curl; /* made at the first HTTP request */
+  bool use_alarm;
+  bx_alarm *alarm; /* made at the first use */
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
   bx_waiters ready;
