@@ -123,7 +123,7 @@ describe("a finalizer", function()
       "-e", ([[
         KEPT = setmetatable({}, { __gc = function()
           local c = boxd.Compute { token = "t", api_url = "http://127.0.0.1:%s" }
-          for _ = 1, 3 do require "boxd.core".exec(c, {}, nil, false, false) end
+          for _ = 1, 3 do require "boxd.core".stream(c, "StreamLogs", {}, 600) end
           print "opened"
         end })]]):format(silent:line()) }
     assert.equal("opened\n", result.out, result.err)

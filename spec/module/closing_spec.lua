@@ -26,7 +26,7 @@ describe("a finalizer older than boxd", function()
       local c = boxd.Compute { token = "t", api_url = "http://127.0.0.1:1" }
       TASK = boxd.spawn(boxd.sleep, 100)
       local p = select(2, pcall(c.box.get, c.box, "x"))
-      local process = require "boxd.core".exec(c, {}, nil, false, false)
+      local stream = require "boxd.core".stream(c, "UploadFileStream", nil, 60)
       WORK = {
         sleep = function() boxd.sleep(0.001) end,
         turn = function() boxd.sleep(0) end,
@@ -41,8 +41,8 @@ describe("a finalizer older than boxd", function()
           boxd.Compute { token = "t", api_url = "http://127.0.0.1:1" }:whoami()
         end,
         client = function() c:whoami() end,
-        wait = function() process:wait() end,
-        write = function() process:write "a" end,
+        recv = function() stream:recv() end,
+        send = function() stream:send {} end,
         gather = function() boxd.gather { function() boxd.sleep(0) end } end,
       }
       NAMES = {}
