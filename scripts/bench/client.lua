@@ -120,5 +120,17 @@ function works.list()
   end)
 end
 
+function works.fields()
+  return time(function()
+    for _ = 1, n do
+      local count = 0
+      for _, box in ipairs(compute.box:list()) do
+        if box.id and box.name and box.status then count = count + 1 end
+      end
+      assert(count == 10000)
+    end
+  end)
+end
+
 local result = works[work]()
 if result then print(result) end

@@ -77,7 +77,7 @@ static void to_form(lua_State *L, lbx_form form) {
   if (n == 0)
     lua_pushnil(L);
   else
-    lua_pushinteger(L, form == LBX_SECONDS ? n / 1000 : n);
+    lua_pushinteger(L, form == LBX_SECONDS ? n / 1000 - (n % 1000 < 0) : n);
 }
 
 /* Marks the list on the top, which has nothing in it: JSON writes it []. */

@@ -66,9 +66,14 @@ static const alias *aliases_of(const Message *d) {
   return NULL;
 }
 
+/* Reading a field comes here: most differ in the first letter. */
+static bool same(const char *a, const char *b) {
+  return *a == *b && strcmp(a, b) == 0;
+}
+
 static const alias *find(const Message *d, const Field *f) {
   for (const alias *r = aliases_of(d); r && r->field; r++)
-    if (strcmp(r->field, f->name) == 0) return r;
+    if (same(r->field, f->name)) return r;
   return NULL;
 }
 
@@ -78,15 +83,17 @@ const char *lbx_name_of(const Message *d, const Field *f) {
 }
 
 lbx_form lbx_form_of(const Message *d, const Field *f) {
+  if (f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_MESSAGE)
+    return LBX_AS_IS;
   const alias *r = find(d, f);
   return r ? r->form : LBX_AS_IS;
 }
 
 const Field *lbx_named(const Message *d, const char *name) {
   for (const alias *r = aliases_of(d); r && r->field; r++) {
-    if (strcmp(r->name, name) == 0)
+    if (same(r->name, name))
       return protobuf_c_message_descriptor_get_field_by_name(d, r->field);
-    if (strcmp(r->field, name) == 0) return NULL; /* it has another name */
+    if (same(r->field, name)) return NULL; /* it has another name */
   }
   return protobuf_c_message_descriptor_get_field_by_name(d, name);
 }

@@ -22,21 +22,6 @@ static char unset_key; /* in the state: the field is nil, whatever the bytes */
 
 /* ---- the state ---- */
 
-/* Pushes the state's value of a field; false, and nothing pushed: none. */
-static bool push_changed(lua_State *L, int idx, const char *name) {
-  if (lua_getiuservalue(L, idx, UV_STATE) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    return false;
-  }
-  int type = lua_getfield(L, -1, name);
-  lua_remove(L, -2);
-  if (type == LUA_TNIL) lua_pop(L, 1);
-  if (type != LUA_TLIGHTUSERDATA) return type != LUA_TNIL;
-  lua_pop(L, 1);
-  lua_pushnil(L);
-  return true;
-}
-
 /* Pushes the state, made if need be. */
 static void push_state(lua_State *L, int idx) {
   if (lua_getiuservalue(L, idx, UV_STATE) == LUA_TTABLE) return;
@@ -68,32 +53,46 @@ typedef struct moment {
   size_t len;
 } moment;
 
-/* The message of the record at idx, as it is now. What holds its bytes is
-** pushed: a finalizer may refresh the record while they are read. */
+/* The message of the record at idx, as it is now. The state, which holds its
+** bytes, is pushed, or nil: a finalizer may refresh the record while they are
+** read. */
 static moment hold(lua_State *L, int idx) {
   const lbx_record *r = lua_touserdata(L, idx);
-  lbx_room(L, 4);
-  if (lua_getiuservalue(L, idx, UV_STATE) == LUA_TTABLE) {
-    lua_rawgeti(L, -1, BYTES);
-    lua_remove(L, -2);
-  }
+  lua_getiuservalue(L, idx, UV_STATE);
   return (moment){r->type, r->message, r->bytes, r->len};
+}
+
+/* Pushes what the state on the top says of the field; false: nothing. */
+static bool push_changed(lua_State *L, const char *name) {
+  if (!lua_istable(L, -1)) return false;
+  if (lua_getfield(L, -1, name) == LUA_TLIGHTUSERDATA) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return true;
+  }
+  if (!lua_isnil(L, -1)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void push_field(lua_State *L, const moment *r, const char *name) {
+  const Field *f = lbx_named(r->message, name);
+  if (f) {
+    lbx_push_field(L, r->message, f, r->bytes, r->len);
+  } else {
+    if (!lbx_has_field(r->type, name)) lbx_no_field(L, r->type, name);
+    lua_pushnil(L);
+  }
 }
 
 void lbx_record_get(lua_State *L, int idx, const char *name) {
   idx = lua_absindex(L, idx);
   lbx_room(L, 6);
-  if (push_changed(L, idx, name)) return;
   const moment r = hold(L, idx);
-  const Field *f = lbx_named(r.message, name);
-  if (!f) {
-    if (!lbx_has_field(r.type, name)) lbx_no_field(L, r.type, name);
-    lua_pushnil(L);
-  } else {
-    lbx_push_field(L, r.message, f, r.bytes, r.len);
-  }
+  bool changed = push_changed(L, name);
+  if (!changed) push_field(L, &r, name);
   lua_remove(L, -2);
-  if (!lua_istable(L, -1)) return;
+  if (changed || !lua_istable(L, -1)) return;
   lua_pushvalue(L, -1);
   lbx_record_set(L, idx, name);
 }
