@@ -10,7 +10,7 @@ describe("a box that ends while it is used", function()
   local service, compute, call = support.of_block()
 
   after_each(function()
-    assert.not_matches("boxdlua", service:errors())
+    assert.not_matches("boxdlua %-%-serve", service:errors())
   end)
 
   -- Whether this says clearly that the box is gone, or has ended.
@@ -110,6 +110,21 @@ describe("a box that ends while it is used", function()
         assert.equal("text", box:read_file("/root/f" .. i))
       end
     end)
+    p:close()
+    box:destroy()
+  end)
+
+  it("has no fault in a folder that is removed while it is filled", function()
+    local box = compute.box:create()
+    local p = box:sh([[mkdir d
+      for k in 1 2 3; do
+        (while :; do echo > d/$k.$((i=i+1)) || mkdir -p d; done 2>/dev/null) &
+      done; wait]], { stream = true })
+    for _ = 1, 300 do
+      local ok, e = pcall(call, "DeletePath", { vm_id = box.id, path = "d" })
+      assert(ok or e.class == "NotFoundError" or e.class == "BoxdError",
+        tostring(e))
+    end
     p:close()
     box:destroy()
   end)
