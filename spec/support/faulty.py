@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+import zlib
 
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = (
     0, 1, 3, 4, 6, 7, 8, 9)
@@ -29,6 +30,18 @@ def literal(name, value):
 
 def head(stream, status=b"\x88", kind="application/grpc", flags=END_HEADERS):
     return frame(HEADERS, flags, stream, status + literal("content-type", kind))
+
+
+def packed(stream):
+    """60 MB that come as 60 KB."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    octets = pack.compress(bytes(60 << 20)) + pack.flush()
+    whole = struct.pack(">BI", 1, len(octets)) + octets
+    lines = (b"\x88" + literal("content-type", "application/grpc") +
+             literal("grpc-encoding", "gzip"))
+    return frame(HEADERS, END_HEADERS, stream, lines) + b"".join(
+        frame(DATA, 0, stream, whole[i:i + 16000])
+        for i in range(0, len(whole), 16000))
 
 
 def data(stream, message, announced=None, compressed=0):
@@ -207,6 +220,7 @@ ANSWERS = {
         head(s) + data(s, MESSAGE, 100) + trailers(s)),
     "compressed": lambda c, s: c.send(
         head(s) + data(s, MESSAGE, compressed=1) + trailers(s)),
+    "packed": lambda c, s: c.send(packed(s) + trailers(s)),
     "endless": endless,
     "trailers": lambda c, s: c.send(frame(
         HEADERS, END_HEADERS | END_STREAM, s, b"\x88"

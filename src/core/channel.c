@@ -87,10 +87,13 @@ static int milliseconds(double seconds) {
 
 static grpc_channel *create(const bx_channel *ch,
                             grpc_channel_credentials *creds) {
-  grpc_arg args[12];
+  grpc_arg args[14];
   size_t n = 0;
   args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
   args[n++] = integer(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
+  /* gRPC unpacks a message before it looks at its size: none may be packed. */
+  args[n++] = integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+  args[n++] = integer(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   args[n++] = integer(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_BACKOFF_MAX_MS);
   /* A connection of its own, that closing the client closes. */
   args[n++] = integer(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

@@ -26,6 +26,9 @@ static grpc_server *create(void) {
   grpc_arg args[] = {
       integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX),
       integer(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX),
+      /* gRPC unpacks a message before it looks at its size. */
+      integer(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+      integer(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
       /* A port that is taken is an error, not a port shared. */
       integer(GRPC_ARG_ALLOW_REUSEPORT, 0),
       /* However often a client pings to keep its connection. */
