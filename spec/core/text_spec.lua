@@ -328,13 +328,19 @@ describe("text.command", function()
       text.command("ls", { cwd = "/tmp", env = { A = "1" } }))
   end)
 
+  it("takes numbers in env, and no first word for an option of sh", function()
+    assert.equal("export A=1; ls", text.command("ls", { env = { A = 1 } }))
+    assert.equal("'-x' -y", text.command { "-x", "-y" })
+    assert.equal("'+x'", text.command { "+x" })
+  end)
+
   it("refuses keys that are not identifiers", function()
     for _, key in ipairs { "", "1A", "A-B", "A B", "A=B", "a.b", "\u{E9}", "A\0",
       "A;id", "$A" } do
       refused("not a name for an environment variable", text.command, "x",
         { env = { [key] = "v" } })
     end
-    refused("strings", text.command, "x", { env = { A = 1 } })
+    refused("got A = a table", text.command, "x", { env = { A = {} } })
     refused("strings", text.command, "x", { env = { "a" } })
   end)
 

@@ -26,6 +26,13 @@ describe("exec in the embedded service", function()
     assert.equal(7, r.exit_code)
   end)
 
+  it("takes no command for an option of its shell", function()
+    for _, r in ipairs { box:exec "-x", box:sh "-x", box:sh "+x" } do
+      assert.equal(127, r.exit_code)
+      assert.matches("not found", r.stderr)
+    end
+  end)
+
   it("gives the code of a signal as 128 + n, and nothing else", function()
     local r = box:sh "echo before; kill -9 $$"
     assert.equal(137, r.exit_code)

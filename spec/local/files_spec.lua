@@ -113,6 +113,20 @@ python3 /root/watch.py]], { stream = true })
     assert.is_nil(seen:read_stdout())
   end)
 
+  it("are refused for what is wrong with them, not for a right", function()
+    box:sh "ln -s loop /root/loop; echo x > /root/file"
+    local function class(method, ...)
+      local ok, e = pcall(box[method], box, ...)
+      return not ok and e.class .. ": " .. e.message
+    end
+    assert.matches("^InvalidArgumentError.*symbolic links",
+      class("read_file", "/root/loop"))
+    assert.matches("^InvalidArgumentError.*/proc/self",
+      class("read_file", "/proc/self/status"))
+    assert.matches("Not a directory", class("write_file", "x", "/root/file/x"))
+    assert.matches("Not a directory", class("read_file", "/root/file/x"))
+  end)
+
   it("of a folder keep their modes and links", function()
     here [[rm -rf tree; mkdir -p tree/shut/in tree/open tree/bare; cd tree
       echo 1 > open/a; echo 2 > open/run; chmod 755 open/run

@@ -30,17 +30,31 @@ static void check(lua_State *L, bx_class c, const bx_error *e) {
   if (c) lbx_throw(L, e, NULL);
 }
 
-/* Reads the map on the top, whose strings it keeps alive as long as no Lua code
-** runs; pops nothing. */
+/* Puts a copy of the map on the top in its place, with numbers as text. */
+static size_t copy_env(lua_State *L) {
+  size_t n = 0;
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, -3); n++) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1)) {
+      const char *got = luaL_typename(L, -1);
+      lbx_error_invalid(L, "env: names are strings and values strings or "
+                        "numbers, got %s = a %s",
+                        luaL_tolstring(L, -2, NULL), got);
+    }
+    lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_replace(L, -2);
+  return n;
+}
+
+/* Reads the map on the top, which a copy takes the place of: it keeps the
+** strings. */
 static bx_env *read_env(lua_State *L, lbx_arena *a, size_t *n) {
   size_t i = 0;
-  *n = 0;
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-      lbx_error_invalid(L, "env: names and values must be strings, got %s = %s",
-                        luaL_tolstring(L, -2, NULL), luaL_typename(L, -2));
-    ++*n;
-  }
+  *n = copy_env(L);
   bx_env *env = allocate(L, a, *n * sizeof *env);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), i++) {
     env[i].key.s = lua_tolstring(L, -2, &env[i].key.len);

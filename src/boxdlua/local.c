@@ -207,8 +207,9 @@ int host_local_start(host_service *s, char *message, size_t size) {
              "%d (%s) while it started", WTERMSIG(child.status),
              strsignal(WTERMSIG(child.status)));
   else
-    snprintf(message, size, "--local: the embedded service did not start; it "
-             "says why above (`boxdlua --serve` starts it by itself)");
+    snprintf(message, size, "--local: the embedded service ended before it "
+             "was up (exit status %d); `boxdlua --serve` shows why",
+             WEXITSTATUS(child.status));
   return -1;
 }
 

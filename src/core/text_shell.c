@@ -36,6 +36,11 @@ static bool is_reserved(bx_str s) {
   return false;
 }
 
+/* The service's `sh -c` would take a command that begins so for its option. */
+static bool is_option(bx_str s) {
+  return s.len > 0 && (s.s[0] == '-' || s.s[0] == '+');
+}
+
 /* 'text', with each quote inside written as '\''. */
 static bool add_quoted(bx_buf *out, const char *s, size_t len) {
   const char *end = s + len;
@@ -103,7 +108,8 @@ bx_class bx_text_command(bx_buf *out, const bx_str *argv, size_t argc,
                         "there is no command: give a program to run");
   for (size_t i = 0; i < argc; i++) {
     char what[64];
-    bool bare = is_bare(argv[i]) && (i > 0 || !is_reserved(argv[i]));
+    bool bare = is_bare(argv[i]) &&
+                (i > 0 || (!is_reserved(argv[i]) && !is_option(argv[i])));
     snprintf(what, sizeof what, "argument %zu of the command", i + 1);
     if (i > 0 && !bx_buf_adds(out, " ")) return no_memory(e);
     bx_class c = add_word(out, argv[i], bare, what, e);

@@ -51,12 +51,20 @@ local function check_endpoint()
   return found
 end
 
+-- The variable that says where the service is; nil: none, it is the default.
+local function naming()
+  if core.provided() then return nil end
+  return env "BOXD_BASE_URL" and "BOXD_BASE_URL"
+    or env "BOXD_API_URL" and "BOXD_API_URL"
+end
+
 local function check_name(at)
+  local named = naming()
   local addresses, why = probe.resolve(at.host)
   if not addresses then
-    say("fail", "name", "%s is not found: %s; check the spelling of "
-      .. "BOXD_API_URL, and this machine's DNS (/etc/resolv.conf)", at.host,
-      why)
+    say("fail", "name", "%s is not found: %s; check %sthis machine's DNS "
+      .. "(/etc/resolv.conf)", at.host, why, named
+        and "the spelling of " .. named .. ", and " or "")
     return nil
   end
   say("ok", "name", "%s is %s", at.host, table.concat(addresses, ", "))
@@ -64,7 +72,7 @@ local function check_name(at)
 end
 
 local function check_connection(at, addresses)
-  local reasons = {}
+  local reasons, named = {}, naming()
   for _, address in ipairs(addresses or {}) do
     local start = boxd.now()
     local socket, why = probe.connect(address, at.port, SECONDS)
@@ -82,7 +90,8 @@ local function check_connection(at, addresses)
   say("fail", "connection", "no answer on port %s (%s); %s", at.port,
     table.concat(reasons, "; "), is_this_machine(at.host)
       and "start it with: boxdlua --serve"
-      or "check the port in BOXD_API_URL, and firewalls on the way")
+      or (named and "check the port in " .. named .. ", and " or "check ")
+        .. "firewalls on the way")
 end
 
 local function check_ca_file()
@@ -238,8 +247,9 @@ local function check_whoami(c)
   end
   return say("fail", "whoami", "%s%s", message_of(me),
     boxd.is_error(me, boxd.AuthenticationError)
-      and "; the token or key is not of this service: check BOXD_API_URL and "
-        .. "BOXD_EXCHANGE_URL together" or "")
+      and "; the token or key is not of this service: check "
+        .. (naming() or "BOXD_BASE_URL") .. " and BOXD_EXCHANGE_URL together"
+      or "")
 end
 
 local function some(names)

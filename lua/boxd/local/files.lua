@@ -6,6 +6,7 @@ local status = require "boxd.local.status"
 
 local fail = status.fail
 
+local EINVAL = 22
 local CHUNK = 1 << 20
 local MUCH, REST = 8 << 20, 1 -- bytes, seconds
 local MESSAGE = (64 << 20) - 64 -- of data, in a message of 64 MiB
@@ -124,6 +125,11 @@ end
 local function reading(service, request, fn)
   return within(service, request, function(handle, path)
     local fd, size, errno = service.spawner:file(handle, "read", path)
+    if not fd and errno == EINVAL then
+      fail("INVALID_ARGUMENT", "%s can't be read: it is a pipe, a socket or a "
+        .. "device, or belongs to the process that reads it, as /proc/self does",
+        path)
+    end
     if not fd then refuse(size, errno) end
     local _fd <close> = fd
     return fn(fd, size)

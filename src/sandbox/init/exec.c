@@ -29,7 +29,7 @@ typedef struct run {
   int script;       /* a command too long for an argument, or -1 */
   bool pty;
   const char *cwd;
-  char *argv[4];
+  char *argv[5];
   char **envp;
   int report; /* where a failure is reported; closed by the exec */
 } run;
@@ -284,7 +284,7 @@ static int open_ends(const bx_msg *m, run *r, int ours[3], int theirs[3]) {
   if (m->s[0].n > ARGUMENT_MAX && !err) {
     r->script = script_file(&m->s[0]);
     if (r->script < 0) err = errno;
-    r->argv[2] = ". /proc/self/fd/9";
+    r->argv[3] = ". /proc/self/fd/9";
   }
   for (int i = 0; i < (r->pty ? 1 : 3) && !err; i++) err = lift(&theirs[i]);
   if (r->pty) theirs[1] = theirs[2] = theirs[0];
@@ -295,7 +295,7 @@ static int open_ends(const bx_msg *m, run *r, int ours[3], int theirs[3]) {
 void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply) {
   int ours[3] = {-1, -1, -1}, theirs[3] = {-1, -1, -1};
   run r = {.agent = a, .script = -1, .pty = m->n[0] != 0, .cwd = m->s[2].p,
-           .argv = {"sh", "-c", (char *)(uintptr_t)m->s[0].p, NULL}};
+           .argv = {"sh", "-c", "--", (char *)(uintptr_t)m->s[0].p, NULL}};
   r.envp = make_env(m);
   int err = r.envp ? open_ends(m, &r, ours, theirs) : ENOMEM;
   if (!err) {

@@ -21,6 +21,9 @@
   (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY |      \
    O_NOFOLLOW)
 
+/* Instead of EACCES for what belongs to the process that looks. */
+#define EACCES_OWN EREMOTE
+
 /* What a call reads and fills. The text lives until the answer is sent. */
 typedef struct call {
   const char *path, *path2;
@@ -50,6 +53,15 @@ static int check_kind(int fd, int flags, uint64_t *size) {
   return S_ISREG(st.st_mode) ? 0 : EINVAL;
 }
 
+/* Why an open failed: a link that is not a path looks like a loop of links, and
+   one is refused by its kind, not for want of a right. */
+static int why_not_open(const char *path, int err) {
+  struct stat st;
+  if (err == ENXIO || err == EACCES_OWN) return EINVAL;
+  if (err != ELOOP) return err;
+  return stat(path, &st) < 0 && errno == ELOOP ? ELOOP : EINVAL;
+}
+
 /* Links of /proc that are not paths (exe, fd, cwd) would lead to what this
    process has open, and /proc/self is this process and not the box's. */
 static int open_path(const char *path, int flags, mode_t mode) {
@@ -63,7 +75,7 @@ static int open_path(const char *path, int flags, mode_t mode) {
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   if (readlink(link, real, sizeof real) > n && memcmp(real, own, (size_t)n) == 0) {
     close(fd);
-    errno = EACCES;
+    errno = EACCES_OWN;
     return -1;
   }
   return fd;
@@ -74,7 +86,7 @@ static int call_open(call *c) {
   int flags = (c->flags & OPEN_FLAGS & ~O_TRUNC) | O_CLOEXEC | O_NOCTTY;
   /* O_NONBLOCK: a FIFO, or a device, is refused and not waited for */
   int fd = open_path(c->path, flags | O_NONBLOCK, c->mode ? c->mode : 0644);
-  if (fd < 0) return errno == ENXIO ? EINVAL : errno == ELOOP ? EACCES : errno;
+  if (fd < 0) return why_not_open(c->path, errno);
   int err = check_kind(fd, flags, &size);
   if (!err && (c->flags & O_TRUNC)) {
     err = ftruncate(fd, 0) < 0 ? errno : 0;
@@ -123,7 +135,8 @@ static int make_parents(const char *path) {
   if ((size_t)(slash - path) >= sizeof part) return ENAMETOOLONG;
   memcpy(part, path, (size_t)(slash - path));
   part[slash - path] = '\0';
-  return make_path(part, 0755);
+  int err = make_path(part, 0755);
+  return err == EEXIST ? ENOTDIR : err;
 }
 
 /* ---- writing whole ------------------------------------------------------- */
@@ -226,12 +239,17 @@ static int call_stat(call *c) {
   return append_entry(c, AT_FDCWD, c->path, slash ? slash + 1 : c->path, &st);
 }
 
+static int why_not_list(const char *path, int err) {
+  int why = why_not_open(path, err);
+  return err == ELOOP && why == EINVAL ? EACCES : why;
+}
+
 static int call_list(call *c) {
   struct stat st;
   unsigned room = BX_FILE_LIST_MAX + 1;
   int err = 0, fd = open_path(c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   DIR *d = fd < 0 ? NULL : fdopendir(fd);
-  if (!d) return errno == ELOOP ? EACCES : errno;
+  if (!d) return errno == EACCES_OWN ? EACCES : why_not_list(c->path, errno);
   for (struct dirent *n; !err && room && (n = readdir(d));) {
     if (strcmp(n->d_name, ".") == 0 || strcmp(n->d_name, "..") == 0) continue;
     if (fstatat(fd, n->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
