@@ -301,9 +301,9 @@ memory of boxd for Lua by that of the C program (under 1: better than it),
 "than Python" how many times more Python takes. "server": the share of one core
 that the server used while the C program ran. Last: whether the row's bars hold
 (at most 1.15 of C, 0.55 on start, 1.05 on the latency of a call, 1.1 on calls
-a second, 1.25 on streams, 0.4 on a list and 1 on its memory; Python never ahead by more than 5 %%, and 2
-times behind on latency, 30 on small chunks, 10 on start; peaks under 64 MiB,
-streams under 32 KiB each), or which it misses.
+a second, 1.25 on streams, 0.4 on a list and 1 on its memory; Python never ahead
+by more than 5 %%, and 2 times behind on latency, 30 on small chunks, 10 on
+start; peaks under 64 MiB, streams under 32 KiB each), or which it misses.
 
 | work | unit | bare C | boxd for Lua | grpcio | than C | than Python | server | bars |
 |---|---|--:|--:|--:|--:|--:|--:|---|]]):format(rounds))

@@ -375,16 +375,8 @@ static int m__gc(lua_State *L) {
   return 0;
 }
 
-static int unknown_name(lua_State *L, const char *name) {
-  const char *names[64] = {"stdin", "dropped"};
-  size_t n = 2;
-  for (lua_pushnil(L); lua_next(L, lua_upvalueindex(1)) && n < 64;
-       lua_pop(L, 1))
-    names[n++] = lua_tostring(L, -2);
-  return lbx_unknown_name(L, "ExecProcess", name, names, n);
-}
-
 static int m__index(lua_State *L) {
+  static const char *const fields[] = {"stdin", "dropped", NULL};
   lbx_process *p = luaL_checkudata(L, 1, TYPE);
   if (lua_type(L, 2) != LUA_TSTRING || *lua_tostring(L, 2) == '_') return 0;
   const char *key = lua_tostring(L, 2);
@@ -396,7 +388,8 @@ static int m__index(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)(p->out.dropped + p->err.dropped));
   } else {
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL) unknown_name(L, key);
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL)
+      lbx_no_method(L, "ExecProcess", key, lua_upvalueindex(1), fields);
   }
   return 1;
 }

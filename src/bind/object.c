@@ -102,8 +102,8 @@ static const char *own_name(const lbx_type *t, const char *contract) {
   return NULL;
 }
 
-int lbx_unknown_name(lua_State *L, const char *type, const char *name,
-                     const char *const names[], size_t n) {
+static int unknown_name(lua_State *L, const char *type, const char *name,
+                        const char *const names[], size_t n) {
   const char *near = bx_text_nearest(name, names, n);
   if (near)
     return lbx_error_usage(L, "%s has no field or method '%s' (did you mean "
@@ -116,7 +116,16 @@ int lbx_no_field(lua_State *L, const lbx_type *t, const char *name) {
   if (here)
     return lbx_error_usage(L, "%s has no field '%s': it is called '%s' here",
                            t->name, name, here);
-  return lbx_unknown_name(L, t->name, name, names, all_names(t, names));
+  return unknown_name(L, t->name, name, names, all_names(t, names));
+}
+
+int lbx_no_method(lua_State *L, const char *type, const char *name, int idx,
+                  const char *const *fields) {
+  const char *names[NAMES_MAX];
+  size_t n = add_names(fields, names, 0);
+  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
+    if (n < NAMES_MAX) names[n++] = lua_tostring(L, -2);
+  return unknown_name(L, type, name, names, n);
 }
 
 /* ---- metamethods ---- */

@@ -76,8 +76,10 @@ bool lbx_has_field(const lbx_type *t, const char *name);
 /* Raises: objects of the type have no such name. The nearest of theirs is
 ** named, or what the contract's field of that name is called here. */
 int lbx_no_field(lua_State *L, const lbx_type *t, const char *name);
-int lbx_unknown_name(lua_State *L, const char *type, const char *name,
-                     const char *const names[], size_t n);
+
+/* The same for a type with its methods in a table at idx and those fields. */
+int lbx_no_method(lua_State *L, const char *type, const char *name, int idx,
+                  const char *const *fields);
 
 /* Pushes the Compute of the object of ours at idx (of a Compute: itself). */
 void lbx_push_compute(lua_State *L, int idx);

@@ -7,6 +7,7 @@
 #include "await.h"
 #include "clock.h"
 #include "error.h"
+#include "record.h"
 #include "type.h"
 
 #define TYPE "boxd.Task"
@@ -336,6 +337,7 @@ static const char *status_of(const lbx_task *t) {
 }
 
 static int m__index(lua_State *L) {
+  static const char *const fields[] = {"status", NULL};
   lbx_task *t = check_task(L, 1);
   const char *key = lua_tostring(L, 2);
   if (key && key[0] == 's' && lua_compare(L, 2, lua_upvalueindex(2), LUA_OPEQ)) {
@@ -343,7 +345,8 @@ static int m__index(lua_State *L) {
     return 1;
   }
   lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(1));
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL && key && *key != '_')
+    lbx_no_method(L, "Task", key, lua_upvalueindex(1), fields);
   return 1;
 }
 
