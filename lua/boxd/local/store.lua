@@ -117,6 +117,12 @@ local function check_version(dir)
   end
 end
 
+local function read_all(self)
+  check_version(self.dir)
+  for kind in pairs(schema.kinds) do self:all(kind) end
+  await_spawner(self.dir)
+end
+
 -- Opens the folder, making it; raises with what to do when it can't be used.
 function store.open(dir)
   check(sys.mkdir(dir, 448)) -- 0700
@@ -124,10 +130,10 @@ function store.open(dir)
   -- owed: the kinds of records that are not on disk as they are, by record.
   local self = setmetatable({ dir = dir, lock = lock(dir), kinds = {},
     last = 0, owed = {}, owing = serve.signal() }, store)
-  check_version(dir)
-  for kind in pairs(schema.kinds) do self:all(kind) end
-  await_spawner(dir)
-  return self
+  local ok, e = pcall(read_all, self)
+  if ok then return self end
+  self.lock:close() -- for the next one, which need not wait for the collector
+  error(e, 0)
 end
 
 local function read(path, kind, id)
