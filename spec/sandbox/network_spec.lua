@@ -9,11 +9,14 @@ local serve = require "boxd.serve"
 local USER, GROUP = "nobody", "nogroup"
 local ROOT = serve.sys.getuid() == 0
 
+-- With a copy of the tree that the user can read, wherever ours is.
 local function make_folder(owner)
   local folder = os.tmpname()
   os.remove(folder)
-  assert(os.execute(("mkdir -m 755 %s && mkdir -m 700 %s/home"):format(folder,
-    folder)))
+  assert(os.execute(("mkdir -m 755 %s && cd %s && mkdir -m 700 home"):format(
+    folder, folder)))
+  assert(os.execute(("cp -r spec %s && cp %s %s/boxdlua"):format(folder,
+    program.boxdlua, folder)))
   if owner then assert(os.execute(("chown -R %s %s"):format(owner, folder))) end
   return folder
 end
@@ -23,12 +26,12 @@ end
 local function attack(user)
   local folder = make_folder(user and user .. ":" .. GROUP)
   local outside = sandbox.words "readlink /proc/self/ns/net /proc/self/ns/mnt"
-  local args = { "timeout", "-k", "5", "100", "unshare", "-n", "-m",
+  local args = { "sh", "-c", 'cd "$0" && exec "$@"', folder, "timeout", "-k", "5", "100", "unshare", "-n", "-m",
     "--propagation", "private", env = { HOME = folder .. "/home",
       TMPDIR = folder, XDG_CACHE_HOME = folder .. "/home" } }
   if not ROOT then args[#args + 1] = "-Ur" end
   table.move({ "sh", "spec/support/network_world.sh",
-    table.concat(outside, " "), folder, user or "-", program.boxdlua, "--local",
+    table.concat(outside, " "), folder, user or "-", "./boxdlua", "--local",
     "spec/support/network_attack.lua", folder }, 1, 9, #args + 1, args)
   local finish = program.begin(args)
   return function()
