@@ -173,7 +173,7 @@ local WORKS = {
     figures = function(n) return { n[1] * 100, n[#n] / KIB } end,
     rows = { { "list of 10,000 boxes", "ms", c = 0.4 },
       { "... peak of memory", "MiB", c = 1 } } },
-  -- C and Python have all fields of what they list.
+  -- C and Python have all fields of the boxes they list.
   { key = "fields",
     command = function(client)
       return client == "lua" and "fields 10" or "list 10"

@@ -150,7 +150,7 @@ describe("the embedded service in a storm of random calls", function()
         assert(ok, ("seed %d: %s\n%s"):format(seed, tostring(e), said))
         assert(not said:find("boxdlua --serve:", 1, true),
           ("seed %d: %s"):format(seed, said))
-        -- What is left of it can be used, and can go.
+        -- Its leftovers can be used, and removed.
         boxd.with_timeout(SECONDS, service.empty, service)
         assert.equal("fine\n",
           service.compute.box:create():sh("echo fine").stdout)

@@ -23,7 +23,7 @@ void free(void *block) {
   __libc_free(block);
 }
 
-/* Always elsewhere, so that what is left behind is seen. */
+/* Always elsewhere, so that leftovers are seen. */
 void *realloc(void *block, size_t size) {
   void *to = malloc(size);
   if (!block || !to) return to;

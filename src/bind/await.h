@@ -32,7 +32,7 @@ typedef struct lbx_state lbx_state;
 ** abandoned; a with_timeout and a signal raise once more. */
 #define LBX_CLEANUP_SECONDS 10.0
 
-/* A wish that a context ends what it does: to cancel it, a signal, a time that
+/* A wish that a context ends its work: to cancel it, a signal, a time that
 ** is over. It is raised once, and once more when the handlers take too long. */
 typedef enum lbx_wish {
   LBX_UNASKED,

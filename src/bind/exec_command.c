@@ -84,7 +84,7 @@ static void watch(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* Starts the command on the top: the process, or what it gave. */
+/* Starts the command on the top: the process, or its result. */
 static int run(lua_State *L, const plan *p) {
   lbx_room(L, 12);
   push_first(L, p);

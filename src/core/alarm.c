@@ -32,7 +32,7 @@ static bx_alarm *new_alarm(void) {
   return a;
 }
 
-/* Setting the timer takes back what it has counted: it can't ring at once. */
+/* Setting the timer clears its count: it can't ring at once. */
 void bx_alarm_set(bx_loop *loop, double at) {
   bx_error e;
   if (!loop->alarm) loop->alarm = new_alarm();

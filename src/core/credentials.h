@@ -1,5 +1,5 @@
 /*
-** credentials: what a client is made of: which credentials, where the service
+** credentials: the parts of a client: which credentials, where the service
 ** is, where keys are exchanged; from arguments, the environment and defaults,
 ** in the order that the README promises. Touches no network and keeps nothing:
 ** what it finds points into the configuration, the environment or itself.

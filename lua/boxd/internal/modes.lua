@@ -25,7 +25,7 @@ function modes.option(method, opts)
   return tonumber(v, 8)
 end
 
---- May others than its owner not read what has the mode?
+--- Is the mode one that only the owner may read?
 function modes.is_private(mode) return mode & PUBLIC ~= PUBLIC end
 
 function modes.octal(mode) return ("%o"):format(mode) end

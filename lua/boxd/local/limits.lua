@@ -37,7 +37,7 @@ end
 
 --- The vCPUs and bytes of memory that a request for some gets: either one names
 --- the class, the vCPUs where both are given; nil or 0: not given. No class where
---- neither is, and none without limits: then it returns what it got.
+--- neither is, and none without limits: then it returns its argument.
 function limits:size(vcpu, memory)
   local given = { vcpu or 0, memory or 0 }
   if not self.classes or given[1] == 0 and given[2] == 0 then
