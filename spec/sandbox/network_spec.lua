@@ -26,7 +26,8 @@ end
 local function attack(user)
   local folder = make_folder(user and user .. ":" .. GROUP)
   local outside = sandbox.words "readlink /proc/self/ns/net /proc/self/ns/mnt"
-  local args = { "sh", "-c", 'cd "$0" && exec "$@"', folder, "timeout", "-k", "5", "100", "unshare", "-n", "-m",
+  local args = { "sh", "-c", 'cd "$0" && exec "$@"', folder, "timeout", "-k", "5",
+    "100", "unshare", "-n", "-m",
     "--propagation", "private", env = { HOME = folder .. "/home",
       TMPDIR = folder, XDG_CACHE_HOME = folder .. "/home" } }
   if not ROOT then args[#args + 1] = "-Ur" end

@@ -25,7 +25,7 @@ function modes.option(method, opts)
   return tonumber(v, 8)
 end
 
---- Is the mode one that only the owner may read?
+--- Does the mode keep some users from reading?
 function modes.is_private(mode) return mode & PUBLIC ~= PUBLIC end
 
 function modes.octal(mode) return ("%o"):format(mode) end
