@@ -1,7 +1,6 @@
 #include "task.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 
 #include "../core/observe.h"
 #include "await.h"
@@ -13,16 +12,15 @@
 #define TYPE "boxd.Task"
 #define SPAWN_DEPTH_MAX 16 /* contexts on the C stack before a spawn is put off */
 
-typedef struct lbx_task lbx_task;
-struct lbx_task {
+typedef struct lbx_task {
   lbx_context context;
   bx_event ended;
   bx_timer cleanup;
-  lbx_task *joins; /* the task it joins */
-  lua_Integer id;  /* counts up */
+  struct lbx_task *joins; /* the task it joins */
+  lua_Integer id;         /* counts up */
   int results;
   bool joined;
-};
+} lbx_task;
 
 /* User values of a Task. The results are one value, or a list of them: on the
 ** coroutine's stack a script could reach them. */
@@ -340,12 +338,10 @@ static int m__index(lua_State *L) {
   static const char *const fields[] = {"status", NULL};
   lbx_task *t = check_task(L, 1);
   const char *key = lua_tostring(L, 2);
-  if (key && key[0] == 's' && lua_compare(L, 2, lua_upvalueindex(2), LUA_OPEQ)) {
-    lua_pushstring(L, status_of(t));
-    return 1;
-  }
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL && key && *key != '_')
+  if (lua_rawequal(L, 2, lua_upvalueindex(2)))
+    lua_pushstring(L, status_of(t));
+  else if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL && key && *key != '_')
     lbx_no_method(L, "Task", key, lua_upvalueindex(1), fields);
   return 1;
 }
