@@ -28,7 +28,7 @@ end
 -- an exec in more ways than it refuses to be looked at.
 local PASSING = { ConnectionError = true, TimeoutError = true }
 local PASSING_EXEC = { ConnectionError = true, TimeoutError = true,
-  InternalError = true, BoxdError = true }
+  InternalError = true, BoxdError = true, ConflictError = true }
 
 -- Only a call's own error passes: one without a method is not about the box,
 -- but ends our waiting (with_timeout around it, say).

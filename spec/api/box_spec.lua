@@ -72,7 +72,7 @@ describe("c.box:create", function()
       call:finish("ALREADY_EXISTS", "the name web is taken")
     end }
     local e = failure(s.c.box.create, s.c.box, "web")
-    assert.same({ "InvalidArgumentError", "ALREADY_EXISTS", 6, "CreateVm",
+    assert.same({ "ConflictError", "ALREADY_EXISTS", 6, "CreateVm",
       "the name web is taken" },
       { e.class, e.code, e.grpc_code, e.method, e.message })
   end)
@@ -162,7 +162,7 @@ describe("c.box:get", function()
       call:finish("PERMISSION_DENIED", "not yours: vm1")
     end }
     local e = failure(s.c.box.get, s.c.box, "vm1")
-    assert.equal("AuthenticationError", e.class)
+    assert.equal("PermissionDeniedError", e.class)
     assert.equal("not yours: vm1", e.message)
     assert.equal(0, s:count "ListVms")
   end)
@@ -254,7 +254,7 @@ describe("a Box", function()
     end }
     local box = s:box()
     local e = failure(box.stop, box)
-    assert.same({ "BoxdError", "FAILED_PRECONDITION", "StopVm" },
+    assert.same({ "ConflictError", "FAILED_PRECONDITION", "StopVm" },
       { e.class, e.code, e.method })
     assert.equal("running", box.status)
   end)
@@ -360,7 +360,7 @@ describe("box:wait_until_ready", function()
   it("raises what will not pass at once", function()
     local started = boxd.now()
     for code, class in pairs { UNAUTHENTICATED = "AuthenticationError",
-      PERMISSION_DENIED = "AuthenticationError",
+      PERMISSION_DENIED = "PermissionDeniedError",
       NOT_FOUND = "NotFoundError" } do
       local function refuse(_, call) call:finish(code, "no") end
       local s, box = waiting { refuse }

@@ -6,7 +6,8 @@ local scripted = require "spec.support.scripted"
 
 local CLASSES = { "BoxdError", "AuthenticationError", "NotFoundError",
   "QuotaExceededError", "InvalidArgumentError", "TimeoutError",
-  "ConnectionError", "InternalError", "CancelledError" }
+  "ConnectionError", "InternalError", "CancelledError", "ConflictError",
+  "PermissionDeniedError", "CommandError" }
 
 describe("errors", function()
   it("have classes with a readable tostring, also in boxd.errors", function()
@@ -29,6 +30,30 @@ describe("errors", function()
     assert.is_nil(e.code)
     assert.is_nil(e.grpc_code)
     assert.is_nil(e.method)
+  end)
+
+  it("of two classes are of both, where the older name meant them", function()
+    local code
+    local s <close> = scripted.start { StopVm = function(_, call)
+      call:finish(code, "no")
+    end }
+    local box = s:box()
+    local expected = { ALREADY_EXISTS = { "ConflictError", "InvalidArgumentError" },
+      FAILED_PRECONDITION = { "ConflictError" }, ABORTED = { "ConflictError" },
+      PERMISSION_DENIED = { "PermissionDeniedError", "AuthenticationError" },
+      UNAUTHENTICATED = { "AuthenticationError" },
+      INVALID_ARGUMENT = { "InvalidArgumentError" } }
+    for name, classes in pairs(expected) do
+      code = name
+      local e = scripted.failure(box.stop, box)
+      local is = { BoxdError = true }
+      for _, class in ipairs(classes) do is[class] = true end
+      assert.equal(classes[1], e.class, name)
+      for _, class in ipairs(CLASSES) do
+        assert.equal(is[class] or false, e:is(boxd[class]), name .. class)
+        assert.equal(is[class] or false, boxd.is_error(e, boxd[class]))
+      end
+    end
   end)
 
   it("are distinguished from any other value", function()

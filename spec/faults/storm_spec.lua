@@ -108,7 +108,8 @@ local changes = {
 
 -- No box, no file, not now, too many, the wrong kind: all but a fault.
 local ALLOWED = { NotFoundError = true, ConnectionError = true,
-  BoxdError = true, InvalidArgumentError = true, QuotaExceededError = true }
+  BoxdError = true, ConflictError = true, InvalidArgumentError = true,
+  PermissionDeniedError = true, QuotaExceededError = true }
 
 local function check(e)
   if not boxd.is_error(e) or not ALLOWED[e.class]

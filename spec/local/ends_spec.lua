@@ -122,7 +122,7 @@ describe("a box that ends while it is used", function()
       done; wait]], { stream = true })
     for _ = 1, 300 do
       local ok, e = pcall(call, "DeletePath", { vm_id = box.id, path = "d" })
-      assert(ok or e.class == "NotFoundError" or e.class == "BoxdError",
+      assert(ok or e.class == "NotFoundError" or e.class == "ConflictError",
         tostring(e))
     end
     p:close()

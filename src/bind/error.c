@@ -138,12 +138,21 @@ bx_class lbx_error_test(lua_State *L, int idx) {
                                            : BX_OK;
 }
 
-/* Is an error of class c an instance of the class value at idx? */
-static bool is_a(lua_State *L, bx_class c, int idx) {
-  luaL_argexpected(L, has_metatable(L, idx, CLASS_TYPE), idx,
+static int status_field(lua_State *L, int idx) {
+  lua_pushliteral(L, "grpc_code");
+  lua_rawget(L, idx);
+  int status = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : BX_NO_STATUS;
+  lua_pop(L, 1);
+  return status;
+}
+
+/* Is the value at 1 an error of the class at 2? */
+static bool is_a(lua_State *L) {
+  luaL_argexpected(L, has_metatable(L, 2, CLASS_TYPE), 2,
                    "error class such as boxd.NotFoundError");
-  bx_class wanted = class_field(L, idx, "name");
-  return c != BX_OK && (wanted == BX_BOXD || wanted == c);
+  bx_class c = lbx_error_test(L, 1);
+  return c != BX_OK &&
+         bx_class_is(c, status_field(L, 1), class_field(L, 2, "name"));
 }
 
 /* core.is_internal(source) -> boolean */
@@ -164,17 +173,16 @@ static int raise_(lua_State *L) {
 /* err:is(class) */
 static int m_is(lua_State *L) {
   luaL_argexpected(L, has_metatable(L, 1, ERROR_TYPE), 1, "boxd error");
-  lua_pushboolean(L, is_a(L, lbx_error_test(L, 1), 2));
+  lua_pushboolean(L, is_a(L));
   return 1;
 }
 
 /* boxd.is_error(v [, class]): for any value. */
 static int is_error(lua_State *L) {
   luaL_checkany(L, 1);
-  bx_class c = lbx_error_test(L, 1);
   /* nil is a misspelt class, not any of them. */
-  bool yes = lua_isnone(L, 2) ? c != BX_OK : is_a(L, c, 2);
-  lua_pushboolean(L, yes);
+  bool any = lua_isnone(L, 2);
+  lua_pushboolean(L, any ? lbx_error_test(L, 1) != BX_OK : is_a(L));
   return 1;
 }
 

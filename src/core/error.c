@@ -15,6 +15,9 @@ static const char *const class_names[BX_CLASS_COUNT] = {
     "ConnectionError",
     "InternalError",
     "CancelledError",
+    "ConflictError",
+    "PermissionDeniedError",
+    "CommandError",
 };
 
 /* One row a gRPC status, at its number. */
@@ -28,11 +31,11 @@ static const struct {
     {"INVALID_ARGUMENT", BX_INVALID_ARGUMENT},
     {"DEADLINE_EXCEEDED", BX_TIMEOUT},
     {"NOT_FOUND", BX_NOT_FOUND},
-    {"ALREADY_EXISTS", BX_INVALID_ARGUMENT},
-    {"PERMISSION_DENIED", BX_AUTHENTICATION},
+    {"ALREADY_EXISTS", BX_CONFLICT},
+    {"PERMISSION_DENIED", BX_PERMISSION_DENIED},
     {"RESOURCE_EXHAUSTED", BX_QUOTA_EXCEEDED},
-    {"FAILED_PRECONDITION", BX_BOXD},
-    {"ABORTED", BX_BOXD},
+    {"FAILED_PRECONDITION", BX_CONFLICT},
+    {"ABORTED", BX_CONFLICT},
     {"OUT_OF_RANGE", BX_BOXD},
     {"UNIMPLEMENTED", BX_BOXD},
     {"INTERNAL", BX_INTERNAL},
@@ -40,6 +43,7 @@ static const struct {
     {"DATA_LOSS", BX_BOXD},
     {"UNAUTHENTICATED", BX_AUTHENTICATION},
 };
+#define ALREADY_EXISTS 6 /* the number of its row */
 #define STATUS_COUNT ((int)(sizeof statuses / sizeof *statuses))
 
 const char *bx_class_name(bx_class c) {
@@ -54,6 +58,14 @@ const char *bx_status_name(int status) {
 bx_class bx_status_class(int status) {
   return status >= 0 && status < STATUS_COUNT ? statuses[status].class_
                                               : BX_BOXD;
+}
+
+bool bx_class_is(bx_class c, int status, bx_class wanted) {
+  if (c == BX_OK) return false;
+  if (wanted == BX_BOXD || wanted == c) return true;
+  if (c == BX_PERMISSION_DENIED) return wanted == BX_AUTHENTICATION;
+  return c == BX_CONFLICT && status == ALREADY_EXISTS &&
+         wanted == BX_INVALID_ARGUMENT;
 }
 
 /* Drops a UTF-8 sequence that the end of the buffer cut. */

@@ -21,6 +21,9 @@ typedef enum bx_class {
   BX_CONNECTION,
   BX_INTERNAL,
   BX_CANCELLED,
+  BX_CONFLICT,
+  BX_PERMISSION_DENIED,
+  BX_COMMAND,           /* a command ended with another exit code than 0 */
   BX_CLASS_COUNT
 } bx_class;
 
@@ -41,6 +44,12 @@ const char *bx_status_name(int status);
 
 /* The class that API.md gives a gRPC status; BX_OK for 0. */
 bx_class bx_status_class(int status);
+
+/* Is an error of this class and status (or BX_NO_STATUS) an instance of `wanted`
+** too? Every one is of BX_BOXD; a refused permission is of BX_AUTHENTICATION and
+** a taken name of BX_INVALID_ARGUMENT, as both were before they had a class of
+** their own. */
+bool bx_class_is(bx_class c, int status, bx_class wanted);
 
 /* Fills e (status BX_NO_STATUS) and returns c. */
 bx_class bx_error_set(bx_error *e, bx_class c, const char *fmt, ...)

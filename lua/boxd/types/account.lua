@@ -7,7 +7,7 @@
 local Disks = {}
 
 --- RPC: CreateDisk.
---- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+--- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name string
 ---@param size string|integer "20G" or bytes
 ---@param options? boxd.Options
@@ -39,7 +39,7 @@ local Disk = {}
 
 --- Mounts it in a box.
 --- RPC: AttachDisk.
---- Raises: NotFoundError, BoxdError where it cannot be attached.
+--- Raises: NotFoundError, ConflictError where it cannot be attached.
 ---@param box boxd.Box|string a box, an id or a name
 ---@param mount_path string
 ---@param options? boxd.AttachOptions
@@ -53,7 +53,7 @@ function Disk:detach(box, options) end
 
 --- Takes it away with all that is on it.
 --- RPC: DestroyDisk.
---- Raises: NotFoundError, BoxdError while it is attached.
+--- Raises: NotFoundError, ConflictError while it is attached.
 ---@param options? boxd.Options
 function Disk:destroy(options) end
 
@@ -88,7 +88,7 @@ function Domains:unbind(domain, options) end
 local Networks = {}
 
 --- RPC: CreateNetwork.
---- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+--- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name? string
 ---@param options? boxd.Options
 ---@return { id: string }

@@ -217,7 +217,7 @@ function Box:download_folder(path, local_path, options) end
 function Box:proxies(options) end
 
 --- RPC: CreateProxy.
---- Raises: InvalidArgumentError when the name is taken.
+--- Raises: ConflictError when the name is taken.
 ---@param name string
 ---@param port? integer default 0: detected
 ---@param options? boxd.Options
@@ -287,7 +287,7 @@ function Box:share(options) end
 function Box:unshare(options) end
 
 --- RPC: RenameVm.
---- Raises: NotFoundError, InvalidArgumentError when the name is taken.
+--- Raises: NotFoundError, ConflictError when the name is taken.
 ---@param new_name string
 ---@param options? boxd.Options
 function Box:rename(new_name, options) end
@@ -377,7 +377,7 @@ function Box:usage(options) end
 ---@field org? string of a box that is gone
 
 --- RPC: UpdateMachineSpec.
---- Raises: NotFoundError, InvalidArgumentError, BoxdError (ABORTED) when expected_spec differs from its spec.
+--- Raises: NotFoundError, InvalidArgumentError, ConflictError (ABORTED) when expected_spec differs from its spec.
 ---@param patch boxd.Spec maps merge, the rest replaces, boxd.json.null removes
 ---@param options? boxd.UpdateSpecOptions
 ---@return { changes: table[], reboot_required: boolean, reboot_recommended: boolean, spec?: table, applied: boolean, rebooted: boolean, resize_error?: string }

@@ -60,7 +60,7 @@ local Boxes = {}
 
 --- A new box, perhaps still starting: see wait_until_ready.
 --- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
---- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+--- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
 ---@param options? boxd.CreateOptions
 ---@return boxd.Box
@@ -71,7 +71,7 @@ function Boxes:create(name, options) end
 --- Where the call is ended early (cancelled, out of time, interrupted) the box is
 --- destroyed as soon as it is there, and closing the Compute waits for that.
 --- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
---- Raises: InvalidArgumentError when the name is taken, QuotaExceededError.
+--- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
 ---@param options? boxd.CreateOptions
 ---@return boxd.Box

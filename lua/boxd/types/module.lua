@@ -15,14 +15,17 @@
 ---@field _VERSION string "boxd 0.1.0"
 ---@field errors table<string, boxd.ErrorClass> the classes below, by name
 ---@field BoxdError boxd.ErrorClass base of all, and any status not below
----@field AuthenticationError boxd.ErrorClass UNAUTHENTICATED, PERMISSION_DENIED; the exchange refused
+---@field AuthenticationError boxd.ErrorClass UNAUTHENTICATED, PERMISSION_DENIED (its class is PermissionDeniedError); the exchange refused
 ---@field NotFoundError boxd.ErrorClass NOT_FOUND
 ---@field QuotaExceededError boxd.ErrorClass RESOURCE_EXHAUSTED; the exchange is rate-limited
----@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS; arguments refused before any call
+---@field InvalidArgumentError boxd.ErrorClass INVALID_ARGUMENT, ALREADY_EXISTS (its class is ConflictError); arguments refused before any call
 ---@field TimeoutError boxd.ErrorClass DEADLINE_EXCEEDED
 ---@field ConnectionError boxd.ErrorClass UNAVAILABLE
 ---@field InternalError boxd.ErrorClass INTERNAL, UNKNOWN
 ---@field CancelledError boxd.ErrorClass CANCELLED: a task cancelled, a client closed, an interrupt
+---@field ConflictError boxd.ErrorClass ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED
+---@field PermissionDeniedError boxd.ErrorClass PERMISSION_DENIED
+---@field CommandError boxd.ErrorClass exec with check: a non-zero exit, with exit_code, stdout, stderr and command
 ---@field json boxd.Json
 ---@field http boxd.Http
 boxd = {}
@@ -188,6 +191,8 @@ function boxd.sha256(bytes) end
 ---@field where string "script.lua:3:", the script's line, or ""
 ---@field stdout? string after exec: the bytes that had arrived
 ---@field stderr? string after exec: the bytes that had arrived
+---@field exit_code? integer of a CommandError
+---@field command? string of a CommandError: the command line
 local Error = {}
 
 --- Is it of this class? Of BoxdError always.
