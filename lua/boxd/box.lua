@@ -111,17 +111,25 @@ local function proxy(message)
   return message
 end
 
+-- The box in a request: by its id, which stays, for services that know `vm`, and
+-- by its name, for those from before.
+local function target(box, request)
+  request = request or {}
+  request.vm, request.vm_name = box.id, box.name
+  return request
+end
+
 function methods:proxies(opts)
   opts = check.options(1, "proxies", opts, { "timeout" })
   local list = call(compute_of(self), "ListProxies",
-    { vm_name = self.name }, opts).proxies
+    target(self), opts).proxies
   for i, message in ipairs(list) do list[i] = proxy(message) end
   return list
 end
 
-local function check_port(at, what, port)
+local function check_port(at, what, port, expected)
   if math.type(port) ~= "integer" then
-    check.fail(at, what, "integer", port)
+    check.fail(at, what, expected or "integer", port)
   end
   if port < 0 or port > 65535 then
     check.invalid("%s: a port is 0 to 65535, not %d", what, port)
@@ -135,25 +143,28 @@ function methods:create_proxy(name, port, opts)
   port = port == nil and 0 or check_port(2, "create_proxy", port)
   opts = check.options(3, "create_proxy", opts, { "timeout" })
   local reply = call(compute_of(self), "CreateProxy",
-    { name = name, vm_name = self.name, port = port }, opts)
+    target(self, { name = name, port = port }), opts)
   reply.is_default = false
   return proxy(reply)
 end
 
+-- box:set_proxy_port(port or "auto", name=""): "auto" has the service find it.
 function methods:set_proxy_port(port, name, opts)
-  check_port(1, "set_proxy_port", port)
+  if port ~= "auto" then
+    check_port(1, "set_proxy_port", port, 'integer or "auto"')
+  end
   name, opts = check.trailing(name, opts)
   name = check.opt_string(2, "set_proxy_port", name, "")
   opts = check.options(3, "set_proxy_port", opts, { "timeout" })
   call(compute_of(self), "SetProxyPort",
-    { name = name, vm_name = self.name, port = tostring(port) }, opts)
+    target(self, { name = name, port = tostring(port) }), opts)
 end
 
 function methods:delete_proxy(name, opts)
   check.string(1, "delete_proxy", name)
   opts = check.options(2, "delete_proxy", opts, { "timeout" })
   call(compute_of(self), "DeleteProxy",
-    { name = name, vm_name = self.name }, opts)
+    target(self, { name = name }), opts)
 end
 
 -- The service.
@@ -283,18 +294,18 @@ end
 
 -- A call for a box that is named by `v`, already checked: a Box's id, or else
 -- the text as it is; services that know boxes by id alone are asked again with
--- the id of the box of that name.
+-- the id of the box of that name. Returns the reply, and what named the box.
 local function call_on(compute, rpc, request, v, opts)
   opts = resource.within(opts, opts.timeout or compute.timeout)
   request.vm_id = v
   local ok, reply = pcall(call, compute, rpc, request, opts)
-  if ok then return reply end
+  if ok then return reply, v end
   if reply.class ~= "NotFoundError" then error(reply, 0) end
   local found, id = pcall(resolve, compute.box, 1, rpc, v, opts)
   if not found and id.class ~= "NotFoundError" then error(id, 0) end
   if not found or id == v then error(reply, 0) end
   request.vm_id = id
-  return call(compute, rpc, request, opts)
+  return call(compute, rpc, request, opts), id
 end
 
 core.methods("boxd.Box", methods)

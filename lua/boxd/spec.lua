@@ -130,6 +130,32 @@ function spec.spec(piece)
   return out
 end
 
+--- Does the spec have a map under that name?
+function spec.is_map(name) return FIELDS[name][2] == "map" end
+
+--- Are two values of a field the same?
+function spec.same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  if #a ~= #b then return false end
+  for _, pair in ipairs { { a, b }, { b, a } } do
+    for key, v in pairs(pair[1]) do
+      if pair[2][key] ~= v then return false end
+    end
+  end
+  return true
+end
+
+--- A copy of a spec to change: its maps and lists are there, empty or not.
+function spec.open(piece)
+  local out = spec.spec(piece)
+  for name, field in pairs(FIELDS) do
+    if field[2] == "map" or field[2] == "list" then
+      out[name] = out[name] or {}
+    end
+  end
+  return out
+end
+
 -- The name and the value that JSON has of a field.
 local function written(name, v)
   local field = FIELDS[name]

@@ -44,6 +44,11 @@ describe("proxies of the embedded service", function()
     assert.equal(8000, list[1].port)
     assert.is_true(list[1].is_default)
     assert.matches("^127%.0%.0%.1:%d+$", list[1].domain)
+    assert.equal(list[1].url, a.url)
+    assert.equal(a.url, compute.box:get("a").url)
+    for _, box in ipairs(compute.box:list()) do
+      assert.equal(box:proxies()[1].url, box.url)
+    end
     assert.equal("A/x", answer(list[1].domain, "/x"))
     assert.equal("B/y", answer(b:proxies()[1].domain, "/y"))
   end)

@@ -238,6 +238,45 @@ describe("machine specs of the embedded service", function()
     refused("FAILED_PRECONDITION", update, other, { labels = {} })
   end)
 
+  it("are changed by a function, again where another change came first", function()
+    local box = create { labels = { n = "0" }, env = { A = "1", B = "2" } }
+    local runs = 0
+    boxd.map({ 1, 2, 3, 4 }, function()
+      local mine = compute.box:get(box.id)
+      mine:update_spec(function(spec)
+        runs = runs + 1
+        boxd.sleep(0.02)
+        spec.labels.n = tostring(tonumber(spec.labels.n) + 1)
+        spec.env.B = nil
+        spec.networks[1] = "n1"
+      end)
+    end)
+    assert.equal("4", vm_of(box).labels.n)
+    assert.same({ A = "1" }, vm_of(box).spec.env)
+    assert.same({ "n1" }, vm_of(box).networks)
+    assert.is_true(runs > 4, runs .. " runs: nothing came first")
+    -- Fields of the object are as the spec.
+    box:update_spec(function(spec) spec.labels, spec.networks = nil, nil end)
+    assert.same({}, box.labels)
+    assert.same({}, box.networks)
+    local reply = box:update_spec(function() return { env = { A = "9" } } end,
+      { dry_run = true })
+    assert.equal("env", reply.changes[1].field)
+    assert.equal("1", vm_of(box).spec.env.A)
+    -- What the function raises is raised, and nothing is written.
+    local ok, e = pcall(box.update_spec, box, function(spec)
+      spec.env.A = "8"
+      error("mine", 0)
+    end)
+    assert.same({ false, "mine" }, { ok, e })
+    for _, bad in ipairs { function() return 1 end,
+      function(spec) spec.colour = "red" end } do
+      assert.is_false(pcall(box.update_spec, box, bad))
+    end
+    refused(nil, box.update_spec, box, print, { expected_spec = {} })
+    assert.equal("1", vm_of(box).spec.env.A)
+  end)
+
   it("are refused where they make no sense", function()
     for _, spec in ipairs { { version = 9 }, { size = "big" },
       { size = "0x4" }, { size = "99x4" }, { env = { ["a b"] = "" } },

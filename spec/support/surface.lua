@@ -171,9 +171,10 @@ row("Box.wait_until_ready", "until it runs and a shell answers", {
   return s.box:wait_until_ready { timeout = 30, poll_interval = 0.02 }
 end, { status = "running" })
 
--- Proxies: 0.1 knows a box by its name here ----------------------------------
+-- Proxies: 0.1 knows a box by its name here, today by `vm` ----------------------------------
 
-row("Box.proxies", "", { unary("ListProxies", { vm_name = "web" }, { proxies = {
+row("Box.proxies", "", { unary("ListProxies", { vm = "vm-1",
+  vm_name = "web" }, { proxies = {
   { name = "default", vm_name = "web", domain = "web.boxd.sh", port = 8000,
     is_default = true },
   { name = "api", vm_name = "web", domain = "127.0.0.1:4000", port = 3000 },
@@ -183,9 +184,9 @@ row("Box.proxies", "", { unary("ListProxies", { vm_name = "web" }, { proxies = {
   { name = "api", is_default = false, url = "http://127.0.0.1:4000" },
 })
 row("Box.create_proxy", "port 0 is detected, and unset", {
-  unary("CreateProxy", { name = "api", vm_name = "web" },
+  unary("CreateProxy", { name = "api", vm = "vm-1", vm_name = "web" },
     { name = "api", vm_name = "web", domain = "api.web.boxd.sh" }),
-  unary("CreateProxy", { name = "api", vm_name = "web", port = 3000 },
+  unary("CreateProxy", { name = "api", vm = "vm-1", vm_name = "web", port = 3000 },
     { name = "api", vm_name = "web", domain = "api.web.boxd.sh",
       port = 3000 }),
 }, function(s)
@@ -194,14 +195,14 @@ end, { { name = "api", port = 0 }, { name = "api", vm_name = "web",
   domain = "api.web.boxd.sh", port = 3000, is_default = false,
   url = "https://api.web.boxd.sh" } })
 row("Box.set_proxy_port", "its port is a string", {
-  unary("SetProxyPort", { vm_name = "web", port = "9000" }),
-  unary("SetProxyPort", { vm_name = "web", port = "0", name = "api" }),
+  unary("SetProxyPort", { vm = "vm-1", vm_name = "web", port = "9000" }),
+  unary("SetProxyPort", { vm = "vm-1", vm_name = "web", port = "0", name = "api" }),
 }, function(s)
   s.box:set_proxy_port(9000)
   s.box:set_proxy_port(0, "api")
 end)
 row("Box.delete_proxy", "", {
-  unary("DeleteProxy", { name = "api", vm_name = "web" }),
+  unary("DeleteProxy", { name = "api", vm = "vm-1", vm_name = "web" }),
 }, function(s) s.box:delete_proxy("api") end)
 
 -- Templates -------------------------------------------------------------------
@@ -259,17 +260,24 @@ row("Disk.attach", "to a Box or an id", {
     read_only = true }),
 }, function(s)
   s.disk:attach(s.box, "/d")
+  local first = s.disk.attachments
   s.disk:attach("vm-7", "/d", { read_only = true })
-end)
+  return { first, s.disk.attachments }
+end, { { { vm_id = "vm-1", vm_name = "web", mount_path = "/d",
+  mount_mode = "rw" } }, { { mount_path = "/d", mount_mode = "ro" } } })
 row("Disk.detach", "from a Box or an id", {
   unary("DetachDisk", { disk_id = "d-1", vm_id = "vm-1" }),
   unary("DetachDisk", { disk_id = "d-1", vm_id = "vm-7" }),
 }, function(s)
   s.disk:detach(s.box)
   s.disk:detach("vm-7")
-end)
+  return s.disk.attachments
+end, {})
 row("Disk.destroy", "", { unary("DestroyDisk", { disk_id = "d-1" }) },
-  function(s) s.disk:destroy() end)
+  function(s)
+    s.disk:destroy()
+    return { s.disk.status, s.disk.attachments }
+  end, { "destroyed", {} })
 
 -- Domains, networks, tokens, keys ---------------------------------------------
 

@@ -52,7 +52,9 @@ static const lbx_method methods[] = {
     {"share", "ShareVm", ON},
     {"unshare", "UnshareVm", ON},
     {"rename", "RenameVm", ON, ARG("new_name"),
-     .sets = {{"name", .request = "new_name", .reply = "name"}}},
+     /* The service gives a new domain, which a refresh has. */
+     .sets = {{"name", .request = "new_name", .reply = "name"}, {"url"},
+              {"access_domain"}}},
     /* Seconds without a client; 0 turns it off. */
     {"set_auto_suspend_timeout", "SetAutoSuspendTimeout", ON,
      ARG("timeout_secs"), SETS("auto_suspend_timeout_secs", "timeout_secs")},
@@ -100,11 +102,29 @@ static int files(lua_State *L) {
   return lbx_push_as(L, 1, &lbx_files_type);
 }
 
+/* Is the address one of this machine, which is reached without TLS? */
+static bool is_here(const char *domain) {
+  return strncmp(domain, "127.", 4) == 0 ||
+         strncmp(domain, "localhost", 9) == 0;
+}
+
+/* Services say the domain (of the default proxy), the url, or, at times, the
+** url without its scheme. */
+static void push_url(lua_State *L, int idx) {
+  lbx_record_get(L, idx, "access_domain");
+  if (lua_isnil(L, -1)) lua_pop(L, 1);
+  else lua_replace(L, -2);
+  const char *domain = lua_tostring(L, -1);
+  if (!domain || strstr(domain, "://")) return;
+  lua_pushfstring(L, "%s%s", is_here(domain) ? "http://" : "https://", domain);
+  lua_replace(L, -2);
+}
+
 const lbx_type lbx_box_type = {
     .name = "Box", .metatable = "boxd.Box", .messages = messages,
     .shown = shown, .methods = methods, .module = "boxd.box",
     .composed = composed, .kept = kept, .other = files, .more = more,
-    .setters = setters};
+    .derived = {"url", push_url}, .setters = setters};
 
 static const lbx_method file_methods[] = {
     FILE_METHODS,

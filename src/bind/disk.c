@@ -8,7 +8,9 @@ static const ProtobufCMessageDescriptor *const messages[] = {
     &boxd__api__v1__create_disk_response__descriptor, NULL};
 
 static const lbx_method methods[] = {
-    {"destroy", "DestroyDisk", .self = "disk_id"},
+    {"destroy", "DestroyDisk", .self = "disk_id",
+     .sets = {{"status", .value = "destroyed"},
+              {"attachments", .empty = true}}},
     {0}};
 static const char *const composed[] = {"attach", "detach", NULL};
 static const char *const shown[] = {"id", "name", "size_bytes", "status", NULL};

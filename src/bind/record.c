@@ -85,6 +85,10 @@ static void push_field(lua_State *L, const moment *r, const char *name) {
   }
 }
 
+static bool is_derived(const lbx_type *t, const char *name) {
+  return t->derived.field && strcmp(t->derived.field, name) == 0;
+}
+
 void lbx_record_get(lua_State *L, int idx, const char *name) {
   idx = lua_absindex(L, idx);
   lbx_room(L, 6);
@@ -92,6 +96,7 @@ void lbx_record_get(lua_State *L, int idx, const char *name) {
   bool changed = push_changed(L, name);
   if (!changed) push_field(L, &r, name);
   lua_remove(L, -2);
+  if (is_derived(r.type, name)) r.type->derived.push(L, idx);
   if (changed || !lua_istable(L, -1)) return;
   lua_pushvalue(L, -1);
   lbx_record_set(L, idx, name);
@@ -115,6 +120,9 @@ void lbx_record_table(lua_State *L, int idx) {
       lua_rawset(L, -6);
     }
   lua_pop(L, 1);
+  if (!r.type->derived.field) return;
+  lbx_record_get(L, idx, r.type->derived.field);
+  lua_setfield(L, -2, r.type->derived.field);
 }
 
 bool lbx_push_as(lua_State *L, int idx, const lbx_type *t) {

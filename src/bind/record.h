@@ -30,6 +30,13 @@ typedef struct lbx_setter {
   const char *field, *method;
 } lbx_setter;
 
+/* A field that is made of others: `push` puts its value in the place of the
+** message's own, on the top. */
+typedef struct lbx_derived {
+  const char *field;
+  void (*push)(lua_State *L, int idx);
+} lbx_derived;
+
 typedef struct lbx_type {
   const char *name;      /* "Box", for messages */
   const char *metatable; /* "boxd.Box", its __name too */
@@ -44,6 +51,7 @@ typedef struct lbx_type {
   ** 0: nothing. NULL: nothing else. */
   int (*other)(lua_State *L);
   const char *const *more;
+  lbx_derived derived; /* field NULL: none */
   const lbx_setter *setters; /* ends with a NULL field; or NULL */
 } lbx_type;
 

@@ -110,6 +110,11 @@ local function domain_of(proxy) return "127.0.0.1:" .. proxy.gate end
 -- Where a box answers: its default proxy.
 function proxies.url(record) return "http://" .. domain_of(find(record)) end
 
+function proxies:show(record, out) -- luacheck: ignore self
+  local proxy = find(record)
+  if proxy.gate then out.access_domain = domain_of(proxy) end
+end
+
 -- RPCs.
 
 local function info(record, proxy, effective)

@@ -17,7 +17,7 @@
 ---@field image? string
 ---@field public_ip? string
 ---@field status? string pending, running, stopped, suspended, hibernated, failed or destroyed
----@field url? string of its default proxy; from create and fork
+---@field url? string of its default proxy, with its scheme
 ---@field boot_time_ms? integer milliseconds
 ---@field paused_automations? integer from create and fork; today
 ---@field forked_from? string the id of the box it is a copy of; from fork
@@ -376,9 +376,14 @@ function Box:usage(options) end
 ---@field until_time? integer Unix seconds, default: now
 ---@field org? string of a box that is gone
 
+--- Changes the spec of a box that has one, and the fields that it decides.
+--- With a function: reads the spec (GetVm), calls the function with it, which
+--- changes it or returns another, and writes the difference with the spec that
+--- was read as expected_spec; where another change came first it does so again,
+--- with a pause, 8 times at most.
 --- RPC: UpdateMachineSpec.
 --- Raises: NotFoundError, InvalidArgumentError, ConflictError (ABORTED) when expected_spec differs from its spec.
----@param patch boxd.Spec maps merge, the rest replaces, boxd.json.null removes
+---@param patch boxd.Spec|fun(spec: boxd.Spec): boxd.Spec? a table: maps merge, the rest replaces, boxd.json.null removes
 ---@param options? boxd.UpdateSpecOptions
 ---@return { changes: table[], reboot_required: boolean, reboot_recommended: boolean, spec?: table, applied: boolean, rebooted: boolean, resize_error?: string }
 function Box:update_spec(patch, options) end
