@@ -75,7 +75,7 @@ describe("a box that ends while it is used", function()
 
     it("says so when it is stopped and rebooted while " .. what, function()
       under_way(use, function(box)
-        box:start()
+        pcall(box.start, box) -- it runs, but after a stop
         box:reboot()
         box:stop()
       end)

@@ -26,7 +26,8 @@ describe("boxes of the embedded service that sleep or go", function()
     box:write_file("kept", "/root/f")
     box:sh "sleep 999 >/dev/null 2>&1 &"
     call("HibernateVm", { vm_id = box.id })
-    call("HibernateVm", { vm_id = box.id })
+    assert.matches("is hibernated",
+      refused("FAILED_PRECONDITION", call, "HibernateVm", { vm_id = box.id }))
     local vm = get(box)
     assert.equal("hibernated", vm.status)
     assert.is_true(vm.hibernated_at_ms >= before * 1000)
@@ -35,7 +36,8 @@ describe("boxes of the embedded service that sleep or go", function()
     service:restart "KILL"
     assert.equal("hibernated", get(box).status)
     call("WakeVm", { vm_id = box.id })
-    call("WakeVm", { vm_id = box.id })
+    assert.matches("is running",
+      refused("FAILED_PRECONDITION", call, "WakeVm", { vm_id = box.id }))
     vm = get(box)
     assert.equal("running", vm.status)
     assert.equal(0, vm.hibernated_at_ms)

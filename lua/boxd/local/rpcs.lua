@@ -34,6 +34,18 @@ local function on_box(fn)
   end)
 end
 
+-- A verb of boxes, none of which is idempotent, as on boxd.sh: what a box is
+-- already can't be asked for. Of calls that come while one is under way each finds
+-- that true and is answered.
+local function verb(already, fn)
+  return on_box(function(all, record)
+    if record.status == already then
+      fail("FAILED_PRECONDITION", "box '%s' is %s already", record.name, already)
+    end
+    return fn(all, record)
+  end)
+end
+
 local function list(field, items) return { [field] = items } end
 
 local function created(record)
@@ -119,18 +131,20 @@ local unary = {
     end
     return list("vms", vms)
   end,
-  StartVm = on_box(function(all, record) all:start(record) end),
-  StopVm = on_box(function(all, record) all:stop(record) end),
+  StartVm = verb("running", function(all, record) all:start(record) end),
+  StopVm = verb("stopped", function(all, record) all:stop(record) end),
   RebootVm = on_box(function(all, record) all:reboot(record) end),
   DestroyVm = on_box(function(all, record) all:destroy(record) end),
-  SuspendVm = on_box(function(all, record)
+  SuspendVm = verb("suspended", function(all, record)
     return { suspend_us = all:suspend(record) }
   end),
-  ResumeVm = on_box(function(all, record)
+  ResumeVm = verb("running", function(all, record)
     return { resume_us = all:resume(record) }
   end),
-  HibernateVm = on_box(function(all, record) all:hibernate(record) end),
-  WakeVm = on_box(function(all, record) all:wake(record) end),
+  HibernateVm = verb("hibernated", function(all, record)
+    all:hibernate(record)
+  end),
+  WakeVm = verb("running", function(all, record) all:wake(record) end),
 
   -- Files
   UploadFile = files.upload,
