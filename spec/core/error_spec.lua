@@ -7,7 +7,7 @@ local scripted = require "spec.support.scripted"
 local CLASSES = { "BoxdError", "AuthenticationError", "NotFoundError",
   "QuotaExceededError", "InvalidArgumentError", "TimeoutError",
   "ConnectionError", "InternalError", "CancelledError", "ConflictError",
-  "PermissionDeniedError", "CommandError" }
+  "PermissionDeniedError", "CommandError", "ProvisionError" }
 
 describe("errors", function()
   it("have classes with a readable tostring, also in boxd.errors", function()

@@ -28,6 +28,7 @@ static const char *const lazy[][2] = {
     {"Compute", "boxd.compute"}, {"path", "boxd.path"},       {"gather", "boxd.tasks"},
     {"map", "boxd.tasks"},       {"attach", "boxd.terminal"},
     {"prefix", "boxd.terminal"}, {"spec", "boxd.spec"},
+    {"provision", "boxd.provision"},
 };
 
 #define LAZY_COUNT (sizeof lazy / sizeof *lazy)

@@ -18,6 +18,7 @@ static const char *const class_names[BX_CLASS_COUNT] = {
     "ConflictError",
     "PermissionDeniedError",
     "CommandError",
+    "ProvisionError",
 };
 
 /* One row a gRPC status, at its number. */

@@ -24,6 +24,7 @@ typedef enum bx_class {
   BX_CONFLICT,
   BX_PERMISSION_DENIED,
   BX_COMMAND,           /* a command ended with another exit code than 0 */
+  BX_PROVISION,         /* a step of provision failed */
   BX_CLASS_COUNT
 } bx_class;
 

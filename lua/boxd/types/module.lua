@@ -26,6 +26,7 @@
 ---@field ConflictError boxd.ErrorClass ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED
 ---@field PermissionDeniedError boxd.ErrorClass PERMISSION_DENIED
 ---@field CommandError boxd.ErrorClass exec with check: a non-zero exit, with exit_code, stdout, stderr and command
+---@field ProvisionError boxd.ErrorClass a step of provision failed; `report` has all
 ---@field json boxd.Json
 ---@field http boxd.Http
 boxd = {}
@@ -193,6 +194,7 @@ function boxd.sha256(bytes) end
 ---@field stderr? string after exec: the bytes that had arrived
 ---@field exit_code? integer of a CommandError
 ---@field command? string of a CommandError: the command line
+---@field report? boxd.ProvisionReport|table<string, boxd.ProvisionReport> of a ProvisionError
 local Error = {}
 
 --- Is it of this class? Of BoxdError always.

@@ -1,0 +1,136 @@
+-- The steps that a script declares: `on`.
+
+local core = require "boxd.core"
+local boxd = require "boxd"
+local check = require "boxd.internal.check"
+core.internal()
+
+local steps = {}
+
+local KINDS = { "package", "file", "directory", "link", "line", "block", "user",
+  "group", "service", "unit", "git", "sync", "download", "command", "fact",
+  "fn" }
+
+local TRIGGERS = { "on_change", "restart_on", "reload_on" }
+
+local Step = { __name = "boxd.Step" }
+Step.__index = Step
+Step.__tostring = function(step)
+  return ("%s %s"):format(step.kind, step.name)
+end
+
+local function is_step(v) return getmetatable(v) == Step end
+
+-- on_change, restart_on, reload_on: steps declared before, one or a list.
+local function check_triggers(plan, method, fields, name)
+  local v = fields[name]
+  if v == nil then return end
+  if is_step(v) then v = { v } end
+  if type(v) ~= "table" then
+    check.invalid("%s: %s is a list of steps, as on.file and others return "
+      .. "them, not %s", method, name, check.show(v))
+  end
+  local list = {}
+  for _, each in ipairs(v) do
+    if not is_step(each) or plan[each.index] ~= each then
+      check.invalid("%s: %s has %s, which is no step of this box", method, name,
+        is_step(each) and "a step" or check.show(each))
+    end
+    list[#list + 1] = each
+  end
+  if #list == 0 then
+    check.invalid("%s: %s is empty: nothing could set it off", method, name)
+  end
+  fields[name] = list
+end
+
+-- The name under which a box remembers that a step is due.
+local function mark(step)
+  for _, name in ipairs(TRIGGERS) do
+    if step[name] then
+      return boxd.sha256(table.concat({ step.kind, step.name,
+        step.identity or "" }, "\0"))
+    end
+  end
+end
+
+-- `claims` is what a step decides: another one must not decide it, too.
+local function claim(plan, method, step)
+  for _, what in ipairs(step.claims or {}) do
+    local other = plan.claims[what]
+    if other then
+      check.invalid("%s: %s is decided already, by %s at %s", method, what,
+        tostring(other), (other.where:gsub(":$", "")))
+    end
+  end
+  for _, what in ipairs(step.claims or {}) do plan.claims[what] = step end
+end
+
+-- Adds a step of a kind to a plan.
+function steps.add(plan, kind, method, ...)
+  if plan.closed then
+    check.invalid("%s: steps are declared by the function that is given to "
+      .. "provision, while it runs", method)
+  end
+  local step = kind.declare(...)
+  step.kind, step.how = kind.name, kind
+  step.where = check.where()
+  for _, name in ipairs(TRIGGERS) do
+    check_triggers(plan, method, step, name)
+  end
+  setmetatable(step, Step)
+  if kind.check then kind.check(step, plan) end
+  claim(plan, method, step)
+  step.mark = mark(step)
+  step.index = #plan + 1
+  plan[step.index] = step
+  return step
+end
+
+local OWN = { "declare", "facts", "plan", "apply", "name", "blind", "reads",
+  "writes" }
+
+-- on.step(kind, ...): a kind of the user's own.
+local function add_own(plan, kind, ...)
+  if type(kind) ~= "table" then check.fail(1, "on.step", "table", kind) end
+  core.text.options(kind, "on.step", OWN)
+  for _, name in ipairs { "declare", "plan", "apply" } do
+    if type(kind[name]) ~= "function" then
+      check.invalid("on.step: the kind's field '%s' is a function, not %s", name,
+        check.show(kind[name]))
+    end
+  end
+  local function declare(...)
+    local step = kind.declare(...)
+    if type(step) ~= "table" or type(step.name) ~= "string" then
+      check.invalid("on.step: declare returns a table with a name, not %s",
+        check.show(step))
+    end
+    return step
+  end
+  return steps.add(plan, setmetatable({ declare = declare,
+    name = kind.name or "step" }, { __index = kind }), "on.step", ...)
+end
+
+-- The steps that fn(on, box) declares.
+function steps.declare(fn, box)
+  local plan = { claims = {}, lines = {} }
+  local on = {
+    step = function(...) return add_own(plan, ...) end,
+  }
+  for _, name in ipairs(KINDS) do
+    on[name] = function(...)
+      local kind = require("boxd.provision." .. name)
+      return steps.add(plan, kind, "on." .. name, ...)
+    end
+  end
+  setmetatable(on, { __index = function(_, name)
+    core.text.options({ [name] = true }, "on",
+      table.move(KINDS, 1, #KINDS, 2, { "step" }))
+  end })
+  fn(on, box)
+  plan.closed = true
+  return plan
+end
+
+return steps

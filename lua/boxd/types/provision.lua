@@ -1,0 +1,85 @@
+---@meta boxd
+-- boxd.provision, its steps and its reports. README.md of lua/boxd/provision says
+-- how it works, and how to write a kind of step.
+
+--- Brings boxes to the state that fn declares. fn is called once a box, before
+--- anything runs; it declares steps, in order. All facts are read in one call of
+--- the box, and what differs is applied in order.
+--- Raises: ProvisionError when a step failed, with `report`; InvalidArgumentError,
+--- with the script's line, for what can't be meant, before anything runs.
+---@param boxes boxd.Box|boxd.Box[]
+---@param fn fun(on: boxd.Steps, box: boxd.Box)
+---@param options? boxd.ProvisionOptions
+---@return boxd.ProvisionReport|table<string, boxd.ProvisionReport> report of a list: by the boxes' names
+function boxd.provision(boxes, fn, options) end
+
+---@class boxd.ProvisionOptions
+---@field dry_run? boolean changes nothing, and shows what would; default: BOXD_DRY_RUN
+---@field diff? boolean unified diffs of files in the report; default true
+---@field limit? integer boxes at a time; default 10
+---@field fail_percent? number no further box begins when more of them have failed; default 0
+---@field journal? string a file of JSON lines, one a step that has ended
+---@field resume? string a journal: what it has as right is skipped, and it grows; default: BOXD_RESUME
+---@field timeout? number seconds, for each exchange with a box
+
+---@class boxd.ProvisionReport
+---@field changed integer steps that changed something, or would
+---@field ok integer steps that were right already
+---@field failed integer
+---@field skipped integer steps that were not reached, or were right in the journal
+---@field maybe integer of a dry run: steps that depend on what others would do
+---@field seconds number
+---@field rounds integer calls of the box that it took
+---@field steps boxd.ProvisionStep[]
+---@field facts table<string, string> what on.fact read, by name
+---@field dry_run? boolean
+---@field error? string what ended it
+
+---@class boxd.ProvisionStep
+---@field kind string "file", "package" and so on
+---@field name string
+---@field status string "changed", "ok", "failed", "skipped", "maybe"
+---@field seconds number
+---@field where string the script's line, "script.lua:12:"
+---@field changes? string[] what differed, in words
+---@field diff? string unified; never of secrets
+---@field error? string with the command, its exit code and its last 20 lines
+
+--- A declared step, for on_change, restart_on and reload_on.
+---@class boxd.Step
+---@field kind string
+---@field name string
+---@field value? string of on.fact, once its facts are read
+
+--- Every function returns its step. All raise InvalidArgumentError for bad input,
+--- also for two steps that decide the same thing. Paths are absolute, modes octal
+--- text ("644"), owners "user", "user:group" or ":group".
+---@class boxd.Steps
+---@field package fun(names: string|string[], options?: { state?: "present"|"absent"|"latest", update?: integer }): boxd.Step Debian packages, also "name=version"; `update`: seconds that lists of packages stay good
+---@field file fun(path: string, options?: { content?: string, source?: string, mode?: string, owner?: string, state?: "present"|"absent", secret?: boolean }): boxd.Step
+---@field directory fun(path: string, options?: { mode?: string, owner?: string, state?: "present"|"absent" }): boxd.Step with those above it; absent: with all that is in it
+---@field link fun(path: string, target: string, options?: { state?: "present"|"absent" }): boxd.Step
+---@field line fun(path: string, line: string, options?: { match?: string, state?: "present"|"absent", secret?: boolean }): boxd.Step the lines that match a Lua pattern become this one
+---@field block fun(path: string, name: string, text: string?, options?: { comment?: string, state?: "present"|"absent", secret?: boolean }): boxd.Step
+---@field user fun(name: string, options?: { uid?: integer, groups?: string|string[], shell?: string, home?: string, system?: boolean, state?: "present"|"absent" }): boxd.Step is in these groups, and may be in others
+---@field group fun(name: string, options?: { gid?: integer, system?: boolean, state?: "present"|"absent" }): boxd.Step
+---@field service fun(name: string, options: { running?: boolean, enabled?: boolean, restart_on?: boxd.Step|boxd.Step[], reload_on?: boxd.Step|boxd.Step[] }): boxd.Step
+---@field unit fun(name: string, text: string?, options?: { state?: "present"|"absent" }): boxd.Step a file of /etc/systemd/system
+---@field git fun(dir: string, options: { repo: string, ref?: string, user?: string }): boxd.Step
+---@field sync fun(local_dir: string, dir: string, options?: table): boxd.Step
+---@field download fun(path: string, options: { url: string, sha256?: string, mode?: string, owner?: string }): boxd.Step
+---@field command fun(cmd: string, options?: { creates?: string, removes?: string, unless?: string, only_if?: string, on_change?: boxd.Step|boxd.Step[], cwd?: string, env?: table<string, string|number>, user?: string, secret?: boolean }): boxd.Step
+---@field fact fun(name: string, cmd: string, options?: { cwd?: string, env?: table<string, string|number>, user?: string, secret?: boolean }): boxd.Step
+---@field fn fun(f: (fun(box: boxd.Box): boolean?), options?: { name?: string, on_change?: boxd.Step|boxd.Step[] }): boxd.Step false: it changed nothing
+---@field step fun(kind: boxd.StepKind, ...: any): boxd.Step a kind of your own
+
+--- A kind of step of your own.
+---@class boxd.StepKind
+---@field name? string as reports show it
+---@field declare fun(...: any): table checks its arguments; returns fields of the step, with `name`
+---@field facts? fun(step: table, ask: fun(key: string, fact: string, ...: any))
+---@field plan fun(step: table, facts?: table<string, table<string, string>>): table? nil: right already; else the changes, in words
+---@field apply fun(step: table, changes: table, act: fun(operation: string, ...: any))
+---@field blind? boolean its operations do only what is not so yet, and plan takes no facts as a yes
+---@field reads? fun(step: table): string[] default: anything
+---@field writes? fun(step: table, changes: table): string[] default: everything
