@@ -19,7 +19,7 @@ void lbx_queue_pop(lbx_queue *q) {
   lbx_chunk *c = q->first;
   q->first = c->next;
   if (!q->first) q->last = NULL;
-  q->bytes -= c->size;
+  q->cost -= c->cost;
   free(c);
 }
 
@@ -38,8 +38,8 @@ static void append(lbx_process *p, lbx_queue *q, lbx_chunk *c) {
   else
     q->first = c;
   q->last = c;
-  q->bytes += c->size;
-  while (!p->collect && q->bytes > LBX_KEEP_MAX && q->first != q->last) {
+  q->cost += c->cost;
+  while (!p->collect && q->cost > LBX_KEEP_MAX && q->first != q->last) {
     q->dropped += q->first->len;
     lbx_queue_pop(q);
   }
@@ -77,7 +77,7 @@ static bool read_chunk(lbx_chunk *c, size_t size, int32_t *exit_code,
 static lbx_chunk *copy_message(grpc_byte_buffer *message, size_t size) {
   lbx_chunk *c = malloc(sizeof *c + size);
   if (!c) return NULL;
-  *c = (lbx_chunk){.size = sizeof *c + size};
+  *c = (lbx_chunk){.cost = (sizeof *c + size) / 2};
   bx_message_copy(message, c->message);
   return c;
 }
@@ -106,6 +106,7 @@ static void take_message(lbx_process *p) {
     free(c);
     return;
   }
+  if (c->cost < c->len) c->cost = c->len;
   keep_tail(p, c);
   append(p, is_stderr ? &p->err : &p->out, c);
 }
@@ -139,7 +140,7 @@ static void on_finish(bx_call *c) { settle(c->owner); }
 static bool may_receive(const lbx_process *p, const bx_event *awaited) {
   if (p->collect || awaited == &p->done || bx_event_awaited(&p->done))
     return true;
-  size_t ahead = p->out.bytes + p->err.bytes;
+  size_t ahead = p->out.cost + p->err.cost;
   if (ahead < LBX_READ_AHEAD) return true;
   const struct {
     const bx_event *event;

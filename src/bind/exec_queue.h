@@ -11,8 +11,10 @@
 #include "../core/buf.h"
 #include "../core/call.h"
 
-#define LBX_READ_AHEAD (256 << 10) /* bytes received that are not awaited */
-#define LBX_KEEP_MAX (16 << 20)    /* bytes kept of an unread stream */
+/* Bounds in bytes of data. Chunks of little data count by half their memory, so
+** that no stream takes more than twice its bound. */
+#define LBX_READ_AHEAD (256 << 10) /* received and not awaited */
+#define LBX_KEEP_MAX (16 << 20)    /* kept of an unread stream */
 
 typedef struct lbx_chunk lbx_chunk;
 struct lbx_chunk {
@@ -20,13 +22,13 @@ struct lbx_chunk {
   uint64_t number; /* of arrival, over both streams */
   const uint8_t *data; /* inside `message` */
   size_t len;
-  size_t size; /* of memory, whatever part of it is data */
+  size_t cost; /* towards the bounds: its data, or half its memory */
   uint8_t message[]; /* as it came */
 };
 
 typedef struct lbx_queue {
   lbx_chunk *first, *last;
-  size_t bytes;      /* of memory */
+  size_t cost;       /* of its chunks */
   uint64_t dropped;  /* bytes of data let go */
   bx_event readable; /* a chunk is there, or all has ended */
 } lbx_queue;
