@@ -53,8 +53,9 @@ static const lbx_method methods[] = {
     {"unshare", "UnshareVm", ON},
     {"rename", "RenameVm", ON, ARG("new_name"),
      /* The service gives a new domain, which a refresh has. */
-     .sets = {{"name", .request = "new_name", .reply = "name"}, {"url"},
-              {"access_domain"}}},
+     .sets = {{"name", .request = "new_name", .reply = "name"},
+              {.field = "url"},
+              {.field = "access_domain"}}},
     /* Seconds without a client; 0 turns it off. */
     {"set_auto_suspend_timeout", "SetAutoSuspendTimeout", ON,
      ARG("timeout_secs"), SETS("auto_suspend_timeout_secs", "timeout_secs")},
