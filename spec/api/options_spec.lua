@@ -50,7 +50,7 @@ local REPLIES = {
 
 -- Of a method: its object, its name, the arguments before its options (nil: none
 -- may be left out), the RPC that its time is for.
-local LOCAL = os.tmpname()
+local LOCAL = require "spec.support.program".plain_file ""
 local ROWS = {
   { "c", "whoami", {}, "Whoami" },
   { "c", "config", {}, "GetConfig" },

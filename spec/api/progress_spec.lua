@@ -87,7 +87,7 @@ describe("a transfer on a terminal", function()
   local big
 
   setup(function()
-    big = os.tmpname()
+    big = program.plain_file ""
     os.execute("truncate -s 100M " .. big)
   end)
 

@@ -111,6 +111,7 @@ local function check(subject, c, bytes)
   end
   if not ok then return nil, true end
   local all, seen = core.table(record), 0
+  if eager.access_domain then eager.url, all.url = nil, nil end -- made of it
   for name, v in pairs(eager) do
     local own, want = subject.names[name] or name, wanted(subject, name, v)
     if not same(want, record[own]) then return own .. " read alone" end

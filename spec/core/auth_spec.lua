@@ -377,7 +377,7 @@ describe("credentials inside a boxd machine", function()
   it("come from its gateway", function()
     local folder = folder_with('{"token":"machine.jwt","expires_at":'
       .. os.time() + 900 .. ',"api_url":"x"}')
-    local line = "false\tBoxdError\tBearer machine.jwt\n"
+    local line = "false\tConflictError\tBearer machine.jwt\n"
     assert.equal(line:rep(2), run(folder, { BOXD_VM_ID = "vm-1" }))
   end)
 
@@ -386,7 +386,7 @@ describe("credentials inside a boxd machine", function()
     env.BOXD_VM_ID, env.FOLLOW = "vm-1", url
     return run(folder_with "", env)
   end
-  local LINE = "false\tBoxdError\tBearer machine.jwt\n"
+  local LINE = "false\tConflictError\tBearer machine.jwt\n"
 
   it("say where the service is", function()
     local out = follow('"SERVICE"', { ADDRESS = "yes" })
@@ -430,7 +430,7 @@ describe("credentials inside a boxd machine", function()
 
   it("come last", function()
     local folder = folder_with("{}")
-    local line = "false\tBoxdError\tBearer of.env\n"
+    local line = "false\tConflictError\tBearer of.env\n"
     assert.equal(line:rep(2), run(folder,
       { BOXD_VM_NAME = "box", BOXD_TOKEN = "of.env" }))
   end)
