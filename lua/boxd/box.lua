@@ -43,7 +43,8 @@ local function is_ready(box, left)
       return false, "it is " .. tostring(box.status)
     end
     local result
-    ok, result = pcall(box.exec, box, "true", { timeout = left })
+    ok, result = pcall(box.exec, box, "true",
+      { timeout = left, killable = false })
     if ok then
       return result.success,
         ("its shell answers %q with exit code %d"):format("true", result.exit_code)
@@ -313,6 +314,7 @@ core.methods("boxd.Files", files.methods)
 core.methods("boxd.Boxes", service)
 
 return {
+  begin = begin,
   call_on = call_on,
   resolve = resolve,
   new = function(compute, message)

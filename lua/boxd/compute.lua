@@ -6,7 +6,7 @@ local resource = require "boxd.internal.resource"
 core.internal()
 
 local TEXTS = { "api_key", "token", "api_url", "exchange_url", "ca_file" }
-local OPTIONS = { "timeout", "max_retries", "keepalive",
+local OPTIONS = { "timeout", "max_retries", "keepalive", "killable",
   table.unpack(TEXTS) }
 
 local methods = {}
@@ -81,7 +81,8 @@ function module.Compute(opts)
     keepalive = keepalive(opts) }
   for _, name in ipairs(TEXTS) do checked[name] = text_option(opts, name) end
   if not present(checked.api_url) then refuse_local() end
-  return core.compute_new(checked, opts.timeout)
+  return core.compute_new(checked, opts.timeout,
+    check.field("Compute", opts, "killable", "boolean"))
 end
 
 return module

@@ -387,8 +387,10 @@ double lbx_read_options(lua_State *L, const lbx_method *m, const Message *d,
     }
     read_value(L, &s, p, d);
     if (p->place) p->place(L, fields, d);
-    if (p->type || field_of(d, p->field))
-      lua_setfield(L, fields, p->type ? p->name : p->field);
+    if (!p->field)
+      lua_setfield(L, fields, p->name);
+    else if (field_of(d, p->field))
+      lua_setfield(L, fields, p->field);
   }
   lua_replace(L, idx);
   return timeout;

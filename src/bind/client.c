@@ -36,6 +36,10 @@ double lbx_client_timeout(lua_State *L, int idx) {
   return check_client(L, idx)->timeout;
 }
 
+bool lbx_client_killable(lua_State *L, int idx) {
+  return check_client(L, idx)->killable;
+}
+
 void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
                            const bx_rpc *rpc) {
   bx_error named = *e;

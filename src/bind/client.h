@@ -12,6 +12,7 @@
 typedef struct lbx_client {
   bx_client *client;
   double timeout; /* seconds, of a call that says no other: a Compute's */
+  bool killable;  /* commands are, unless they say otherwise */
 } lbx_client;
 
 /* A call of the client at idx that has not begun, the caller's at once: no Lua
@@ -22,6 +23,9 @@ bx_call *lbx_client_prepare(lua_State *L, int idx, const bx_rpc *rpc,
 
 /* Seconds that a call of the client at idx has which says no other time. */
 double lbx_client_timeout(lua_State *L, int idx);
+
+/* Are the commands of the client at idx killable by default? */
+bool lbx_client_killable(lua_State *L, int idx);
 
 /* Pushes, or raises, the error a call ended with; ConnectionErrors name the
 ** target of the client at index `client`. */

@@ -92,10 +92,13 @@ static int m__tostring(lua_State *L) {
   return 1;
 }
 
-/* core.compute_new(options [, timeout]): the options of core.client */
+/* core.compute_new(options [, timeout, killable]): the options of core.client */
 static int compute_new(lua_State *L) {
   lua_Number timeout = luaL_optnumber(L, 2, BX_CLIENT_TIMEOUT);
-  lbx_client_new(L, 1, 1, lbx_compute_type.metatable)->timeout = timeout;
+  bool killable = lua_toboolean(L, 3);
+  lbx_client *c = lbx_client_new(L, 1, 1, lbx_compute_type.metatable);
+  c->timeout = timeout;
+  c->killable = killable;
   return 1;
 }
 

@@ -17,7 +17,8 @@
 /* User values: what the process keeps alive. */
 #define UV_CLIENT LBX_EXEC_CLIENT
 #define UV_FEED 2
-#define UV_COUNT 2
+#define UV_TARGET LBX_EXEC_TARGET
+#define UV_COUNT 3
 
 static const bx_rpc *exec_rpc(void) { return bx_rpc_find("Exec"); }
 
@@ -35,12 +36,14 @@ static lbx_process *check_process(lua_State *L) {
 /* 1: the process. */
 static int throw_ended(lua_State *L, lbx_process *p) {
   lua_getiuservalue(L, 1, UV_CLIENT);
-  return lbx_client_throw(L, lua_gettop(L), &p->call->error, exec_rpc());
+  lbx_client_push_error(L, lua_gettop(L), &p->call->error, exec_rpc());
+  return lbx_exec_throw(L, p);
 }
 
 int lbx_exec_open(lua_State *L) {
   size_t len = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 8);
   const char *feed = luaL_optlstring(L, 3, NULL, &len);
   bool half_close = lua_toboolean(L, 4);
   double deadline = lbx_client_deadline(L, 6);
@@ -50,7 +53,10 @@ int lbx_exec_open(lua_State *L) {
   lua_setiuservalue(L, at, UV_CLIENT);
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, at, UV_FEED);
+  lua_pushvalue(L, 8);
+  lua_setiuservalue(L, at, UV_TARGET);
   p->collect = lua_toboolean(L, 5);
+  p->open_after = lua_toboolean(L, 7);
   lbx_process_own(p, lbx_client_prepare(L, 1, exec_rpc(), deadline));
   grpc_byte_buffer *first = lbx_client_encode(L, 2, exec_rpc());
   lbx_process_start(p, first, feed, len, half_close);
@@ -67,9 +73,6 @@ static void check_free(lua_State *L, lbx_process *p, bool out, bool err) {
     lbx_error_class(L, BX_BOXD, "busy: another task reads this output");
 }
 
-/* Has lines() taken more than it has given? */
-static bool has_rest(const lbx_process *p) { return p->line.len > p->line_at; }
-
 /* Gives that to the next reader. */
 static void push_rest(lua_State *L, lbx_process *p) {
   bx_buf *b = &p->line;
@@ -79,7 +82,7 @@ static void push_rest(lua_State *L, lbx_process *p) {
 
 /* Pushes the next chunk of q, or what the end is; 0: nothing is there yet. */
 static int push_next(lua_State *L, lbx_process *p, lbx_queue *q) {
-  if (q == &p->out && has_rest(p)) {
+  if (q == &p->out && lbx_process_has_rest(p)) {
     push_rest(L, p);
     return 1;
   }
@@ -151,7 +154,7 @@ static int chunk_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_process *p = lbx_exec_process(L);
   for (;;) {
-    lbx_queue *q = has_rest(p) ? &p->out : lbx_process_oldest(p);
+    lbx_queue *q = lbx_process_has_rest(p) ? &p->out : lbx_process_oldest(p);
     int n = push_next(L, p, q);
     if (n) {
       lbx_process_receive(p, NULL);
@@ -190,27 +193,13 @@ static bool push_line(lua_State *L, lbx_process *p) {
   return true;
 }
 
-/* Moves a chunk into the line buffer, dropping the lines already given. */
-static void take_chunk(lua_State *L, lbx_process *p) {
-  bx_buf *b = &p->line;
-  lbx_chunk *c = p->out.first;
-  if (p->line_at > 0) {
-    memmove(b->data, b->data + p->line_at, b->len - p->line_at);
-    b->len -= p->line_at;
-    p->line_scanned -= p->line_at;
-    p->line_at = 0;
-  }
-  if (!bx_buf_add(b, c->data, c->len)) luaL_error(L, "not enough memory");
-  lbx_queue_pop(&p->out);
-}
-
 static int line_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_process *p = lbx_exec_process(L);
   for (;;) {
     if (push_line(L, p)) return 1;
     if (p->out.first) {
-      take_chunk(L, p);
+      if (!lbx_process_take(p)) luaL_error(L, "not enough memory");
       lbx_process_receive(p, NULL);
       continue;
     }
@@ -266,7 +255,7 @@ static int m_wait(lua_State *L) {
 
 static void check_stdin(lua_State *L, lbx_process *p) {
   bx_call *c = p->call;
-  if (p->feeding)
+  if (p->feeding && !p->open_after)
     lbx_error_class(L, BX_BOXD, "stdin was given with the command");
   if (c->closing) lbx_error_class(L, BX_BOXD, "stdin is closed");
 }
@@ -365,9 +354,21 @@ static int m_stdin_write(lua_State *L) { return on_stdin(L, m_write); }
 static int m_stdin_eof(lua_State *L) { return on_stdin(L, m_write_eof); }
 
 static int m_close(lua_State *L) {
-  lbx_process *p = luaL_checkudata(L, 1, TYPE);
-  if (p->call) bx_call_cancel(p->call, "the process was closed");
-  return 0;
+  luaL_checkudata(L, 1, TYPE);
+  return lbx_exec_close(L);
+}
+
+/* p:expect(pattern, { timeout= }) */
+static int m_expect(lua_State *L) {
+  lbx_process *p = check_process(L);
+  check_free(L, p, true, false);
+  return lbx_exec_expect(L);
+}
+
+/* p:kill(signal="TERM") */
+static int m_kill(lua_State *L) {
+  check_process(L);
+  return lbx_exec_kill(L);
 }
 
 static int m__gc(lua_State *L) {
@@ -413,6 +414,12 @@ void lbx_open_exec_core(lua_State *L) {
   lua_setfield(L, -2, "tail");
   lua_pushcfunction(L, lbx_core_exec);
   lua_setfield(L, -2, "exec");
+  lua_pushcfunction(L, lbx_exec_open);
+  lua_setfield(L, -2, "exec_open");
+  lua_pushcfunction(L, lbx_exec_collect);
+  lua_setfield(L, -2, "exec_collect");
+  lua_pushcfunction(L, lbx_exec_result);
+  lua_setfield(L, -2, "exec_result");
 }
 
 void lbx_open_exec(lua_State *L) {
@@ -421,6 +428,7 @@ void lbx_open_exec(lua_State *L) {
       {"iter_stdout", m_iter_stdout}, {"iter_stderr", m_iter_stderr},
       {"chunks", m_chunks},           {"lines", m_lines},
       {"wait", m_wait},               {"close", m_close},
+      {"kill", m_kill},               {"expect", m_expect},
       {"write", m_write},             {"write_eof", m_write_eof},
       {"resize", m_resize},           {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc},

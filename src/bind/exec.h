@@ -12,8 +12,10 @@
 
 #include <lua.h>
 
-/* client:exec(first_chunk, stdin or nil, half_close, collect, seconds or nil)
-** -> ExecProcess. stdin: bytes to send, then EOF. collect: keep all output. */
+/* client:exec(first_chunk, stdin or nil, half_close, collect, seconds or nil
+** [, open_after, target]) -> ExecProcess. stdin: bytes to send, then EOF unless
+** open_after. collect: keep all output. target: how what it starts is ended, for
+** boxd.internal.killable. */
 int lbx_exec_open(lua_State *L);
 
 /* Waits for the end of the process at 1, which is opened with collect: an

@@ -23,6 +23,20 @@ void lbx_queue_pop(lbx_queue *q) {
   free(c);
 }
 
+bool lbx_process_take(lbx_process *p) {
+  bx_buf *b = &p->line;
+  const lbx_chunk *c = p->out.first;
+  if (p->line_at > 0) {
+    memmove(b->data, b->data + p->line_at, b->len - p->line_at);
+    b->len -= p->line_at;
+    p->line_scanned -= p->line_at;
+    p->line_at = 0;
+  }
+  if (!bx_buf_add(b, c->data, c->len)) return false;
+  lbx_queue_pop(&p->out);
+  return true;
+}
+
 lbx_queue *lbx_process_oldest(lbx_process *p) {
   if (!p->err.first) return &p->out;
   if (!p->out.first) return &p->err;
@@ -190,7 +204,7 @@ static void on_send(bx_call *c) {
   size_t n = p->feed_len < LBX_SEND_MAX ? p->feed_len : LBX_SEND_MAX;
   if (n == 0) {
     p->feeding = false;
-    bx_call_send(c, NULL, true);
+    if (!p->open_after) bx_call_send(c, NULL, true);
     return;
   }
   const char *data = p->feed;

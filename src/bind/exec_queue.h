@@ -49,18 +49,21 @@ typedef struct lbx_process {
   const char *feed; /* stdin still to be sent; kept by a user value */
   size_t feed_len;
   bool feeding;
+  bool open_after; /* the feed is what stdin begins with: it stays open */
+  bool killed;     /* what it left in the box has been ended, or is now */
 
   uint8_t tail[LBX_TAIL_MAX]; /* the end of what arrived last, for progress */
   size_t tail_len;
 
-  bx_buf line; /* lines(): stdout not given out yet, before all in `out` */
+  bx_buf line; /* lines() and expect(): stdout not given out yet, before all
+                  in `out` */
   size_t line_at, line_scanned;
 } lbx_process;
 
 /* Takes the call's reference. */
 void lbx_process_own(lbx_process *p, bx_call *call);
 
-/* Takes `first`. feed: stdin, then EOF; NULL: none. */
+/* Takes `first`. feed: stdin, then EOF unless open_after; NULL: none. */
 void lbx_process_start(lbx_process *p, grpc_byte_buffer *first,
                        const char *feed, size_t len, bool half_close);
 
@@ -72,6 +75,15 @@ void lbx_process_receive(lbx_process *p, const bx_event *awaited);
 lbx_queue *lbx_process_oldest(lbx_process *p);
 
 void lbx_queue_pop(lbx_queue *q);
+
+/* Has lines() or expect() taken more than it has given? */
+static inline bool lbx_process_has_rest(const lbx_process *p) {
+  return p->line.len > p->line_at;
+}
+
+/* Moves a chunk of stdout into `line`, dropping what was given already. False
+** when memory is out. */
+bool lbx_process_take(lbx_process *p);
 
 /* Sends stdin bytes (at most LBX_SEND_MAX of them) or a new size. Nothing may
 ** be being sent. */

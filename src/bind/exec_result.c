@@ -33,6 +33,20 @@ static int throw_with_output(lua_State *L, lbx_process *p) {
   return lua_error(L);
 }
 
+/* The result of the stdout, stderr and exit code on the top. */
+static int push_result(lua_State *L) {
+  lua_createtable(L, 0, 4);
+  lua_pushboolean(L, lua_tointeger(L, -2) == 0);
+  lua_setfield(L, -2, "success");
+  for (int i = 0; i < 3; i++) {
+    static const char *const fields[] = {"stdout", "stderr", "exit_code"};
+    lua_pushvalue(L, -4 + i);
+    lua_setfield(L, -2, fields[i]);
+  }
+  luaL_setmetatable(L, RESULT_TYPE);
+  return 1;
+}
+
 static int collect_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_process *p = lbx_exec_process(L);
@@ -42,17 +56,18 @@ static int collect_k(lua_State *L, int status, lua_KContext ctx) {
                              .arg = p->call}, ctx, collect_k);
   }
   if (p->call->error.class_) return throw_with_output(L, p);
-  lua_createtable(L, 0, 4);
   push_all(L, &p->out);
-  lua_setfield(L, -2, "stdout");
   push_all(L, &p->err);
-  lua_setfield(L, -2, "stderr");
   lua_pushinteger(L, p->exit_code);
-  lua_setfield(L, -2, "exit_code");
-  lua_pushboolean(L, p->exit_code == 0);
-  lua_setfield(L, -2, "success");
-  luaL_setmetatable(L, RESULT_TYPE);
-  return 1;
+  return push_result(L);
+}
+
+int lbx_exec_result(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  luaL_checkinteger(L, 3);
+  lua_settop(L, 3);
+  return push_result(L);
 }
 
 int lbx_exec_collect(lua_State *L) {

@@ -53,8 +53,10 @@ static grpc_byte_buffer *make_request(lua_State *L, const lbx_method *m,
     if (m->args[i].field && !lua_isnil(L, 2 + i))
       lbx_encode_field(L, 2 + i, q, field_of(d, m->args[i].field), a);
   if (m->options && lua_istable(L, LBX_OPTIONS))
-    for (lua_pushnil(L); lua_next(L, LBX_OPTIONS); lua_pop(L, 1))
-      lbx_encode_field(L, -1, q, field_of(d, lua_tostring(L, -2)), a);
+    for (lua_pushnil(L); lua_next(L, LBX_OPTIONS); lua_pop(L, 1)) {
+      const Field *f = field_of(d, lua_tostring(L, -2));
+      if (f) lbx_encode_field(L, -1, q, f, a); /* else it is not sent */
+    }
   grpc_byte_buffer *buffer = bx_message_pack(q);
   lbx_arena_reset(a);
   if (!buffer)

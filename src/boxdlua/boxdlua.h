@@ -26,6 +26,7 @@ typedef struct host_options {
   bool interactive, version, help, ignore_env, from_stdin;
   bool local, serve, doctor, clean;
   const char *listen, *state, *net, *limits; /* of --serve; NULL: its default */
+  bool exec_survives;               /* of --serve */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */
   long max_boxes;                   /* of --serve; 0: its default */

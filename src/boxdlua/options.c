@@ -31,6 +31,7 @@ const char host_options_help[] =
     "    --max-boxes N    at most N boxes\n"
     "    --limits WHAT    production (default): what boxd.sh limits is limited\n"
     "                     here; none: it is not\n"
+    "    --exec-survives  commands outlive the call that started them\n"
     "  --trace FILE     write a timeline of tasks and calls, for Perfetto or\n"
     "                   chrome://tracing\n"
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
@@ -140,6 +141,10 @@ static int read_serve_option(reader *r) {
   if ((found = long_value(r, "--max-boxes", &value)) != 0)
     return found < 0 ? -1
            : read_number(r, "--max-boxes", value, 1, &o->max_boxes) ? -1 : 1;
+  if (strcmp(o->argv[r->at], "--exec-survives") == 0) {
+    o->exec_survives = true;
+    return 1;
+  }
   /* Not in the help: how --local's child passes its address to its parent. */
   if ((found = long_value(r, "--announce", &value)) != 0) {
     if (found < 0 || read_number(r, "--announce", value, 3, &number)) return -1;
@@ -151,7 +156,8 @@ static int read_serve_option(reader *r) {
 static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
       "--local", "--serve", "--listen", "--state", "--net",
-      "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--ca-file",
+      "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--exec-survives",
+      "--ca-file",
       "--clean", "--version"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
@@ -213,7 +219,8 @@ static int check(reader *r, const char *needs_serve) {
     return refuse(r, "'--serve' runs no script ('%s')", o->argv[o->script]);
   if (o->action_count > 0 || o->interactive)
     return refuse(r, "'--serve' goes with %s",
-                  "--listen, --state, --net, --max-boxes and --limits only");
+                  "--listen, --state, --net, --max-boxes, --limits and "
+                  "--exec-survives only");
   return 0;
 }
 

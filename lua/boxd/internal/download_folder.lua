@@ -59,7 +59,7 @@ end
 -- can carry; one that has the character itself is there.
 local function check_text(self, name, opts)
   local ok, result = pcall(core.exec, self, "test", "-e", name,
-    { timeout = opts.timeout })
+    { timeout = opts.timeout, killable = false })
   if not ok then error(result, 0) end
   if not result.success then
     refuse(name, "its name in the box is not UTF-8" .. ARCHIVE)

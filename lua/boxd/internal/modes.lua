@@ -33,7 +33,7 @@ function modes.octal(mode) return ("%o"):format(mode) end
 -- Runs a command in the box; `what` failed otherwise.
 local function run(self, what, opts, ...)
   local arguments = table.pack(...)
-  arguments[arguments.n + 1] = { timeout = opts.timeout }
+  arguments[arguments.n + 1] = { timeout = opts.timeout, killable = false }
   local result = core.exec(self, table.unpack(arguments, 1, arguments.n + 1))
   if result.success then return result.stdout end
   core.raise("BoxdError", ("%s: %s"):format(what,
@@ -96,7 +96,7 @@ function modes.differs(mode) return mode ~= modes.NEW end
 --- The mode of a file in the box; nil where that can't be found out.
 function modes.of(self, path, opts)
   local ok, result = pcall(core.exec, self, "stat", "-L", "-c", "%a", "--", path,
-    { timeout = opts.timeout })
+    { timeout = opts.timeout, killable = false })
   if not ok and not (boxd.is_error(result) and result.method) then
     error(result, 0) -- what ended the waiting
   end
@@ -129,7 +129,7 @@ local function stage_of(self, folder, opts)
     __close = function(stage)
       if stage.empty then return end
       pcall(core.exec, self, "rm", "-rf", "--", folder,
-        { timeout = opts.timeout })
+        { timeout = opts.timeout, killable = false })
     end })
 end
 

@@ -82,8 +82,18 @@ local function drain(readers, command, sent)
   join_all()
 end
 
-local function run(call, command)
-  boxd.spawn(kill_when_cancelled, call, command)
+-- Keeps the terminal of a command that outlives its call, and takes its output.
+local function outlive(command)
+  local reader = boxd.spawn(function()
+    for _ in function() return command.stdout:read() end do end
+  end)
+  command:wait()
+  reader:cancel()
+  command:close()
+end
+
+local function run(call, command, survives)
+  if not survives then boxd.spawn(kill_when_cancelled, call, command) end
   local feeder = boxd.spawn(quietly, feed, call, command)
   local sent = { n = 0, waiting = 0, at = boxd.now() }
   local readers = {
@@ -125,6 +135,11 @@ return function(service, call)
     service.boxes.ends:fail(record, errno, "the command can't be run", message,
       CODES)
   end
-  local _command <close> = command
-  run(call, command)
+  local ok, e = pcall(run, call, command, service.exec_survives)
+  if not ok and service.exec_survives and first.tty then
+    boxd.spawn(outlive, command)
+  else
+    command:close()
+  end
+  if not ok then error(e, 0) end
 end

@@ -132,12 +132,13 @@ local function restore(self)
   self.boxes:restore()
 end
 
--- options: state (folder), listen, net, limits, exchanges (a minute from one
+-- options: state (folder), listen, net, limits, exec_survives, exchanges (a minute from one
 -- address; nil: any number). The spawner comes first:
 -- it must be forked before any thread exists.
 function service.open(options)
   local self = setmetatable({}, service)
   self.limits = options.limits
+  self.exec_survives = options.exec_survives
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state,
     { outgoing = options.net ~= "host" })

@@ -119,8 +119,9 @@ function Box:wait_until_ready(options) end
 --- Runs a program: each argument reaches it as it is. box:exec("ls", "-l", {
 --- cwd = "/" }). With stream or interactive: an ExecProcess.
 --- RPC: Exec.
---- Raises: NotFoundError; TimeoutError, with stdout and stderr, and the command
---- cancelled; InvalidArgumentError. An exit code is a result, not an error.
+--- Raises: NotFoundError; TimeoutError, with stdout and stderr, once all that the
+--- command started has ended; InvalidArgumentError; with check, CommandError. Without
+--- it an exit code is a result, not an error.
 ---@param ... string|number|boxd.ExecOptions arguments, then perhaps options
 ---@return boxd.ExecOutcome
 function Box:exec(...) end
@@ -143,6 +144,14 @@ function Box:sh(line, options) end
 ---@field cols? integer of the terminal, default 80
 ---@field rows? integer of the terminal, default 24
 ---@field close_stdin? boolean end of input from the start, with stream
+---@field timeout? number seconds; at their end the command ends with all that it started, in the box too where the connection is lost (3 s later)
+---@field killable? boolean for p:kill, and so that p:close() ends all that the command started: a variable LC_BOXD_… of its environment marks it; implied by timeout, user and secret_env; default: that of the Compute
+---@field user? string runs it as that user of the box, by sudo where need be
+---@field login? boolean runs it by bash -lc, which reads the profile
+---@field secret_env? table<string, string> variables that reach the command's environment by its stdin (on a terminal by a file in /dev/shm that is gone before the command starts) and no argument list, log or error
+---@field check? boolean an exit code other than 0 raises CommandError; not with stream
+---@field tee? file*|fun(data: string, stream: "stdout"|"stderr") has the output as it comes, too; not with stream
+---@field max_output? integer bytes kept of each of stdout and stderr, their last; not with stream
 
 --- Writes a whole file, up to what one message takes; upload takes any.
 --- A local file's permission bits go along.

@@ -11,6 +11,7 @@
 ---@field stderr string bytes
 ---@field exit_code integer
 ---@field success boolean exit_code == 0
+---@field truncated? integer bytes that max_output left out; nil without it
 
 --- A command that runs: from exec with stream. Reading slowly holds it back; a
 --- stream that is not read, while the other one is read or wait waits, keeps its
@@ -63,7 +64,27 @@ function ExecProcess:resize(cols, rows) end
 ---@return integer exit_code
 function ExecProcess:wait(options) end
 
---- Cancels the call, which kills the command. Idempotent.
+--- Waits until the output has what the Lua pattern matches, in a terminal's output
+--- or stdout's. What is after the match is left for the next reader; of output that
+--- does not match the last 1 MiB is kept.
+--- Raises: TimeoutError, which cancels nothing; BoxdError when the output ends
+--- without a match.
+---@param pattern string of string.find
+---@param options? boxd.Options
+---@return string ... the captures, or else all that matched
+function ExecProcess:expect(pattern, options) end
+
+--- Sends a signal to all that the command started, whatever session or terminal it
+--- is in; of a command that has ended: to nothing. After TERM it waits until all of
+--- that has ended, and sends KILL 5 s later; after KILL it waits, too.
+--- RPC: Exec.
+--- Raises: InvalidArgumentError for a command that is not killable; BoxdError when
+--- something does not end.
+---@param signal? string|integer "TERM" (the default), "SIGINT", "usr1", 9
+function ExecProcess:kill(signal) end
+
+--- Cancels the call, which on some services kills the command; of a killable one it
+--- ends all that it started, on any. Idempotent.
 function ExecProcess:close() end
 
 --- p.stdin: the same as p:write and p:write_eof.

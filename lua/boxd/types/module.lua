@@ -163,6 +163,7 @@ function boxd.sha256(bytes) end
 ---@field timeout? number seconds for a unary call without one of its own, default 60
 ---@field max_retries? integer 0 to 4, default 2: of calls that only read
 ---@field keepalive? number seconds between pings, default 330, 0 for none
+---@field killable? boolean commands are killable unless they say otherwise: see boxd.ExecOptions
 ---@field ca_file? string PEM file of roots to trust instead of the system's
 
 ---@class boxd.MapOptions

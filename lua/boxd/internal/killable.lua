@@ -1,0 +1,168 @@
+-- Ending what a command has started. The command has a variable of its own in
+-- its environment, which all of its children inherit: sessions, parents and
+-- terminals that they leave don't hide them. A second command, the killer, finds
+-- them by it. LC_ is for sudo, which passes such variables on; those that lose
+-- it even so are found as children of others.
+
+local core = require "boxd.core"
+local boxd = require "boxd"
+local boxes = require "boxd.box"
+local check = require "boxd.internal.check"
+core.internal()
+
+local killable = {}
+
+local GRACE = 1 -- seconds between TERM and KILL, where nothing waits any more
+local KILL_GRACE = 5 -- ... for p:kill
+local SECONDS = 5 -- that the end of a command may wait for its killer,
+local SIGN = 0.75 -- ... and for its first sign, where the command had less
+local OVERTIME = 3 -- seconds that the client has to end it before the box does
+
+-- $1: the variable, $2: the signal, $3: tenths of a second until KILL, or "" to
+-- send the signal once only.
+local KILLER = [[
+m=$1 s=$2 g=$3 seen= n=0
+find_all() {
+  { grep -lsz "^$m=" /proc/[0-9]*/environ
+    for p in $seen; do echo /proc/$p/environ; done
+    grep -Hs ^PPid: /proc/[0-9]*/status; } | awk -F '[/:]' '
+    /environ$/ { found[$3] = 1; next }
+    { parent[$3] = $6 + 0 }
+    END {
+      for (p in parent) if (p in found) all[p] = 1
+      do {
+        more = 0
+        for (p in parent)
+          if (!(p in all) && parent[p] in all) { all[p] = 1; more = 1 }
+      } while (more)
+      for (p in all) print p
+    }'
+}
+alive() { # a zombie is not
+  for p in $seen; do
+    grep -qs '^State:.[^ZX]' /proc/$p/status && return
+  done
+  false
+}
+seen=$(find_all)
+[ -n "$seen" ] || exit 0
+kill -$s $seen 2>/dev/null
+[ -n "$g" ] || exit 0
+kill -CONT $seen 2>/dev/null
+while seen=$(find_all); alive; do
+  n=$((n + 1))
+  [ $n -le $g ] || kill -KILL $seen 2>/dev/null
+  [ $n -lt $((g + 40)) ] || exit 1
+  sleep 0.1
+done
+exit 0]]
+
+-- Runs its arguments as root where that takes no password.
+local AS_ROOT = [[echo
+s="sudo -n"
+[ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null || s=
+exec $s sh -c "$@"]]
+
+local SIGNALS = {}
+for name in ([[HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM
+  TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO
+  PWR SYS]]):gmatch "%u+%d?" do
+  SIGNALS[name] = true
+end
+
+-- "TERM", "SIGTERM", "term" or 15, as kill(1) takes it.
+local function signal_option(v)
+  if v == nil then return "TERM" end
+  if math.type(v) == "integer" and v >= 1 and v <= 64 then
+    return v == 15 and "TERM" or v == 9 and "KILL" or tostring(v)
+  end
+  if type(v) ~= "string" and math.type(v) ~= "integer" then
+    check.fail(1, "kill", "signal", v)
+  end
+  local name = tostring(v):upper():gsub("^SIG", "")
+  if SIGNALS[name] then return name end
+  check.invalid("kill: a signal is a name such as \"TERM\" or a number from 1 to "
+    .. "64, not %s", check.show(v))
+end
+
+--- A new mark: the variable's name.
+function killable.mark()
+  local digits = {}
+  local f <close> = io.open("/dev/urandom", "rb")
+  local bytes = f and f:read(12)
+  for i = 1, 12 do
+    digits[i] = ("%02x"):format(bytes and bytes:byte(i) or math.random(0, 255))
+  end
+  return "LC_BOXD_" .. table.concat(digits)
+end
+
+-- A session of its own that ends the command when its time is over, and is ended
+-- by the command's own end. A shell that waits for the command tells that from
+-- what the service does to a command whose call was lost: it dies of that, too.
+-- Its own stderr is closed: it would name there the signal that ended a command.
+local WATCHED = "w=$(setsid sh -c %s sh %s %s %s </dev/null >/dev/null 2>&1 & "
+  .. "echo $!); trap : INT QUIT; exec 3>&2 2>/dev/null; %s=1 sh -c %s; "
+  .. "s=$?; kill -s KILL -- -$w || kill -s KILL $w; exit $s"
+
+--- The command line that runs `line` with the mark; seconds: after which the box
+--- ends it where the client has not; nil: never.
+function killable.command(mark, line, seconds)
+  if not seconds then
+    return ("export %s=1; exec sh -c %s"):format(mark, core.text.quote { line })
+  end
+  local watch = ('sleep %.3f; exec sh -c "$1" sh "$2" sh "$3" TERM %d'):format(
+    seconds + OVERTIME, GRACE * 10)
+  return WATCHED:format(core.text.quote { watch }, core.text.quote { AS_ROOT },
+    core.text.quote { KILLER }, mark, mark,
+    core.text.quote { "exec 2>&3 3>&-; " .. line })
+end
+
+local function run_killer(target, signal, grace, opts)
+  opts.killable = false
+  return core.exec(target.box, "sh", "-c", AS_ROOT, "sh", KILLER, "sh",
+    target.mark, signal, grace and tostring(grace * 10) or "", opts)
+end
+
+-- A service that does not even begin it in the time that the command had is not
+-- waited for any longer.
+local function run_last_killer(target)
+  local p <close> = run_killer(target, "TERM", GRACE,
+    { timeout = SECONDS, stream = true })
+  local sign = math.max(SIGN, math.min(target.timeout or SECONDS, SECONDS))
+  if boxd.with_timeout(sign, p.read_stdout, p) == "\n" then p:wait() end
+end
+
+--- p:kill(signal): target is what the process was opened with.
+function killable.kill(target, signal)
+  signal = signal_option(signal)
+  if not target then
+    check.invalid("kill: only a command that was started with killable = true "
+      .. "can be sent a signal: box:exec(..., { stream = true, killable = true })")
+  end
+  local ends = signal == "TERM" or signal == "KILL"
+  local result = run_killer(target, signal, ends and KILL_GRACE, {})
+  if not result.success then
+    core.raise("BoxdError", "kill: the command's processes could not all be "
+      .. "ended: " .. (result.stderr:match "[^\n]+" or "they do not go away"))
+  end
+end
+
+--- Ends what is left of a command whose call has ended before it, whatever ends
+--- the caller meanwhile. Where the box can't be reached the watchdog does it.
+function killable.finish(target)
+  boxes.begin(core.compute(target.box), function()
+    pcall(run_last_killer, target)
+  end):join()
+end
+
+-- Processes that may still run at the end of a script, which ends them.
+local running = setmetatable({}, { __mode = "k" })
+
+function killable.keep(process) running[process] = true end
+
+core.at_exit(function(last)
+  if last then return end
+  for process in pairs(running) do pcall(process.close, process) end
+end)
+
+return killable
