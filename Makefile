@@ -80,7 +80,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o
 
-.PHONY: all help test quick soak storm faults flat mutated check check-lua check-sh check-c \
+.PHONY: all help test quick soak storm faults flat mutated handovers check check-lua check-sh check-c \
   check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
@@ -181,6 +181,11 @@ flat: all
 mutated: all
 	BOXD_MUTATIONS=1000000 BOXD_TEST_LIMIT=3600 sh scripts/test \
 	  spec/contract/mutated_spec.lua
+
+#: handovers     a million hand-overs between boxd and each other event loop
+handovers: all
+	BOXD_HANDOVERS=1000000 BOXD_TEST_LIMIT=3600 sh scripts/test \
+	  spec/loops/adapters_spec.lua
 
 check:
 	@$(MAKE) -s -j$$(nproc) check-lua check-sh check-c check-build

@@ -17,9 +17,19 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-__attribute__((visibility("default")))
+#pragma GCC visibility push(default)
 #endif
 int luaopen_boxd(lua_State *L);
+
+/* "boxd.loop.luv" and its like, for a program whose loop is one of these: Lua
+** finds them in boxd.so by itself. */
+int luaopen_boxd_loop_luv(lua_State *L);
+int luaopen_boxd_loop_cqueues(lua_State *L);
+int luaopen_boxd_loop_copas(lua_State *L);
+int luaopen_boxd_loop_glib(lua_State *L);
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -17,11 +17,9 @@ static void on_wait_over(bx_timer *t) {
   bx_waiter_wake(c->state->loop, &c->waiter);
 }
 
-/* Leaves the coroutine; it goes on in k once the context is ready. */
-static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
-                  lua_KContext ctx, lua_KFunction k) {
+/* Starts what makes the context ready again. */
+static void wait_for(lua_State *L, lbx_context *c, const lbx_wait *w) {
   lbx_state *S = c->state;
-  lbx_room(L, 1);
   c->timer.fire = on_wait_over;
   if (w->turn)
     bx_waiter_wake(S->loop, &c->waiter);
@@ -30,8 +28,61 @@ static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
     luaL_error(L, "not enough memory");
   else
     bx_event_wait(S->loop, w->event, &c->waiter);
+}
+
+/* Leaves the coroutine; it goes on in k once the context is ready. */
+static void yield(lua_State *L, lbx_context *c, const lbx_wait *w,
+                  lua_KContext ctx, lua_KFunction k) {
+  lbx_room(L, 1);
+  wait_for(L, c, w);
   lua_pushlightuserdata(L, &sentinel);
   lua_yieldk(L, 1, ctx, k);
+}
+
+/* The wait of a guest is over, or its host resumed it for reasons of its own. */
+static void end_park(lua_State *L, lbx_guest *g) {
+  g->wait.cancel = NULL;
+  lua_closeslot(L, -1); /* lua_pop of Lua 5.4.4 loses a stack that moves */
+  lua_pop(L, 1);
+}
+
+static int parked_k(lua_State *L, int status, lua_KContext ctx) {
+  lbx_guest *g = (lbx_guest *)ctx;
+  end_park(L, g);
+  return g->k(L, status, g->ctx);
+}
+
+/* Waits in the host's hook, and goes on in k; returns when the hook did not
+** yield. The guest is on top: it is closed when the hook raises, and when the
+** coroutine is closed. */
+static void park(lua_State *L, lbx_guest *g, const lbx_wait *w,
+                 lua_KContext ctx, lua_KFunction k) {
+  lbx_room(L, 6);
+  g->wait = *w;
+  g->k = k;
+  g->ctx = ctx;
+  lua_toclose(L, -1);
+  lbx_mark_parked(L, g);
+  wait_for(L, &g->context, w);
+  lbx_push_hook(L, LBX_PARK);
+  lua_pushthread(L);
+  lua_callk(L, 1, 0, (lua_KContext)g, parked_k);
+  end_park(L, g);
+}
+
+/* The hook may resume the coroutine at once, or some turns later. */
+bool lbx_wake(lua_State *L, lbx_guest *g) {
+  lbx_state *S = g->context.state;
+  lbx_context *outer = S->current;
+  lbx_room(L, 4);
+  lbx_push_hook(L, LBX_WAKE);
+  lbx_push_released(L, g);
+  S->current = &S->root;
+  S->depth++;
+  int status = lua_pcall(L, 1, 0, 0);
+  S->depth--;
+  S->current = outer;
+  return status == LUA_OK;
 }
 
 bool lbx_may_yield(lua_State *L, const lbx_context *c) {
@@ -46,7 +97,13 @@ void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
   lbx_raise_reason(L, c, w);
   if (w->event->set) return;
   if (lbx_may_yield(L, c)) yield(L, c, w, ctx, k);
-  lbx_block(L, S, w);
+  lbx_context *guest = k ? lbx_push_guest(L) : NULL;
+  if (guest) {
+    park(L, (lbx_guest *)guest, w, ctx, k);
+  } else {
+    if (k) lua_pop(L, 1);
+    lbx_block(L, S, w);
+  }
   lbx_raise_reason(L, c, w);
 }
 
@@ -78,6 +135,16 @@ static void put_back(lbx_context *c) {
   bx_waiter_wake(c->state->loop, &c->waiter);
 }
 
+/* The wait of another scheduler, which a task can't resume when it is over: to
+** go on at once would be silently wrong. */
+static void refuse_values(lua_State *co) {
+  lua_resetthread(co);
+  lua_settop(co, 0);
+  lua_pushliteral(co, "a task yielded values to boxd: only boxd's own functions "
+                  "wait in a task; a wait of another library works in the "
+                  "coroutines of that library's loop (see boxd.loop)");
+}
+
 bool lbx_run(lua_State *L, lbx_context *c) {
   lbx_state *S = c->state;
   lbx_context *outer = S->current;
@@ -90,6 +157,7 @@ bool lbx_run(lua_State *L, lbx_context *c) {
   int status = resume(L, c->co, nargs, &n);
   S->depth--;
   S->current = outer;
+  if (status == LUA_YIELD && n > 0 && !is_waiting(c->co)) refuse_values(c->co);
   if (lua_status(c->co) != LUA_YIELD) {
     if (c->phase == LBX_RUNS) c->phase = LBX_FAILED;
     return false;

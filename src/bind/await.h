@@ -52,8 +52,9 @@ struct lbx_scope {
   lbx_state *state;
   lbx_context *context; /* NULL: it has ended */
   lua_State *co;
+  lbx_context *guest; /* the host's coroutine that it is in, or NULL */
   lbx_scope *outer;
-  double seconds;
+  double seconds, until; /* a time of bx_now */
   lbx_wish over;
   unsigned raised; /* when, by the state's count of raises */
 };
@@ -82,6 +83,7 @@ struct lbx_context {
   lbx_wish cancel;
   unsigned raised;  /* when it was cancelled or got a signal, as in a scope */
   bool alone;       /* no signal and no closed client interrupts it */
+  bool guest;       /* of a host's coroutine, which waits by the host's hooks */
 };
 
 struct lbx_state {
@@ -94,6 +96,9 @@ struct lbx_state {
   unsigned depth;   /* contexts on the C stack */
   unsigned tasks;   /* that have not ended */
   unsigned raises;  /* reasons raised so far */
+  unsigned parked;  /* coroutines of a host that wait by its hooks */
+  bool hooked;      /* there are such hooks, */
+  bool watched;     /* which know that something waits */
   bool host;        /* another program's interpreter: its hooks get a turn */
   lua_State *volatile running; /* the coroutine that runs now */
   void (*leave)(lua_State *L); /* the main context calls it: no return */
@@ -126,8 +131,40 @@ bx_loop *lbx_loop(lua_State *L);
 ** finalizer uses it. For every method and continuation of such an object. */
 int lbx_gone(lua_State *L, const char *what);
 
+/* The functions of boxd.hooks. */
+typedef enum lbx_hook {
+  LBX_PARK,
+  LBX_WAKE,
+  LBX_CAN_PARK,
+  LBX_WATCH,
+  LBX_HOOK_COUNT,
+} lbx_hook;
+
+/* Takes the hooks from the table at idx, or none when it is nil. Raises when one
+** is not a function, park or wake is missing, or coroutines wait by the hooks
+** there are. */
+void lbx_set_hooks(lua_State *L, int idx);
+
+/* The context of the host's coroutine that runs, if it may wait by the hooks, or
+** NULL: it waits in place. Pushes the context, or nil. */
+lbx_context *lbx_push_guest(lua_State *L);
+
+/* How many tasks and coroutines of a host wait. */
+static inline unsigned lbx_pending(const lbx_state *S) {
+  return S->tasks + S->parked;
+}
+
+/* After that number changed: calls the watch hook when it became 0, or is not
+** any more. Raises nothing: an error of the hook is a warning. */
+void lbx_tell_host(lua_State *L, lbx_state *S);
+
+/* A turn of the loop for a host: waits for something to do, for some seconds at
+** most, and does a bounded part of it. Raises what that raised. */
+void lbx_step(lua_State *L, double seconds);
+
 /* Waits once: returns when the event is set, the time is over, or for nothing.
-** In a task it yields instead, and k runs with the same stack and ctx. Raises
+** In a task it yields instead, as it does in a host's coroutine that may wait by
+** hooks, and k runs with the same stack and ctx; without k it never yields. Raises
 ** CancelledError or TimeoutError when the context was asked to end. */
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k);

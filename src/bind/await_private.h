@@ -1,7 +1,7 @@
 /*
 ** await_private: what the parts of await share. await_state.c has the state and
-** the reasons that end a wait, await_pump.c waits in place, await.c yields and
-** resumes.
+** the reasons that end a wait, await_pump.c waits in place, await_guest.c has a
+** host's coroutines and hooks, await.c yields and resumes.
 */
 #ifndef LBX_AWAIT_PRIVATE_H
 #define LBX_AWAIT_PRIVATE_H
@@ -30,6 +30,35 @@ bool lbx_was_ended(const lbx_context *c, unsigned since);
 static inline bool lbx_is_signalled(const lbx_state *S) {
   return lbx_is_due(S->signal);
 }
+
+/* The context of a coroutine that a host's scheduler resumes. */
+typedef struct lbx_guest {
+  lbx_context context; /* first */
+  lua_State *co;
+  bool parked;         /* in the host's hook, for this: */
+  lbx_wait wait;
+  lua_KFunction k;     /* goes on then */
+  lua_KContext ctx;
+} lbx_guest;
+
+void lbx_open_guest(lua_State *L);
+
+/* Pushes a hook, or nil. */
+bool lbx_push_hook(lua_State *L, lbx_hook hook);
+
+/* Marks the guest, which runs, as parked and keeps its coroutine from being
+** collected, until lbx_unpark or lbx_release. */
+void lbx_mark_parked(lua_State *L, lbx_guest *g);
+
+/* Takes the mark off again, and the guest off what it waits for. */
+void lbx_unpark(lua_State *L, lbx_guest *g);
+
+/* Pushes a parked guest's coroutine, which may be collected from here on. */
+void lbx_push_released(lua_State *L, lbx_guest *g);
+
+/* A parked guest may go on: calls the wake hook. False: it raised, and the error
+** is on the stack. In await.c. */
+bool lbx_wake(lua_State *L, lbx_guest *g);
 
 void lbx_open_pump(lua_State *L);
 

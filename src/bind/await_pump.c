@@ -13,6 +13,7 @@
 #define HOST_SLICE 0.1  /* seconds between a host's chances to interrupt us */
 #define WATCH_AFTER 0.02 /* seconds that a wait may take before signals end it */
 #define POLL_EVERY 64   /* task switches between looks at the network */
+#define STEP_SECONDS 0.005 /* after which a step begins nothing new */
 
 /* Levels of Lua's C stack, of 200, that a task finds free on top of a wait. The
 ** main context has used few of them, and looks at each wait. */
@@ -50,11 +51,14 @@ bool lbx_is_deep(lua_State *L) {
   return true;
 }
 
-static void run_ready(lua_State *L, lbx_state *S) {
+/* False: a host's hook raised, the error is on the stack. */
+static bool run_ready(lua_State *L, lbx_state *S) {
   bx_waiter *w = bx_loop_ready(S->loop);
   lbx_context *c = (lbx_context *)((char *)w - offsetof(lbx_context, waiter));
   bx_timer_stop(S->loop, &c->timer);
+  if (c->guest) return lbx_wake(L, (lbx_guest *)c);
   lbx_task_step(L, c);
+  return true;
 }
 
 /* A host stops us by a hook on the main thread, as lua(1) does: enter Lua, so
@@ -87,7 +91,7 @@ static bool must_end(lua_State *L, lbx_context *c) {
 static bool pump_turn(lua_State *L, lbx_state *S, bx_error *e) {
   if (!pump_once(L, S, 0, true, e)) return false;
   for (int i = 0; i < POLL_EVERY && bx_loop_has_ready(S->loop); i++)
-    run_ready(L, S);
+    if (!run_ready(L, S)) return false;
   return true;
 }
 
@@ -98,7 +102,7 @@ static bool pump(lua_State *L, lbx_state *S, const lbx_wait *w, bx_error *e) {
   if (w->turn) return pump_turn(L, S, e);
   while (!w->event->set && !must_end(L, c)) {
     bool ready = bx_loop_has_ready(S->loop);
-    if (ready) run_ready(L, S);
+    if (ready && !run_ready(L, S)) return false;
     if (until < BX_FOREVER && bx_now() >= until) break;
     if (ready && ++switches % POLL_EVERY != 0) continue;
     if (!pump_once(L, S, until, ready, e)) return false;
@@ -112,8 +116,10 @@ static void block(lua_State *L, lbx_state *S, const lbx_wait *w, bool deep) {
   bx_error_clear(&e);
   w->event->blocked++;
   if (deep) bx_loop_hold(S->loop, true);
+  bx_loop_begin_turn(S->loop);
   bool ok = pump(L, S, w, &e);
   if (deep) bx_loop_hold(S->loop, false);
+  bx_loop_end_turn(S->loop);
   w->event->blocked--;
   if (ok) return;
   if (e.class_) lbx_push_error(L, &e, NULL);
@@ -140,4 +146,44 @@ void lbx_block(lua_State *L, lbx_state *S, const lbx_wait *w) {
     if (S->watch) S->watch(L); /* what ran meanwhile may have waited longer */
   }
   block(L, S, w, deep);
+}
+
+/* Until nothing is ready, or a while has passed. */
+static bool step(lua_State *L, lbx_state *S, bx_error *e) {
+  double until = bx_now() + STEP_SECONDS;
+  do {
+    if (!pump_once(L, S, 0, true, e)) return false;
+    if (!bx_loop_has_ready(S->loop)) return true;
+    for (int i = 0; i < POLL_EVERY && bx_loop_has_ready(S->loop); i++) {
+      if (!run_ready(L, S)) return false;
+      if (bx_now() >= until) return true;
+    }
+  } while (bx_now() < until);
+  return true;
+}
+
+/* Waits for the first ready waiter. */
+static bool rest(lua_State *L, lbx_state *S, double until, bx_error *e) {
+  if (!pump_once(L, S, 0, true, e)) return false;
+  while (!bx_loop_has_ready(S->loop) && bx_now() < until &&
+         lbx_reason_to_end(S->current) == LBX_GO_ON)
+    if (!pump_once(L, S, until, false, e)) return false;
+  return true;
+}
+
+void lbx_step(lua_State *L, double seconds) {
+  lbx_state *S = lbx_state_get(L);
+  bx_error e;
+  bx_error_clear(&e);
+  lbx_room(L, 8);
+  if (lbx_is_deep(L)) luaL_error(L, "step: too many callbacks wait already");
+  if (seconds > 0 && S->watch) S->watch(L);
+  bx_loop_begin_turn(S->loop);
+  bool ok = (seconds <= 0 || rest(L, S, bx_now() + seconds, &e)) &&
+            step(L, S, &e);
+  bx_loop_end_turn(S->loop);
+  lbx_tell_host(L, S);
+  if (!ok && e.class_) lbx_push_error(L, &e, NULL);
+  if (!ok) lua_error(L);
+  lbx_raise_reason(L, S->current, &(lbx_wait){0});
 }

@@ -63,6 +63,7 @@ void lbx_open_state(lua_State *L) {
   S->signal_again.fire = on_signal_again;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   lbx_open_pump(L);
+  lbx_open_guest(L);
 }
 
 /* Not while it has yielded a value: a waiter then is outside of it. */

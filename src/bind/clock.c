@@ -42,7 +42,7 @@ static void on_scope_over(bx_timer *timer) {
   lbx_scope *s = (lbx_scope *)((char *)timer - offsetof(lbx_scope, timer));
   s->over = lbx_ask(s->over);
   bx_timer_start(s->state->loop, timer, bx_now() + LBX_CLEANUP_SECONDS);
-  lbx_interrupt(s->context);
+  lbx_interrupt(s->guest ? s->guest : s->context);
 }
 
 /* Takes the scope off its context; idempotent. */
@@ -70,7 +70,8 @@ void lbx_end_scopes(lbx_context *c) {
 static int with_timeout_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lbx_scope *s = lua_touserdata(L, 1);
-  bool late = lbx_was_raised(s->over); /* and fn has caught it */
+  bool late = lbx_was_raised(s->over) || /* and fn has caught it */
+              (s->guest && status == LUA_YIELD && bx_now() >= s->until);
   double seconds = s->seconds;
   m__gc_scope(L);
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
@@ -86,16 +87,21 @@ static int with_timeout(lua_State *L) {
   luaL_argcheck(L, seconds > 0, 1, "seconds must be positive");
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lbx_state *S = lbx_state_get(L);
-  lbx_scope *s = lbx_new(L, sizeof *s, 1, SCOPE_TYPE);
+  lbx_context *guest = lbx_push_guest(L);
+  lbx_scope *s = lbx_new(L, sizeof *s, 2, SCOPE_TYPE);
+  s->guest = guest;
   lua_pushthread(L);
   lua_setiuservalue(L, -2, 1);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, 2);
   lua_replace(L, 1);
   lua_toclose(L, 1); /* of a coroutine that is closed, the scope ends too */
   s->co = L;
   s->timer.fire = on_scope_over;
   s->state = S;
   s->seconds = seconds;
-  if (!bx_timer_start(lbx_loop(L), &s->timer, bx_now() + seconds))
+  s->until = bx_now() + seconds;
+  if (!bx_timer_start(lbx_loop(L), &s->timer, s->until))
     return luaL_error(L, "not enough memory");
   s->context = S->current;
   s->outer = s->context->scope;

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "exec.h"
 #include "folder.h"
+#include "host.h"
 #include "http.h"
 #include "json.h"
 #include "stream.h"
@@ -166,6 +167,38 @@ static void open_files(lua_State *L) {
   lua_pop(L, 1);
 }
 
+static const lbx_file *file_named(const char *name) {
+  for (const lbx_file *f = lbx_files; f < lbx_files + lbx_file_count; f++)
+    if (strcmp(f->name, name) == 0) return f;
+  return NULL;
+}
+
+/* Lua finds these in boxd.so by their names, before boxd itself is loaded. */
+static int open_file(lua_State *L, const char *name) {
+  lua_settop(L, 0);
+  lua_pushlightuserdata(L, (void *)file_named(name));
+  lua_pushcclosure(L, load_file, 1);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+int luaopen_boxd_loop_luv(lua_State *L) {
+  return open_file(L, "boxd.loop.luv");
+}
+
+int luaopen_boxd_loop_cqueues(lua_State *L) {
+  return open_file(L, "boxd.loop.cqueues");
+}
+
+int luaopen_boxd_loop_copas(lua_State *L) {
+  return open_file(L, "boxd.loop.copas");
+}
+
+int luaopen_boxd_loop_glib(lua_State *L) {
+  return open_file(L, "boxd.loop.glib");
+}
+
 int luaopen_boxd(lua_State *L) {
   static const luaL_Reg meta[] = {
       {"__index", m__index}, {"__pairs", m__pairs}, {NULL, NULL}};
@@ -180,6 +213,7 @@ int luaopen_boxd(lua_State *L) {
   lbx_open_error(L);
   lbx_open_task(L);
   lbx_open_clock(L);
+  lbx_open_host(L);
   lbx_open_stream(L);
   lbx_open_exec(L);
   lbx_open_http(L);

@@ -74,6 +74,7 @@ static void finish(lua_State *L, lbx_task *t) {
   bx_waiter_drop(&t->context.waiter);
   lbx_end_scopes(&t->context);
   S->tasks--;
+  lbx_tell_host(L, S);
   bx_event_set(S->loop, &t->ended);
   if (bx_observers & BX_TRACE)
     bx_trace_task_end((uint64_t)t->id, status_of(t));
@@ -205,6 +206,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   lua_xmove(L, co, nargs + 1);
   t->context.co = co;
   S->tasks++;
+  lbx_tell_host(L, S);
   if (S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L))
     lbx_task_step(L, &t->context);
   else
@@ -247,13 +249,19 @@ void lbx_open_task_core(lua_State *L) {
 
 /* Methods. */
 
+static bool may_park(lua_State *L) {
+  bool may = lbx_push_guest(L);
+  lua_pop(L, 1);
+  return may;
+}
+
 /* Would waiting for t from here never end? */
 static void check_join(lua_State *L, lbx_task *t) {
   lbx_context *c = lbx_state_get(L)->current;
   lbx_task *self = task_of(c);
   for (lbx_task *u = t; u; u = u->joins)
     if (u == self) luaL_error(L, "a task can't join itself");
-  if (lbx_may_yield(L, c)) return;
+  if (lbx_may_yield(L, c) || may_park(L)) return;
   if (t->context.phase == LBX_RUNS)
     luaL_error(L, "can't join a task from a callback that runs inside it");
   if (lbx_is_deep(L))

@@ -10,6 +10,7 @@
 #include "curl.h"
 #include "io.h"
 #include "loop_private.h"
+#include "relay.h"
 #include "runtime.h"
 
 /* Events handled before the caller gets a turn, however many there are. */
@@ -72,6 +73,8 @@ void bx_loop_free(bx_loop *loop) {
   ** them for ever. */
   bool ours = bx_runtime_check(&e) == BX_OK;
   for (bx_open *o = loop->open; ours && o; o = o->next) o->close(o);
+  if (ours && loop->relay) bx_relay_free(loop->relay);
+  loop->relay = NULL;
   if (ours && loop->curl) bx_curl_free(loop->curl);
   if (ours && loop->io) bx_io_free(loop->io);
   bx_alarm_free(loop);
@@ -129,6 +132,22 @@ void bx_loop_hold(bx_loop *loop, bool hold) {
     loop->held--;
 }
 
+/* Its relay, unless that is the one of the process that we were forked from. */
+static bx_relay *relay_of(const bx_loop *loop) {
+  bx_error e;
+  return loop->relay && bx_runtime_check(&e) == BX_OK ? loop->relay : NULL;
+}
+
+static double next_time(const bx_loop *loop) {
+  return loop->timers > 0 ? loop->heap[0]->at : BX_FOREVER;
+}
+
+/* A host has to know of the first timer. In a turn it learns at its end. */
+static void set_alarm(bx_loop *loop) {
+  bx_relay *r = loop->turns == 0 ? relay_of(loop) : NULL;
+  if (r) bx_relay_alarm(r, next_time(loop));
+}
+
 /* Timers: a binary heap whose entries know their place. */
 
 static void place(bx_loop *loop, bx_timer *t, size_t i) {
@@ -173,6 +192,7 @@ bool bx_timer_start(bx_loop *loop, bx_timer *t, double at) {
   t->at = at;
   place(loop, t, loop->timers++);
   sift_up(loop, t->index - 1);
+  set_alarm(loop);
   return true;
 }
 
@@ -181,10 +201,12 @@ void bx_timer_stop(bx_loop *loop, bx_timer *t) {
   size_t i = t->index - 1;
   t->index = 0;
   bx_timer *last = loop->heap[--loop->timers];
-  if (last == t) return;
-  place(loop, last, i);
-  sift_up(loop, i);
-  sift_down(loop, last->index - 1);
+  if (last != t) {
+    place(loop, last, i);
+    sift_up(loop, i);
+    sift_down(loop, last->index - 1);
+  }
+  set_alarm(loop);
 }
 
 static void fire_timers(bx_loop *loop) {
@@ -199,22 +221,76 @@ static void fire_timers(bx_loop *loop) {
 
 void bx_loop_use_alarm(bx_loop *loop, bool use) { loop->use_alarm = use; }
 
+/* One completion out of the queue that is ours; NULL: none until then. */
+static bx_tag *take(bx_loop *loop, double until, bool *ok) {
+  if (loop->use_alarm && until > 0 && until < BX_FOREVER)
+    bx_alarm_set(loop, until);
+  grpc_event ev =
+      grpc_completion_queue_next(loop->queue, bx_timespec(until), NULL);
+  *ok = ev.success != 0;
+  return ev.type == GRPC_OP_COMPLETE ? ev.tag : NULL;
+}
+
+static bx_tag *next(bx_loop *loop, double until, bool *ok) {
+  if (!loop->relay) return take(loop, until, ok);
+  if (!bx_relay_get(loop->relay, until)) return NULL;
+  bx_tag *tag = bx_relay_take(loop->relay, ok);
+  return tag ? tag : take(loop, until, ok);
+}
+
 bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
-  grpc_completion_queue *queue = bx_loop_queue(loop, e);
-  if (!queue) return e->class_;
+  if (!bx_loop_queue(loop, e)) return e->class_;
   loop->woken = false;
+  loop->more = true;
   /* Not once more when there is a taker: looking costs a system call. */
   for (int i = 0; i < BURST && !loop->woken; i++) {
+    bool ok;
     double limit = i > 0 || bx_loop_has_ready(loop) ? 0 : until;
-    if (loop->timers > 0 && loop->heap[0]->at < limit) limit = loop->heap[0]->at;
-    if (loop->use_alarm && limit > 0 && limit < BX_FOREVER)
-      bx_alarm_set(loop, limit);
-    grpc_event ev =
-        grpc_completion_queue_next(queue, bx_timespec(limit), NULL);
-    if (ev.type != GRPC_OP_COMPLETE) break;
-    bx_tag *tag = ev.tag;
-    tag->fire(tag, ev.success != 0);
+    if (next_time(loop) < limit) limit = next_time(loop);
+    bx_tag *tag = next(loop, limit, &ok);
+    if (!tag) {
+      loop->more = false;
+      break;
+    }
+    tag->fire(tag, ok);
   }
   fire_timers(loop);
   return BX_OK;
+}
+
+/* In another program's event loop. */
+
+int bx_loop_pollfd(bx_loop *loop, bx_error *e) {
+  grpc_completion_queue *queue = bx_loop_queue(loop, e);
+  if (!queue) return -1;
+  if (!loop->relay) {
+    loop->relay = bx_relay_new(queue, e);
+    if (!loop->relay) return -1;
+    bx_loop_begin_turn(loop);
+    bx_loop_end_turn(loop);
+  }
+  return bx_relay_fd(loop->relay);
+}
+
+void bx_loop_begin_turn(bx_loop *loop) { loop->turns++; }
+
+/* The last poll may have left nothing: the descriptor must not say otherwise. */
+void bx_loop_end_turn(bx_loop *loop) {
+  bx_error e;
+  if (--loop->turns > 0) return;
+  bx_relay *r = relay_of(loop);
+  if (!r) return;
+  if (loop->more) bx_loop_poll(loop, 0, &e);
+  bx_relay_rest(r, next_time(loop), loop->more || bx_loop_has_ready(loop));
+}
+
+double bx_loop_timeout(const bx_loop *loop) {
+  if (bx_loop_has_ready(loop)) return 0;
+  double left = next_time(loop) - bx_now();
+  return left > 0 ? left : 0;
+}
+
+void bx_loop_notice(bx_loop *loop) {
+  bx_relay *r = loop->turns == 0 ? relay_of(loop) : NULL;
+  if (r) bx_relay_nudge(r);
 }

@@ -77,6 +77,23 @@ void bx_loop_hold(bx_loop *loop, bool hold);
 bool bx_timer_start(bx_loop *loop, bx_timer *t, double at);
 void bx_timer_stop(bx_loop *loop, bx_timer *t);
 
+/* A descriptor for a host's event loop, readable while the loop has something to
+** do; from the first call on a thread waits in the queue. -1 and e filled on
+** failure. */
+int bx_loop_pollfd(bx_loop *loop, bx_error *e);
+
+/* Around all that polls and runs ready waiters: the descriptor says at the end
+** of the outermost turn what is left to do. */
+void bx_loop_begin_turn(bx_loop *loop);
+void bx_loop_end_turn(bx_loop *loop);
+
+/* Seconds until a waiter is ready or a timer is due; BX_FOREVER when only a
+** completion can bring something to do. */
+double bx_loop_timeout(const bx_loop *loop);
+
+/* A waiter became ready: outside a turn the descriptor becomes readable. */
+void bx_loop_notice(bx_loop *loop);
+
 /* The loop's io, started at the first use. NULL and e filled on failure. */
 bx_io *bx_loop_io(bx_loop *loop, bx_error *e);
 

@@ -15,6 +15,9 @@ struct bx_loop {
   struct bx_curl *curl; /* made at the first HTTP request */
   bool use_alarm;
   bx_alarm *alarm; /* made at the first use */
+  struct bx_relay *relay; /* made when a host asks for the descriptor */
+  unsigned turns;  /* under way, one inside the other */
+  bool more;       /* the last poll may have left something in the queue */
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
   bx_waiters ready;

@@ -42,6 +42,7 @@ void bx_waiter_drop(bx_waiter *w) {
 
 void bx_event_wait(bx_loop *loop, bx_event *ev, bx_waiter *w) {
   append(ev->set ? &loop->ready : &ev->waiters, w);
+  if (ev->set) bx_loop_notice(loop);
 }
 
 void bx_event_set(bx_loop *loop, bx_event *ev) {
@@ -70,4 +71,5 @@ void bx_waiter_wake(bx_loop *loop, bx_waiter *w) {
   }
   bx_waiter_drop(w);
   append(&loop->ready, w);
+  bx_loop_notice(loop);
 }

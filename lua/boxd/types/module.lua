@@ -31,6 +31,14 @@
 ---@field http boxd.Http
 boxd = {}
 
+--- Functions for boxd.hooks. They run outside tasks; an error of watch is a
+--- warning.
+---@class boxd.Hooks
+---@field park fun(co: thread) runs in the coroutine: yields to its scheduler
+---@field wake fun(co: thread) the coroutine may go on: resumes it, or has it resumed later
+---@field can_park? fun(): boolean? does the scheduler resume the running coroutine? Without it, every coroutine parks
+---@field watch? fun(on: boolean) boxd.pending() is not 0 any more, or is 0 again
+
 --- One spec of pieces, merged and checked: it is a piece itself. Today.
 --- Raises: InvalidArgumentError names the field.
 ---@param piece boxd.Spec
@@ -76,7 +84,8 @@ function boxd.type(value) end
 function boxd.has(value, name) end
 
 --- Starts fn(...) as a task, at once. A failed task that is never joined is
---- reported through `warn`.
+--- reported through `warn`. Only boxd's functions wait in a task: one that yields
+--- values, as other libraries' waits do, fails.
 ---@param fn fun(...): ...
 ---@param ... any its arguments
 ---@return boxd.Task
@@ -106,13 +115,46 @@ function boxd.sleep(seconds) end
 ---@return number seconds
 function boxd.now() end
 
---- Runs fn(...). Past the time its pending call is cancelled.
+--- Runs fn(...). Past the time its pending call is cancelled. A wait of another
+--- library, in its coroutine, is not: the error is raised after it.
 --- Raises: TimeoutError past the time; what fn raises.
 ---@param seconds number
 ---@param fn fun(...): ...
 ---@param ... any its arguments
 ---@return any ... its results
 function boxd.with_timeout(seconds, fn, ...) end
+
+--- A descriptor for another program's event loop: readable while boxd.step has
+--- something to do (level-triggered). It stays boxd's own: don't read or close it.
+--- The first call starts a thread. Raises BoxdError in a forked process.
+---@return integer
+function boxd.pollfd() end
+
+--- A bounded turn for tasks and for coroutines that wait by hooks; at first, waits
+--- up to `seconds` for something to do. Raises what a wake hook raises.
+---@param seconds? number default 0
+---@return integer pending as boxd.pending
+function boxd.step(seconds) end
+
+--- How many tasks and coroutines that wait by hooks there are: 0 when a loop has
+--- nothing of boxd's to stay for.
+---@return integer
+function boxd.pending() end
+
+--- The events to poll the descriptor for, so that cqueues.poll(boxd) works.
+---@return string events "r"
+function boxd.events() end
+
+--- When boxd.step has something to do at the latest: a hint, as the descriptor
+--- becomes readable then.
+---@return number? seconds nil: when the descriptor says so
+function boxd.timeout() end
+
+--- How calls wait in another scheduler's coroutines; nil: in place, as at first.
+--- `boxd.loop` has such hooks for luv, cqueues, copas and GLib. Raises an error
+--- while coroutines wait by the hooks there are.
+---@param hooks? boxd.Hooks
+function boxd.hooks(hooks) end
 
 --- Runs fn(...) as a task until it ends, then cancels the tasks it left over.
 --- Raises: what fn raises.

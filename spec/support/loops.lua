@@ -1,0 +1,173 @@
+-- Other programs' event loops, for specs: each by one interface.
+
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local loops = {}
+
+local LIMIT = os.getenv "BOXD_HANDOVERS" and "600" or "20" -- seconds
+
+-- What a script of `loops.run` has: boxd, box, go(fn) which starts a coroutine of
+-- the loop, run() which returns when all of them have ended, and now().
+local BEGIN = [[
+local boxd = require "boxd"
+local compute = boxd.Compute { api_url = "http://127.0.0.1:" .. arg[1],
+  token = "t", max_retries = 0 }
+local box
+local now = boxd.now
+local live, finished = 0, nil
+local function counted(fn)
+  live = live + 1
+  return function()
+    local ok, e = xpcall(fn, debug.traceback)
+    if not ok then io.stderr:write(tostring(e), "\n") end
+    live = live - 1
+    if live == 0 and finished then finished() end
+  end
+end
+local go, run, every, sleep
+-- Runs fn as a loop's coroutine, with a box.
+local function main(fn)
+  go(function()
+    box = compute.box:get "vm-1"
+    fn()
+  end)
+  run()
+end
+]]
+
+-- sleep: the loop's own wait; every: calls fn each so many seconds, and returns a
+-- function that ends that.
+local LOOPS = {
+  luv = [[
+    local uv, start = require "luv", require "boxd.loop.luv".go
+    go = function(fn) return start(counted(fn)) end
+    run = function() uv.run() end
+    every = function(seconds, fn)
+      local t = uv.new_timer()
+      t:start(math.floor(seconds * 1000), math.floor(seconds * 1000), fn)
+      return function() t:close() end
+    end
+    sleep = function(seconds)
+      local co, t = coroutine.running(), uv.new_timer()
+      t:start(math.floor(seconds * 1000), 0, function()
+        t:close()
+        assert(coroutine.resume(co))
+      end)
+      coroutine.yield()
+    end]],
+  cqueues = [[
+    require "boxd.loop.cqueues"
+    local cqueues = require "cqueues"
+    local cq = cqueues.new()
+    go = function(fn) cq:wrap(counted(fn)) end
+    run = function() assert(cq:loop()) end
+    sleep = cqueues.sleep
+    every = function(seconds, fn)
+      local on = true
+      cq:wrap(function()
+        while on do
+          cqueues.sleep(seconds)
+          if on then fn() end
+        end
+      end)
+      return function() on = false end
+    end]],
+  copas = [[
+    require "boxd.loop.copas"
+    local copas = require "copas"
+    local on, period, last
+    go = function(fn) return copas.addthread(counted(fn)) end
+    if copas.wakeup then
+      run = function() copas.loop() end
+      sleep = copas.sleep
+      every = function(seconds, fn)
+        local on = true
+        copas.addthread(function()
+          while on do
+            copas.sleep(seconds)
+            if on then fn() end
+          end
+        end)
+        return function() on = false end
+      end
+    else -- of before 2.0: no timers, and a loop that never ends
+      run = function()
+        while live > 0 do
+          copas.step(period or 5)
+          if period and now() - last >= period then
+            last = now()
+            on()
+          end
+        end
+      end
+      every = function(seconds, fn)
+        period, on, last = seconds, fn, now()
+        return function() period = nil end
+      end
+    end]],
+  glib = [[
+    local start = require "boxd.loop.glib".go
+    local GLib = require "lgi".GLib
+    local loop = GLib.MainLoop()
+    finished = function() loop:quit() end
+    go = function(fn) return start(counted(fn)) end
+    run = function() if live > 0 then loop:run() end end
+    sleep = function(seconds)
+      local co = coroutine.running()
+      GLib.timeout_add(GLib.PRIORITY_DEFAULT, math.floor(seconds * 1000),
+        function()
+          assert(coroutine.resume(co))
+          return false
+        end)
+      coroutine.yield()
+    end
+    every = function(seconds, fn)
+      local on = true
+      GLib.timeout_add(GLib.PRIORITY_DEFAULT, math.floor(seconds * 1000),
+        function()
+          if on then fn() end
+          return on
+        end)
+      return function() on = false end
+    end]],
+}
+
+loops.names = { "copas", "cqueues", "glib", "luv" }
+
+local libraries = { luv = "luv", cqueues = "cqueues", copas = "copas",
+  glib = "lgi", http = "http.server" }
+
+local function environment()
+  return { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH" }
+end
+
+--- Can the loop's library be loaded? Else why not, in a line.
+function loops.lacks(name)
+  local result = program.run { "lua5.4", "-e",
+    ("require %q"):format(libraries[name]), env = environment() }
+  if result.status == 0 then return nil end
+  return libraries[name] .. " can't be loaded by lua5.4 here"
+end
+
+--- The service of loop_service.lua: a process, with its `port`.
+function loops.serve()
+  local server = process.start { "sh", "-c", 'exec "$@" 2>/dev/null', "sh",
+    program.boxdlua, "spec/support/loop_service.lua" }
+  server.port = server:line()
+  return server
+end
+
+--- Runs a script in the loop, against the service; without a name, in none. Its
+--- output, once it has ended well.
+function loops.run(server, name, code)
+  local path = program.file(BEGIN .. (LOOPS[name] or "") .. "\n" .. code)
+  local result = program.run { "timeout", LIMIT, "lua5.4", path, server.port,
+    env = environment() }
+  os.remove(path)
+  assert(result.status == 0 and result.err == "",
+    ("status %d: %s%s"):format(result.status, result.out, result.err))
+  return result.out
+end
+
+return loops
