@@ -73,10 +73,10 @@ describe("temporary", function()
         .. "unknown option 'memroy' %(did you mean 'memory'%?%)$",
         raised(function() boxes:temporary { config = { memroy = "4G" } } end))
       assert.equal(0, s:count "CreateVm")
-      assert.matches("^spec/api/check_spec.lua:%d+: InvalidArgumentError: the name is "
+      assert.matches("^spec/api/check_spec.lua:%d+: ConflictError: the name is "
         .. "taken", raised(function() boxes:temporary "x" end))
       boxd.run(function()
-        assert.matches("^spec/api/check_spec.lua:%d+: InvalidArgumentError: the name",
+        assert.matches("^spec/api/check_spec.lua:%d+: ConflictError: the name",
           raised(function() boxes:temporary "x" end))
       end)
     end)
