@@ -29,6 +29,8 @@ typedef struct host_options {
   bool exec_survives;               /* of --serve */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */
+  bool dry_run;
+  const char *resume;               /* a journal of provision; NULL: none */
   long max_boxes;                   /* of --serve; 0: its default */
   int announce;                     /* descriptor of --serve, or -1 */
   int script;                       /* its index in argv; argc: none */

@@ -261,7 +261,14 @@ static bool start_trace(const host_options *o) {
   return false;
 }
 
+/* Where boxd.provision finds its options. */
+static void set_provision(const host_options *o) {
+  if (o->dry_run) setenv("BOXD_DRY_RUN", "1", 1);
+  if (o->resume != NULL) setenv("BOXD_RESUME", o->resume, 1);
+}
+
 static int run_state(host_options *o) {
+  set_provision(o);
   if (o->serve) {
     forget_credentials();
     leave_no_core();

@@ -32,6 +32,10 @@ const char host_options_help[] =
     "    --limits WHAT    production (default): what boxd.sh limits is limited\n"
     "                     here; none: it is not\n"
     "    --exec-survives  commands outlive the call that started them\n"
+    "  --dry-run        provision shows what it would do, and changes nothing\n"
+    "                   (or BOXD_DRY_RUN=1)\n"
+    "  --resume FILE    provision goes on by this journal: with what failed or\n"
+    "                   was not reached\n"
     "  --trace FILE     write a timeline of tasks and calls, for Perfetto or\n"
     "                   chrome://tracing\n"
     "  --doctor         check endpoint, TLS, credentials, contract, and whether\n"
@@ -157,8 +161,7 @@ static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
       "--local", "--serve", "--listen", "--state", "--net",
       "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--exec-survives",
-      "--ca-file",
-      "--clean", "--version"};
+      "--ca-file", "--clean", "--version", "--dry-run", "--resume"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
   if (near == NULL) return refuse(r, "unrecognized option '%s'", word);
@@ -182,9 +185,12 @@ static int read_long(reader *r, const char **needs_serve) {
     o->version = true;
   } else if (strcmp(word, "--clean") == 0) {
     o->clean = true;
+  } else if (strcmp(word, "--dry-run") == 0) {
+    o->dry_run = true;
   } else {
     int found = long_value(r, "--trace", &o->trace);
     if (found == 0) found = long_value(r, "--ca-file", &o->ca_file);
+    if (found == 0) found = long_value(r, "--resume", &o->resume);
     if (found != 0) return found > 0 ? 0 : -1;
     found = read_serve_option(r);
     if (found == 0) return refuse_unknown(r, word);
@@ -203,6 +209,9 @@ static int check(reader *r, const char *needs_serve) {
     return refuse(r, "'--ca-file' goes with %s", "--doctor");
   if (o->clean && o->argc > 2)
     return refuse(r, "'--clean' goes without %s", "anything else");
+  if ((o->serve || o->doctor) && (o->dry_run || o->resume != NULL))
+    return refuse(r, "'%s' goes with a script", o->dry_run ? "--dry-run"
+                                                           : "--resume");
   if (!o->serve && !o->doctor) return 0;
   if (o->serve && o->doctor)
     return refuse(r, "'--serve' goes without %s", "--doctor");

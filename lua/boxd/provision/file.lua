@@ -53,7 +53,7 @@ function file.check(step, plan)
   local other = plan.lines[step.path]
   if other and (step.content or step.state == "absent") then
     check.invalid("on.file: the content of %s is decided already, by %s at %s",
-      step.path, tostring(other[1]), (other[1].where:gsub(":$", "")))
+      step.path, tostring(other[1]), other[1].where)
   end
   plan.contents = plan.contents or {}
   if step.content or step.state == "absent" then plan.contents[step.path] = step end
@@ -79,8 +79,8 @@ function file.plan(step, facts)
     return { "remove" }
   end
   if not is or is.type ~= "file" then
-    return { "create", content = step.content ~= nil,
-      size = step.secret and content_change(step, {}) }
+    return { "create", step.secret and step.content and #step.content .. " bytes"
+      or nil, content = step.content ~= nil }
   end
   local changes = text.attributes(step, is)
   local content = content_change(step, is)

@@ -40,7 +40,7 @@ function boxd.provision(boxes, fn, options) end
 ---@field name string
 ---@field status string "changed", "ok", "failed", "skipped", "maybe"
 ---@field seconds number
----@field where string the script's line, "script.lua:12:"
+---@field where string the script's line, "script.lua:12"
 ---@field changes? string[] what differed, in words
 ---@field diff? string unified; never of secrets
 ---@field error? string with the command, its exit code and its last 20 lines

@@ -10,7 +10,7 @@ local content = {}
 
 local function complain(method, step, other, why)
   check.invalid("%s: %s: %s, by %s at %s", method, step.path, why,
-    tostring(other), (other.where:gsub(":$", "")))
+    tostring(other), other.where)
 end
 
 -- Would one of them undo the other, at every run anew?

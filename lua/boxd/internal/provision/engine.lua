@@ -125,10 +125,16 @@ local function due(step, facts)
   return result
 end
 
+-- The file that a step is about, whatever the script calls it.
+local function real_path(run, step)
+  local is = run.facts[step.index] and run.facts[step.index].is
+  return is and is.real or step.path
+end
+
 -- The facts of a step, with what the steps before make of its file.
 local function known_facts(run, step)
   local facts = run.facts[step.index]
-  local made = is_content(step) and run.contents[step.path]
+  local made = is_content(step) and run.contents[real_path(run, step)]
   if not made then return facts end
   return { is = { type = "file", content = made.after } }
 end
@@ -155,14 +161,15 @@ local function enqueue(run, queue, step, changes)
   local entry = { step = step, changes = changes }
   changes.want_old = run.diff and not step.secret
   if is_content(step) then
-    local made = run.contents[step.path]
+    local path = real_path(run, step)
+    local made = run.contents[path]
     local first = made and made.entry
     if first then
       first.after, entry.merged = changes.after, true
     else
       first, entry.after = entry, changes.after
     end
-    run.contents[step.path] = { after = changes.after, entry = first }
+    run.contents[path] = { after = changes.after, entry = first }
   elseif not step.how.quiet then
     for _, made in pairs(run.contents) do made.entry = nil end
   end
@@ -172,7 +179,9 @@ end
 
 local function predict(run, step, changes, certain)
   show_diff(run, step, changes, run.old and run.old[step.path] or "")
-  if changes.after then run.contents[step.path] = { after = changes.after } end
+  if changes.after then
+    run.contents[real_path(run, step)] = { after = changes.after }
+  end
   finish(run, step, certain and "changed" or "maybe", { changes = changes })
 end
 

@@ -56,6 +56,8 @@ sub fact_stat {
     die "$path has $f->{size} bytes: lines and blocks are for files of at most "
       . "1 MiB\n" if $f->{size} > $CONTENT_MAX;
     $f->{content} = slurp($path);
+    require Cwd;
+    $f->{real} = Cwd::realpath($path); # a file may have several names
   }
   return $f;
 }

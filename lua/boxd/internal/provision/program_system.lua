@@ -143,7 +143,8 @@ sub op_service {
 sub git {
   my ($user, @words) = @_;
   local $ENV{GIT_TERMINAL_PROMPT} = 0;
-  my ($code, $out) = spawn(0, undef, $user, '', '', 'git', @words);
+  my ($code, $out) = spawn(0, undef, $user, '', '', 'git', '-c', 'safe.directory=*',
+    @words);
   my $text = tail($out);
   chomp $text;
   return ($code, $text);

@@ -60,7 +60,7 @@ local function claim(plan, method, step)
     local other = plan.claims[what]
     if other then
       check.invalid("%s: %s is decided already, by %s at %s", method, what,
-        tostring(other), (other.where:gsub(":$", "")))
+        tostring(other), other.where)
     end
   end
   for _, what in ipairs(step.claims or {}) do plan.claims[what] = step end
@@ -74,7 +74,7 @@ function steps.add(plan, kind, method, ...)
   end
   local step = kind.declare(...)
   step.kind, step.how = kind.name, kind
-  step.where = check.where()
+  step.where = check.where():gsub(":$", "")
   for _, name in ipairs(TRIGGERS) do
     check_triggers(plan, method, step, name)
   end

@@ -1,0 +1,235 @@
+-- How provision runs: calls of the box, dry runs, journals, lists of boxes, root by
+-- sudo, secrets, and kinds of the user's own.
+
+local boxd = require "boxd"
+local program = require "spec.support.program"
+local support = require "spec.support.service"
+local world = require "spec.support.provision"
+
+describe("provision", function()
+  local service, compute = support.of_block()
+  local box, folder
+
+  setup(function()
+    box = compute.box:create "run"
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+  end)
+
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  local function sh(line) return world.sh(box, line) end
+  local function run(fn, opts) return boxd.provision(box, fn, opts) end
+  local statuses = world.statuses
+
+  local function save(text)
+    local path = folder .. "/script.lua"
+    local f <close> = assert(io.open(path, "w"))
+    f:write("local box = boxd.Compute{}.box:get 'run'\n", text)
+    return path
+  end
+
+  local function lua(args, env)
+    env = env or {}
+    env.BOXD_API_URL, env.BOXD_API_KEY = service.api_url, service.api_key
+    env.BOXD_EXCHANGE_URL = service.exchange_url
+    args.env = env
+    return program.lua(args)
+  end
+
+  it("takes one call of the box when nothing is to be done, and few to make all",
+    function()
+      local script = save [[
+        local report = boxd.provision(box, function(on)
+          for i = 1, 30 do
+            on.directory("/srv/calls/" .. i, { mode = "750" })
+            on.line("/srv/calls.conf", "line " .. i)
+            on.file("/srv/calls/" .. i .. "/f", { content = "x" .. i })
+            on.link("/srv/calls/" .. i .. "/l", "f")
+          end
+          on.command("touch /srv/calls/made", { creates = "/srv/calls/made" })
+          on.command("touch /srv/calls/two", { unless = "test -e /srv/calls/two" })
+        end)
+        print(report.changed)]]
+      local function calls(result)
+        assert.equal(0, result.status, result.err)
+        return select(2, result.err:gsub("[^\n]*Exec[^\n]*", "")), result.out
+      end
+      local function go() return lua({ script }, { BOXD_LOG = "info" }) end
+      local n, changed = calls(go())
+      assert.equal("122\n", changed)
+      assert.equal(2, n)
+      n, changed = calls(go())
+      assert.equal("0\n", changed)
+      assert.equal(1, n)
+    end)
+
+  it("shows by --dry-run and BOXD_DRY_RUN what it would do, as diffs", function()
+    sh "printf 'a\\nb\\nc\\n' > /srv/shown"
+    local script = save [[
+      boxd.provision(box, function(on)
+        on.file("/srv/shown", { content = "a\nB\nc\n", mode = "600" })
+        on.file("/srv/hidden", { content = "hush", secret = true })
+      end)]]
+    local wanted = "run: would change file /srv/shown (content, mode: 644 -> 600)\n"
+      .. "--- /srv/shown\n+++ /srv/shown\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"
+      .. "run: would change file /srv/hidden (create, 4 bytes)\n"
+    for _, result in ipairs { lua { "--dry-run", script },
+      lua({ script }, { BOXD_DRY_RUN = "1" }) } do
+      assert.equal("", result.err)
+      assert.equal(wanted, result.out)
+    end
+    assert.equal("a\nb\nc\n", sh "cat /srv/shown; cat /srv/hidden 2>/dev/null; true")
+  end)
+
+  it("goes on by --resume with what failed or was not reached", function()
+    local script = save(([[
+      boxd.provision(box, function(on)
+        local f = on.file("/srv/resumed", { content = "1" })
+        on.command "echo first >> /srv/order"
+        on.command "test -e /srv/mended"
+        on.command("echo last >> /srv/order", { on_change = f })
+      end, { journal = %q })]]):format(folder .. "/journal"))
+    local broken = lua { script }
+    assert.equal(1, broken.status)
+    assert.matches("boxdlua %-%-resume " .. folder .. "/journal " .. script, broken.err)
+    sh "touch /srv/mended"
+    local resumed = lua { "--resume", folder .. "/journal", script }
+    assert.equal("", resumed.err)
+    assert.equal("first\nlast\n", sh "cat /srv/order")
+    assert.equal("", lua({ "--resume", folder .. "/journal", script }).err)
+    assert.equal("first\nlast\n", sh "cat /srv/order")
+  end)
+
+  it("becomes root by sudo, and says when it may not", function()
+    sh [[cat > /usr/local/bin/id <<'E'
+#!/bin/sh
+echo 1000
+E
+cat > /usr/local/bin/sudo <<'E'
+#!/bin/sh
+[ -e /srv/allowed ] && [ "$1" = -n ] && { shift; exec "$@"; }
+echo "sudo: a password is required" >&2; exit 1
+E
+chmod 755 /usr/local/bin/id /usr/local/bin/sudo; rm -f /srv/allowed]]
+    local function fn(on) on.file("/srv/by-sudo", { content = "x" }) end
+    local ok, e = pcall(run, fn)
+    sh "touch /srv/allowed"
+    local report = run(fn)
+    sh "rm /usr/local/bin/id /usr/local/bin/sudo"
+    assert.is_false(ok)
+    assert.matches("needs root, and sudo .*a password is required.*NOPASSWD", e.message)
+    assert.equal("changed", statuses(report))
+  end)
+
+  it("shows secrets nowhere", function()
+    local secret = "hush-this-9431"
+    local journal = folder .. "/secret"
+    local function fn(on)
+      on.file("/srv/secret", { content = secret, secret = true })
+      on.line("/srv/lines", "password=" .. secret, { secret = true })
+      on.block("/srv/blocks", "b", secret, { secret = true })
+      on.command("echo " .. secret .. "; exit 1", { secret = true,
+        env = { PASSWORD = secret } })
+    end
+    local _, printed = world.dry(box, fn)
+    local ok, e = pcall(run, fn, { journal = journal })
+    assert.is_false(ok)
+    local f <close> = assert(io.open(journal))
+    local function all(v)
+      if type(v) ~= "table" then return tostring(v) end
+      local list = {}
+      for k, each in pairs(v) do list[#list + 1] = tostring(k) .. all(each) end
+      return table.concat(list, "\n")
+    end
+    for _, text in ipairs { printed, tostring(e), all(e.report), f:read "a" } do
+      assert.is_nil(text:find(secret, 1, true), text)
+    end
+    assert.matches("14 bytes", printed)
+    assert.equal("600\n600\n600\n", sh "stat -c %a /srv/secret /srv/lines /srv/blocks")
+  end)
+
+  it("keeps commands and contents off the lists of arguments", function()
+    local report = run(function(on)
+      on.command "true unseen-7312; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' > /srv/seen"
+      on.file("/srv/other", { content = "unseen-7312" })
+    end)
+    assert.equal("changed changed", statuses(report))
+    assert.equal("0\n", sh "grep -c unseen-7312 /srv/seen || true")
+  end)
+
+  it("takes a kind of the user's own, in one call when nothing is to be done", function()
+    local host = { name = "host", declare = function(name, address)
+      return { name = name, line = address .. "\t" .. name }
+    end }
+    function host.facts(_, ask) ask("hosts", "run", "cat /etc/hosts", "", "", "") end
+    function host.plan(step, facts)
+      local there = ("\n" .. facts.hosts.stdout):find("\n" .. step.line .. "\n", 1, true)
+      return not there and { "add", line = step.line } or nil
+    end
+    function host.apply(_, changes, act)
+      act("run", ("echo '%s' >> /etc/hosts"):format(changes.line), "", "", "")
+    end
+    local function fn(on) on.step(host, "db.internal", "10.0.0.5") end
+    assert.equal("changed", (world.dry(box, fn)))
+    assert.equal("changed", statuses(run(fn)))
+    local again = run(fn)
+    assert.equal("ok", statuses(again))
+    assert.equal(1, again.rounds)
+  end)
+
+  describe("of several boxes", function()
+    local boxes
+
+    setup(function()
+      boxes = boxd.map({ "one", "two", "three" }, function(name)
+        return compute.box:create(name)
+      end)
+    end)
+
+    local function fn(on, b)
+      on.command("test " .. b.name .. " != two")
+      on.file("/srv/reached", { content = b.name })
+    end
+
+    it("gives a report a box, and raises at the end what failed", function()
+      local ok, e = pcall(boxd.provision, boxes, fn, { fail_percent = 50 })
+      assert.is_false(ok)
+      assert.equal("ProvisionError", e.class)
+      assert.equal("changed changed", statuses(e.report.one))
+      assert.equal("failed skipped", statuses(e.report.two))
+      assert.equal("changed changed", statuses(e.report.three))
+      assert.matches("box two: step 1", e.message)
+    end)
+
+    it("begins no further box once too many have failed", function()
+      local ok, e = pcall(boxd.provision, { boxes[2], boxes[1], boxes[3] }, fn,
+        { limit = 1 })
+      assert.is_false(ok)
+      assert.equal("failed skipped", statuses(e.report.two))
+      assert.equal("skipped skipped", statuses(e.report.one))
+      assert.equal("skipped skipped", statuses(e.report.three))
+    end)
+
+    it("declares all of them before any runs", function()
+      local ok = pcall(boxd.provision, boxes, function(on, b)
+        on.file("/srv/early", { content = "x" })
+        if b.name == "three" then on.file "relative" end
+      end)
+      assert.is_false(ok)
+      for _, b in ipairs(boxes) do
+        assert.is_false(b:exec("test", "-e", "/srv/early").success)
+      end
+    end)
+
+    it("gives reports by name when all is right", function()
+      local reports = boxd.provision(boxes, function(on)
+        on.file("/srv/all", { content = "x" })
+      end)
+      for _, name in ipairs { "one", "two", "three" } do
+        assert.equal(1, reports[name].changed)
+      end
+    end)
+  end)
+end)
