@@ -82,6 +82,17 @@ describe("provision refuses", function()
       function(on) on.file "/etc/systemd/system/a.service" end)
   end)
 
+  it("what is below a directory that is to be absent", function()
+    local function absent(on) on.directory("/x/y", { state = "absent" }) end
+    local function line(on) on.line("/x/y/z", "a") end
+    for _, pair in ipairs { { absent, line }, { line, absent } } do
+      refuses("can't be below /x/y", function(on)
+        pair[1](on)
+        pair[2](on)
+      end)
+    end
+  end)
+
   it("content beside lines and blocks of the file", function()
     local function content(on) on.file("/x", { content = "a" }) end
     local function line(on) on.line("/x", "a") end

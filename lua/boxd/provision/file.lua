@@ -55,7 +55,6 @@ function file.check(step, plan)
     check.invalid("on.file: the content of %s is decided already, by %s at %s",
       step.path, tostring(other[1]), other[1].where)
   end
-  plan.contents = plan.contents or {}
   if step.content or step.state == "absent" then plan.contents[step.path] = step end
 end
 

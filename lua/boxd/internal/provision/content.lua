@@ -23,7 +23,7 @@ local function fight(a, b)
 end
 
 function content.check(method, step, plan)
-  local whole = plan.contents and plan.contents[step.path]
+  local whole = plan.contents[step.path]
   if whole then
     complain(method, step, whole, "its content is decided already")
   end

@@ -66,6 +66,26 @@ local function claim(plan, method, step)
   for _, what in ipairs(step.claims or {}) do plan.claims[what] = step end
 end
 
+local function is_below(path, directory)
+  return path:sub(1, #directory + 1) == directory .. "/"
+end
+
+-- What is below a directory that is to be absent can't be there.
+local function check_absent(plan, method, step)
+  local removes = step.kind == "directory" and step.state == "absent"
+  for _, other in ipairs(step.path and (removes and plan or plan.removed) or {}) do
+    local a, b = step, other
+    for _ = 1, other.path and 2 or 0 do
+      if a.kind == "directory" and a.state == "absent" and is_below(b.path, a.path)
+          and b.state ~= "absent" then
+        check.invalid("%s: %s can't be below %s, which is absent, by %s at %s",
+          method, b.path, a.path, tostring(other), other.where)
+      end
+      a, b = b, a
+    end
+  end
+end
+
 -- Adds a step of a kind to a plan.
 function steps.add(plan, kind, method, ...)
   if plan.closed then
@@ -81,6 +101,10 @@ function steps.add(plan, kind, method, ...)
   setmetatable(step, Step)
   if kind.check then kind.check(step, plan) end
   claim(plan, method, step)
+  check_absent(plan, method, step)
+  if step.kind == "directory" and step.state == "absent" then
+    plan.removed[#plan.removed + 1] = step
+  end
   step.mark = mark(step)
   step.index = #plan + 1
   plan[step.index] = step
@@ -114,7 +138,7 @@ end
 
 -- The steps that fn(on, box) declares.
 function steps.declare(fn, box)
-  local plan = { claims = {}, lines = {} }
+  local plan = { claims = {}, lines = {}, contents = {}, removed = {} }
   local on = {
     step = function(...) return add_own(plan, ...) end,
   }
