@@ -88,7 +88,8 @@ local CLEAN = "rm -rf /w /var/lib/boxd; for u in propa propb; do "
 
 -- Something to begin with that is not nothing.
 local DISORDER = "mkdir -p /w/d; printf 'one\\nthree=3\\n# BEGIN p\\nold\\n# END p\\nlast' "
-  .. "| tee /w/a > /w/b; echo > /w/real; ln -s real /w/c; chmod 600 /w/b; ln -s x /w/k; echo > /w/d/e"
+  .. "| tee /w/a > /w/b; echo > /w/real; ln -s real /w/c; "
+  .. "chmod 600 /w/b; ln -s x /w/k; echo > /w/d/e"
 
 describe("a random plan of provision", function()
   local _, compute = support.of_block()
