@@ -227,11 +227,18 @@ local function destroy(box, seconds)
   end)
 end
 
-local function close(box, reason)
+-- Of a box that is not what it should have been.
+local function discard(box)
   local ok, e = destroy(box):join()
-  if ok then return end
-  if reason == nil then error(e, 0) end
-  warn(("boxd: box %s was not destroyed: %s"):format(box.id, tostring(e)))
+  if not ok then
+    warn(("boxd: box %s was not destroyed: %s"):format(box.id, tostring(e)))
+  end
+end
+
+local function close(box, reason)
+  if reason ~= nil then return discard(box) end
+  local ok, e = destroy(box):join()
+  if not ok then error(e, 0) end
 end
 
 -- Without a taker the box is destroyed again, as soon as it is there.
@@ -315,6 +322,7 @@ core.methods("boxd.Boxes", service)
 
 return {
   begin = begin,
+  discard = discard,
   call_on = call_on,
   resolve = resolve,
   new = function(compute, message)

@@ -437,6 +437,68 @@ describe("box:wait_until_ready", function()
   end)
 end)
 
+describe("a new box's timers and end", function()
+  local WHOLE = { vm_id = "vm1", name = "web" }
+
+  it("are in the config, where it has a field, and further calls", function()
+    local s <close> = scripted.start { CreateVm = WHOLE, ForkVm = WHOLE,
+      GetVm = WHOLE, SetDeleteAfter = { delete_at_ms = 5000 },
+      SetAutoHibernateTimeout = {} }
+    local box = s.c.box:create { auto_suspend_timeout = 0,
+      auto_destroy_timeout = 9, auto_hibernate_timeout = 7, delete_after = 5,
+      shared = true }
+    local sent = s:request "CreateVm"
+    assert.same({ auto_suspend_timeout_secs = 0, auto_destroy_timeout_secs = 9 },
+      sent.config.srf)
+    assert.is_nil(sent.restart_policy)
+    assert.is_true(sent.shared)
+    assert.same({ vm_id = "vm1", timeout_secs = 7 },
+      s:request "SetAutoHibernateTimeout")
+    assert.equal(5, s:request("SetDeleteAfter").delete_after_secs)
+    assert.same({ 0, 9, 7, 5 }, { box.auto_suspend_timeout_secs,
+      box.auto_destroy_timeout_secs, box.auto_hibernate_timeout_secs,
+      box.delete_at })
+    for _ = 1, 20 do -- in whatever order a table has them
+      s.c.box:create { config = { vcpu = 2, lifecycle = {
+        auto_suspend_timeout = 3 } }, auto_destroy_timeout = 4 }
+      assert.same({ auto_suspend_timeout_secs = 3,
+        auto_destroy_timeout_secs = 4 }, s:request("CreateVm").config.srf)
+      assert.equal("always", s:request("CreateVm").restart_policy)
+      assert.equal("InvalidArgumentError", failure(s.c.box.create, s.c.box, {
+        config = { lifecycle = { auto_suspend_timeout = 3 } },
+        auto_suspend_timeout = 4 }).class)
+    end
+    s.c.box:fork("web", { auto_suspend_timeout = 8, delete_after_cron = "0 3 * * *" })
+    assert.equal(8, s:request("ForkVm").config.srf.auto_suspend_timeout_secs)
+    assert.equal("0 3 * * *", s:request("SetDeleteAfter").delete_after_cron)
+    local n = s:count()
+    s.c.box:create { delete_after = 0 } -- that is none
+    assert.equal(n + 1, s:count())
+  end)
+
+  it("leave no box where they are refused", function()
+    local s <close> = scripted.start { CreateVm = WHOLE, DestroyVm = {},
+      SetDeleteAfter = function(_, call)
+        call:finish("INVALID_ARGUMENT", "no such cron")
+      end }
+    local e = failure(s.c.box.create, s.c.box, { delete_after_cron = "x" })
+    assert.equal("SetDeleteAfter", e.method)
+    assert.equal("vm1", s:request("DestroyVm").vm_id)
+    local n = s:count()
+    for _, bad in ipairs { { delete_after = -1 }, { delete_after = 1.5 },
+      { delete_after = 1, delete_after_cron = "x" },
+      { auto_hibernate_timeout = 1 << 40 } } do
+      for _, make in ipairs { "create", "temporary" } do
+        assert.equal("InvalidArgumentError",
+          failure(s.c.box[make], s.c.box, bad).class)
+      end
+      assert.equal("InvalidArgumentError",
+        failure(s.c.box.fork, s.c.box, "web", bad).class)
+    end
+    assert.equal(n, s:count())
+  end)
+end)
+
 describe("a box's url", function()
   local function url(reply)
     local s <close> = scripted.start { GetVm = reply, ListVms = { vms = { reply } } }

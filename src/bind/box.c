@@ -265,6 +265,20 @@ static void check_names(lua_State *L, int options, const lbx_method *m) {
 
 static const lbx_method create_from_snapshot;
 
+static void check_deletion(lua_State *L, int options, const lbx_method *m) {
+  if (has_option(L, options, "delete_after") &&
+      has_option(L, options, "delete_after_cron"))
+    lbx_error_invalid(L, "%s: delete_after and delete_after_cron exclude each "
+                      "other", m->name);
+}
+
+/* Of fork. */
+static const lbx_method *choose_fork(lua_State *L, const lbx_method *m,
+                                     int options) {
+  if (lua_istable(L, options)) check_deletion(L, options, m);
+  return m;
+}
+
 /* The name may be an option; a snapshot makes it another RPC. */
 static const lbx_method *choose_create(lua_State *L, const lbx_method *m,
                                        int options) {
@@ -272,6 +286,7 @@ static const lbx_method *choose_create(lua_State *L, const lbx_method *m,
                                       NULL};
   if (!lua_istable(L, options)) return m;
   check_names(L, options, m);
+  check_deletion(L, options, m);
   if (has_option(L, options, "spec")) check_beside_spec(L, options, m);
   if (!has_option(L, options, "from_snapshot")) return m;
   refuse_beside(L, options, m, "from_snapshot", names,
@@ -294,8 +309,17 @@ static void read_spec(lua_State *L, int idx, const char *method) {
   lua_pop(L, 1);
 }
 
+/* What boxd.internal.new_box does once the box is there, too. */
 #define SAME_AS_FORK TEXT("shared"), TEXT("networks"), TEXT("isolated"), \
-  TEXT("labels"), TEXT("name"), LBX_CONFIG
+  TEXT("labels"), TEXT("name"), LBX_CONFIG, LBX_TIMERS,                  \
+  {.name = "auto_hibernate_timeout", .read = lbx_config_read_timer},     \
+  {.name = "delete_after", .read = lbx_config_read_timer},               \
+  {.name = "delete_after_cron", .type = LUA_TSTRING}
+#define TIMERS                                                              \
+  {"auto_suspend_timeout_secs",                                             \
+   .request = "config.srf.auto_suspend_timeout_secs"},                      \
+  {"auto_destroy_timeout_secs",                                             \
+   .request = "config.srf.auto_destroy_timeout_secs"}
 
 static const lbx_param create_options[] = {
     SAME_AS_FORK, {.name = "image", .field = "image_ref"}, TEXT("org"),
@@ -308,8 +332,8 @@ static const lbx_param fork_options[] = {SAME_AS_FORK, {0}};
 #define CREATE(rpc)                                                       \
   rpc, .args = {{.name = "name", .field = "name", .sort = LBX_OPTIONAL}}, \
   .options = create_options, .result = LBX_RECORD, .of = &lbx_box_type,   \
-  .sets = {{"restart_policy", .request = "restart_policy"}},              \
-  .choose = choose_create, .disks = &lbx_config_disks
+  .sets = {{"restart_policy", .request = "restart_policy"}, TIMERS},       \
+  .after = "boxd.internal.new_box", .choose = choose_create, .disks = &lbx_config_disks
 
 static const lbx_method create_from_snapshot = {
     "create", CREATE("CreateVmFromSnapshot")};
@@ -337,7 +361,9 @@ static const lbx_method service_methods[] = {
      .args = {{.name = "source", .field = "source_vm_id", .sort = LBX_OBJECT,
                .of = &lbx_box_type}},
      .options = fork_options, .result = LBX_RECORD, .of = &lbx_box_type,
-     .before = &get_box, .disks = &lbx_config_disks},
+     .sets = {TIMERS}, .after = "boxd.internal.new_box",
+     .before = &get_box, .choose = choose_fork,
+     .disks = &lbx_config_disks},
     {"suggest_name", "SuggestVmName", .result = LBX_FIELD, .field = "name"},
     {0}};
 static const char *const service_composed[] = {"temporary", NULL};

@@ -45,6 +45,63 @@ const lbx_param lbx_config[] = {
 
 const lbx_method lbx_config_disks = {"list", "ListDisks", .field = "disks"};
 
+/* ---- timers beside a config ---- */
+
+void lbx_config_read_timer(lua_State *L, int idx, const char *method) {
+  if (lua_isinteger(L, idx) && lua_tointeger(L, idx) >= 0 &&
+      lua_tointeger(L, idx) <= UINT32_MAX)
+    return;
+  if (lua_type(L, idx) != LUA_TNUMBER)
+    lbx_error_usage(L, "bad option '%s' to '%s' (integer expected, got %s)",
+                    lua_tostring(L, idx - 1), method, lbx_type_name(L, idx));
+  lbx_error_invalid(L, "%s: %s is an integer of seconds from 0 on, not %s",
+                    method, lua_tostring(L, idx - 1), lbx_push_shown(L, idx));
+}
+
+/* Sets a field of config.srf, beside those that are there; the value is on the
+** top. */
+static void set_timer(lua_State *L, int fields, const char *name) {
+  luaL_getsubtable(L, fields, "config");
+  luaL_getsubtable(L, -1, "srf");
+  if (lua_getfield(L, -1, name) != LUA_TNIL &&
+      !lua_rawequal(L, -1, -4))
+    lbx_error_invalid(L, "config.lifecycle has another value of a timer that is "
+                      "given beside it: give one");
+  lua_pushvalue(L, -4);
+  lua_setfield(L, -3, name);
+  lua_pop(L, 3);
+}
+
+void lbx_config_place_suspend(lua_State *L, int idx, const Message *d) {
+  (void)d;
+  set_timer(L, idx, "auto_suspend_timeout_secs");
+}
+
+void lbx_config_place_destroy(lua_State *L, int idx, const Message *d) {
+  (void)d;
+  set_timer(L, idx, "auto_destroy_timeout_secs");
+}
+
+/* Timers that were read before the config, on the top, go into it. */
+static void take_timers(lua_State *L, int fields) {
+  int config = lua_gettop(L);
+  if (lua_getfield(L, fields, "config") == LUA_TTABLE &&
+      lua_getfield(L, -1, "srf") == LUA_TTABLE) {
+    luaL_getsubtable(L, config, "srf");
+    for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1)) {
+      lua_pushvalue(L, -2);
+      if (lua_rawget(L, -4) != LUA_TNIL && !lua_rawequal(L, -1, -2))
+        lbx_error_invalid(L, "config.lifecycle has another value of a timer that "
+                          "is given beside it: give one");
+      lua_pop(L, 1);
+      lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, -5);
+    }
+  }
+  lua_settop(L, config);
+}
+
 /* env, cmd and restart_policy go beside the VmConfig; nothing is left of one
 ** with nothing else. */
 void lbx_config_place(lua_State *L, int idx, const Message *d) {
@@ -69,6 +126,7 @@ void lbx_config_place(lua_State *L, int idx, const Message *d) {
     }
     lua_pop(L, 1);
   }
+  take_timers(L, idx);
   lua_pushnil(L);
   if (lua_next(L, -2)) {
     lua_pop(L, 2);

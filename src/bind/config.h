@@ -18,6 +18,19 @@ extern const lbx_param lbx_config[];
 void lbx_config_place(lua_State *L, int idx,
                       const ProtobufCMessageDescriptor *d);
 
+/* Options for the two fields of its lifecycle, beside it. */
+#define LBX_TIMERS                                                   \
+  {.name = "auto_suspend_timeout", .read = lbx_config_read_timer,    \
+   .place = lbx_config_place_suspend},                               \
+  {.name = "auto_destroy_timeout", .read = lbx_config_read_timer,    \
+   .place = lbx_config_place_destroy}
+
+void lbx_config_read_timer(lua_State *L, int idx, const char *method);
+void lbx_config_place_suspend(lua_State *L, int idx,
+                              const ProtobufCMessageDescriptor *d);
+void lbx_config_place_destroy(lua_State *L, int idx,
+                              const ProtobufCMessageDescriptor *d);
+
 /* What a row with a config has for its `disks`. */
 extern const lbx_method lbx_config_disks;
 

@@ -401,6 +401,24 @@ static void name_disks(lua_State *L, unary *u, const lbx_method *m) {
   start(L, u, m);
 }
 
+static int after_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 1;
+}
+
+/* What is still to be done with the object on the top, which is returned. */
+static int go_after(lua_State *L, const lbx_method *m, double deadline) {
+  if (!m->after || !lua_istable(L, LBX_OPTIONS)) return 1;
+  lua_getglobal(L, "require");
+  lua_pushstring(L, m->after);
+  lua_call(L, 1, 1);
+  lua_insert(L, -2);
+  lua_pushvalue(L, LBX_OPTIONS);
+  lua_pushnumber(L, deadline - bx_now());
+  lua_callk(L, 3, 1, 0, after_k);
+  return 1;
+}
+
 static int method_k(lua_State *L, int status, lua_KContext row) {
   (void)status;
   const lbx_method *m = (const lbx_method *)row;
@@ -418,8 +436,10 @@ static int method_k(lua_State *L, int status, lua_KContext row) {
     else if (m->before && u->m != m)
       go_on(L, u, m);
     else
-      return finish(L, u);
+      break;
   }
+  int n = finish(L, u);
+  return m->after ? go_after(L, m, u->deadline) : n;
 }
 
 /* upvalues: the row, the type of the object */

@@ -103,7 +103,7 @@ function Boxes:get(id_or_name, options) end
 ---@return boxd.Box
 function Boxes:fork(source, options) end
 
----@class boxd.CreateOptions: boxd.Options
+---@class boxd.CreateOptions: boxd.NewBoxOptions
 ---@field name? string unless it is the first argument
 ---@field image? string "ubuntu:24.04"; default: the service's
 ---@field config? boxd.Config
@@ -116,12 +116,21 @@ function Boxes:fork(source, options) end
 ---@field spec? boxd.Spec beside it no image, networks, isolated and labels; today
 ---@field from_snapshot? string|boxd.Snapshot restores it, which takes no image, shared, networks and team; today
 
+--- What create, temporary and fork take. Where the service refuses a timer or an
+--- end, the box is destroyed and the error raised.
+---@class boxd.NewBoxOptions: boxd.Options
+---@field auto_suspend_timeout? integer seconds without use, 0 never; in config.lifecycle, too
+---@field auto_hibernate_timeout? integer seconds without use, 0 never (one more call, SetAutoHibernateTimeout); today
+---@field auto_destroy_timeout? integer seconds without use, 0 never; in config.lifecycle, too
+---@field delete_after? integer seconds until it is deleted, 0 never (one more call, SetDeleteAfter); today
+---@field delete_after_cron? string a cron expression, in place of delete_after; today
+
 ---@class boxd.ListOptions: boxd.Options
 ---@field org? string today
 ---@field labels? table<string|integer, string> { env = "prod", "gpu" }: equals, has; today
 ---@field all_contexts? boolean of every organisation; today
 
----@class boxd.ForkOptions: boxd.Options
+---@class boxd.ForkOptions: boxd.NewBoxOptions
 ---@field name? string default: the service chooses one
 ---@field config? boxd.Config without env, cmd and restart_policy
 ---@field shared? boolean today
