@@ -18,7 +18,7 @@ describe("boxes of the embedded service that sleep or go", function()
     end)
   end
 
-  it("hibernate: processes gone, files kept", function()
+  it("start from their files where the service has ended meanwhile", function()
     local before = os.time()
     local box = call("CreateVm", { name = "h",
       cmd = { "sh", "-c", "echo begun; exec sleep 1000" } })

@@ -97,6 +97,11 @@ describe("the embedded service, limited as boxd.sh is,", function()
     assert.matches("reserved", refused("INVALID_ARGUMENT", call, "SetVar",
       { kind = "env", name = "BOXD_TOKEN", value = "x" }))
     call("SetVar", { kind = "env", name = "BOXDX", value = "x" })
+    for _, request in ipairs { { env = { { key = "BOXD_X", value = "1" } } },
+      { spec = { version = 1, env = { BOXD_X = "1" } } } } do
+      assert.matches("BOXD_X.*reserved",
+        refused("INVALID_ARGUMENT", call, "CreateVm", request))
+    end
   end)
 
   it("begins names with a letter", function()

@@ -21,7 +21,7 @@ class H(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD": self.wfile.write(body)
     do_GET = do_POST = do_HEAD = answer
     def log_message(self, *a): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])),
+http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])),
     H).serve_forever()
 ]]
 

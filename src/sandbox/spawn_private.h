@@ -10,6 +10,10 @@
 #include "link.h"
 #include "client/spawn.h"
 
+/* The address of a box without a network, on an alias of its loopback. */
+#define BX_ALONE_ADDRESS 0x0AD5FFFDu /* 10.213.255.253 */
+#define BX_ALONE_INTERFACE "lo:0"
+
 typedef enum bx_message {
   /* from the service */
   BX_M_START = 1,

@@ -65,12 +65,18 @@ function box_request.check_env_pair(name, value)
     .. "can have %d bytes in one", name, PAIR_MAX - 2)
 end
 
+function box_request.check_env_name(name)
+  if name and name:find "^BOXD_" then
+    fail("INVALID_ARGUMENT", "%s: names that begin with BOXD_ are reserved", name)
+  end
+  if name and #name <= 255 and name:find "^[%a_][%w_]*$" then return name end
+  fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
+    name or "")
+end
+
 local function check_env(env)
   for _, v in ipairs(env or {}) do
-    if not (v.key or ""):find "^[%a_][%w_]*$" then
-      fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
-        v.key or "")
-    end
+    box_request.check_env_name(v.key)
     box_request.check_env_pair(v.key, v.value or "")
   end
   return env
@@ -92,7 +98,7 @@ function box_request.env_cost(name, value)
   return #name + 1 + #value + ENV_COST
 end
 
--- A proxy's name; the default one has its own.
+-- A proxy's name; that of the default one is empty.
 function box_request.check_proxy_name(name)
   if #name > 63 or not name:find "^[a-z0-9][a-z0-9-]*$" then
     fail("INVALID_ARGUMENT", "'%s' is not a name of a proxy: 1 to 63 of a-z, 0-9 "
@@ -101,7 +107,7 @@ function box_request.check_proxy_name(name)
   return name
 end
 
--- 0: whatever listens in the box.
+-- 0: found by what listens in the box.
 function box_request.check_port(port)
   if port < 0 or port > 65535 then
     fail("INVALID_ARGUMENT", "%d is not a port: give 1 to 65535, or 0 to have it "
@@ -111,11 +117,11 @@ function box_request.check_port(port)
 end
 
 local function check_proxies(entries)
-  local out, seen = { { name = "default", port = 8000 } }, { default = 1 }
+  local out, seen = { { name = "", port = 0 } }, { [""] = 1 }
   for _, entry in ipairs(entries or {}) do
-    local name = box_request.check_proxy_name(entry.name or "default")
+    local name = entry.name and box_request.check_proxy_name(entry.name) or ""
     local port = box_request.check_port(entry.port or 0)
-    if name == "default" then
+    if name == "" then
       out[1].port = port
     elseif seen[name] then
       fail("ALREADY_EXISTS", "there are two proxies named '%s'", name)

@@ -22,18 +22,21 @@ local log = require "boxd.local.log"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local usage = require "boxd.local.usage"
+local verbs = require "boxd.local.verbs"
 
 local fail, NONE = status.fail, store.NONE
 
 local boxes = {}
 boxes.__index = boxes
 
+for name, verb in pairs(verbs) do boxes[name] = verb end
+
 boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 
 function boxes.new(kept, spawner, options)
   local self = setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
-    by_handle = {}, locks = locks.new(), dir = kept.dir .. "/files",
+    by_handle = {}, phases = {}, locks = locks.new(), dir = kept.dir .. "/files",
     limits = options.limits, watchers = {},
     net_host = options.net == "host",
     changed = serve.signal(),
@@ -49,11 +52,13 @@ end
 
 boxes.say = say
 
-local function tell(self, method, record, ...)
+function boxes:tell(method, record, ...)
   for _, watcher in ipairs(self.watchers) do
     if watcher[method] then watcher[method](watcher, record, ...) end
   end
 end
+
+local tell = boxes.tell
 
 -- It is gone for all of them, whatever one of them fails at.
 local function tell_gone(self, record)
@@ -102,6 +107,7 @@ function boxes:folder(record) return self.dir .. "/" .. folder_name(record) end
 -- What a client sees of a record; in full, or as one of a list.
 function boxes:shown(record, full)
   local out = box_info.of(record)
+  out.status = self.phases[record.id] or out.status
   tell(self, "show", record, out, full)
   return out
 end
@@ -184,12 +190,12 @@ function boxes:bring_up(record)
 end
 
 -- The same because a client wants it.
-local function wake_up(self, record)
+function boxes:wake_up(record)
   self:bring_up(record)
   tell(self, "woken", record)
 end
 
-local function take_down(self, record)
+function boxes:take_down(record)
   tell(self, "stopping", record)
   halt(self, record)
 end
@@ -204,9 +210,25 @@ end
 
 function boxes:lock(record) return take(self, record) end
 
+-- A box that is taken is `what` ("starting") for clients until the result is
+-- closed, and refuses what needs it up.
+function boxes:phase(record, what)
+  self.phases[record.id] = what
+  return setmetatable({}, { __close = function()
+    self.phases[record.id] = nil
+  end })
+end
+
+function boxes:check_phase(record)
+  local what = self.phases[record.id]
+  if not what then return end
+  fail("FAILED_PRECONDITION", "box '%s' is %s: try again", record.name, what)
+end
+
 -- The handle of a running box, once no change of it is under way; a suspended
 -- one is resumed first, a hibernated one woken.
 function boxes:handle(record)
+  self:check_phase(record)
   if self.locks:held(record.id) then take(self, record):free() end
   if record.status == "suspended" then self:resume(record) end
   if record.status == "hibernated" then self:wake(record) end
@@ -298,7 +320,8 @@ local function copy(self, record, from, to)
   self.ends:fail(record, errno, "the box's files can't be copied", message)
 end
 
-local function freeze(self, record, handle)
+-- Holds all that runs in a box.
+function boxes:freeze(record, handle)
   local ok, message, errno = self.spawner:suspend(handle)
   if ok then return end
   self.ends:fail(record, errno, "the box can't be suspended", message)
@@ -308,7 +331,7 @@ end
 -- it. Returns their bytes.
 function boxes:copy_files(record, to)
   local handle = record.status == "running" and self.live[record.id]
-  if handle then freeze(self, record, handle) end
+  if handle then self:freeze(record, handle) end
   local _resume <close> = setmetatable({}, { __close = function()
     if handle then self.spawner:resume(handle) end
   end })
@@ -348,80 +371,6 @@ function boxes:destroy(record, unless)
   self.spawner:remove(self:folder(record))
 end
 
-local function refuse(record, verb)
-  fail("FAILED_PRECONDITION", "box '%s' is %s: it can't be %s", record.name,
-    record.status, verb)
-end
-
--- Microseconds that fn took, at least 1.
-local function microseconds(fn)
-  local began = boxd.now()
-  fn()
-  return math.max(1, math.floor((boxd.now() - began) * 1e6))
-end
-
-local function unfreeze(self, record)
-  if not self.live[record.id] then refuse(record, "resumed: it has died") end
-  return microseconds(function()
-    local ok, message, errno = self.spawner:resume(self.live[record.id])
-    if not ok then
-      self.ends:fail(record, errno, "the box can't be resumed", message)
-    end
-    self:note(record, { status = "running" })
-    tell(self, "woken", record)
-  end)
-end
-
-function boxes:start(record)
-  local _lock <close> = take(self, record)
-  local up = self.live[record.id]
-  if up and record.status == "running" then return end
-  if up and record.status == "suspended" then return unfreeze(self, record) end
-  wake_up(self, record)
-end
-
-function boxes:stop(record)
-  local _lock <close> = take(self, record)
-  if record.status == "stopped" then return end
-  take_down(self, record)
-  self:note(record, { status = "stopped" })
-end
-
--- Of a box that is taken.
-function boxes:restart(record)
-  take_down(self, record)
-  wake_up(self, record)
-end
-
-function boxes:reboot(record)
-  local _lock <close> = take(self, record)
-  if record.status ~= "running" and record.status ~= "suspended" then
-    refuse(record, "rebooted: start it")
-  end
-  self:restart(record)
-end
-
--- unless(record): reconsidered once the box is taken.
-function boxes:suspend(record, unless)
-  local _lock <close> = take(self, record)
-  if record.status == "suspended" then return 1 end
-  if unless and unless(record) then return end
-  local handle = self.live[record.id]
-  if record.status ~= "running" then refuse(record, "suspended") end
-  if not handle then refuse(record, "suspended: it has died") end
-  return microseconds(function()
-    freeze(self, record, handle)
-    self:note(record, { status = "suspended" })
-  end)
-end
-
-function boxes:resume(record)
-  local _lock <close> = take(self, record)
-  if record.status == "running" then return 1 end
-  if record.status ~= "suspended" then refuse(record, "resumed: start it") end
-  return unfreeze(self, record)
-end
-
 -- A box's files become a copy of those in a folder; it runs again if it ran. The
 -- caller has taken it. Its record says which folder counts, so that whatever is
 -- killed meanwhile leaves it with all of the old files or all of the new.
@@ -429,31 +378,11 @@ function boxes:replace_files(record, from)
   local new = ids.new(record.id .. ".", 4)
   copy(self, record, from, self.dir .. "/" .. new)
   local old, up = self:folder(record), self.live[record.id] ~= nil
-  if up then take_down(self, record) end
+  if up then self:take_down(record) end
   local ok, e = pcall(self.change, self, record, { folder = new })
   self.spawner:remove(ok and old or self.dir .. "/" .. new)
-  if up then self:bring_up(record) end
+  if up and record.status ~= "hibernated" then self:bring_up(record) end
   if not ok then error(e, 0) end
-end
-
--- Ends its processes, keeps its files. unless: as for suspend.
-function boxes:hibernate(record, unless)
-  local _lock <close> = take(self, record)
-  if record.status == "hibernated" then return end
-  if unless and unless(record) then return end
-  if record.status ~= "running" and record.status ~= "suspended" then
-    refuse(record, "hibernated: start it")
-  end
-  take_down(self, record)
-  self:note(record, { status = "hibernated" })
-end
-
-function boxes:wake(record)
-  local _lock <close> = take(self, record)
-  if record.status == "running" then return end
-  if record.status == "suspended" then return unfreeze(self, record) end
-  if record.status ~= "hibernated" then refuse(record, "woken: start it") end
-  wake_up(self, record)
 end
 
 -- The service's own start and end.

@@ -112,6 +112,8 @@ local function check_env(spec)
   for name, value in pairs(spec.env or {}) do
     if not name:find "^[%a_][%w_]*$" then
       bad("env", "'%s' is not a name of an environment variable", name)
+    elseif name:find "^BOXD_" then
+      bad("env", "%s: names that begin with BOXD_ are reserved", name)
     end
     box_request.check_env_pair(name, value)
   end

@@ -64,14 +64,20 @@ local function supervise(self, record, handle)
     if boxd.now() - began > LONG then delay = FIRST end
     boxd.sleep(delay)
     delay = math.min(delay * 2, LAST)
-    while record.status == "suspended" do all.changed:wait() end
+    while record.status == "suspended" or record.status == "hibernated" do
+      all.changed:wait()
+    end
     finish()
   until all.live[record.id] ~= handle
 end
 
+-- A box without a main process has what a console shows at a boot.
 function processes:up(record, handle)
   if #(record.cmd or {}) > 0 then
     boxd.spawn(supervise, self, record, handle)
+  else
+    self.service.logs:of(record):write(("%s: booted in %d ms\n"):format(
+      record.name, record.boot_time_ms or 0))
   end
 end
 

@@ -1,8 +1,10 @@
 -- Proxies: ports of this machine that lead to a port of a box. A record's list
--- `proxies` has { name, port, gate }: the box's port (0: what listens there)
--- and this machine's, which is kept over restarts where it is still free.
+-- `proxies` has { name, port, gate }: the box's port (0: found, see found_port.lua)
+-- and this machine's, which is kept over restarts where it is still free. The
+-- first is the default one, whose name is empty.
 
 local box_request = require "boxd.local.box_request"
+local found_port = require "boxd.local.found_port"
 local listeners = require "boxd.local.listeners"
 local status = require "boxd.local.status"
 
@@ -13,61 +15,39 @@ proxies.__index = proxies
 
 -- listeners: open ones, by record id and name.
 function proxies.new(service)
-  return setmetatable({ service = service, listeners = {} }, proxies)
+  return setmetatable({ service = service, listeners = {},
+    found = found_port.new(service) }, proxies)
 end
 
 local function find(record, name)
-  name = name or "default"
+  name = name or ""
   for i, proxy in ipairs(record.proxies) do
     if proxy.name == name then return proxy, i end
   end
-  fail("NOT_FOUND", "box '%s' has no proxy '%s'", record.name, name)
-end
-
--- Detecting.
-
-local EPHEMERAL = 32768
-local LISTENING = "0A"
-
-local function read_all(fd)
-  local parts = {}
-  for part in function() return fd:read() end do parts[#parts + 1] = part end
-  fd:close()
-  return table.concat(parts)
-end
-
--- The lowest port that something listens on in a box; nil: none. Ports that
--- systems give out by themselves come last.
-local function detect(service, handle)
-  local best
-  for _, path in ipairs { "/proc/1/net/tcp", "/proc/1/net/tcp6" } do
-    local fd = service.spawner:file(handle, "read", path)
-    local text = fd and read_all(fd) or ""
-    for port, state in text:gmatch ":%s%x+:(%x+) %x+:%x+ (%x%x)" do
-      port = tonumber(port, 16)
-      local rank = port < EPHEMERAL and port or port + 65536
-      if state == LISTENING and (not best or rank < best) then best = rank end
-    end
-  end
-  return best and best % 65536
+  fail("NOT_FOUND", "box '%s' has no proxy '%s': the name of its default one is "
+    .. "empty", record.name, name)
 end
 
 -- Opening and closing.
+
+-- The box's port that a proxy leads to now.
+function proxies:port(record, handle, name)
+  local port = find(record, name).port
+  return port ~= 0 and port or self.found:await(record, handle)
+end
 
 -- A connection to a box's default proxy, as its gate makes them, or nil.
 function proxies:connect(record)
   local ok, handle = pcall(self.service.boxes.handle, self.service.boxes,
     record)
   if not ok then return nil end
-  local port = find(record).port
-  if port == 0 then port = detect(self.service, handle) end
-  return port and self.service.spawner:connect(handle, port) or nil
+  local port = self:port(record, handle)
+  return self.service.spawner:connect(handle, port)
 end
 
 local function open(self, record, proxy)
   local gate = listeners.open(self.service, record, proxy.gate, function(handle)
-    local port = find(record, proxy.name).port
-    return port ~= 0 and port or detect(self.service, handle)
+    return self:port(record, handle, proxy.name)
   end)
   self.listeners[record.id] = self.listeners[record.id] or {}
   self.listeners[record.id][proxy.name] = gate
@@ -103,7 +83,11 @@ function proxies:gone(record)
     close(self, record, name)
   end
   self.listeners[record.id] = nil
+  self.found:gone(record)
 end
+
+-- The box has ended, and its listeners with it.
+function proxies:up(record) self.found:gone(record) end
 
 local function domain_of(proxy) return "127.0.0.1:" .. proxy.gate end
 
@@ -122,7 +106,7 @@ local function info(record, proxy, effective)
     domain = domain_of(proxy), port = proxy.port, effective_port = effective,
     port_display = proxy.port == 0 and "auto" or tostring(proxy.port),
     port_mode = proxy.port == 0 and "auto" or "locked",
-    is_default = proxy.name == "default" }
+    is_default = proxy.name == "" }
 end
 
 local function create(service, request)
@@ -175,7 +159,7 @@ local function delete(service, request)
   local record = service.boxes:find_vm(request)
   local _lock <close> = service.boxes:lock(record)
   local proxy, i = find(record, request.name)
-  if proxy.name == "default" then
+  if proxy.name == "" then
     fail("FAILED_PRECONDITION", "the default proxy stays with its box")
   end
   local list = copy_list(record.proxies)
@@ -188,7 +172,7 @@ end
 local function effective(service, record, proxy)
   if proxy.port ~= 0 then return proxy.port end
   local handle = record.status == "running" and service.boxes.live[record.id]
-  return handle and detect(service, handle) or 0
+  return service.proxies.found:now(record, handle)
 end
 
 proxies.rpcs = {

@@ -35,10 +35,10 @@ local function on_box(fn)
 end
 
 -- A verb of boxes, none of which is idempotent, as on boxd.sh: what a box is
--- already can't be asked for. Of calls that come while one is under way each finds
--- that true and is answered.
+-- already can't be asked for, nor anything of one that is starting.
 local function verb(already, fn)
   return on_box(function(all, record)
+    all:check_phase(record)
     if record.status == already then
       fail("FAILED_PRECONDITION", "box '%s' is %s already", record.name, already)
     end
@@ -133,7 +133,7 @@ local unary = {
   end,
   StartVm = verb("running", function(all, record) all:start(record) end),
   StopVm = verb("stopped", function(all, record) all:stop(record) end),
-  RebootVm = on_box(function(all, record) all:reboot(record) end),
+  RebootVm = verb(nil, function(all, record) all:reboot(record) end),
   DestroyVm = on_box(function(all, record) all:destroy(record) end),
   SuspendVm = verb("suspended", function(all, record)
     return { suspend_us = all:suspend(record) }

@@ -85,15 +85,6 @@ local function check_kind(kind)
   fail("INVALID_ARGUMENT", "kind is 'env' or 'secret', not '%s'", kind or "")
 end
 
-local function check_name(name)
-  if name and name:find "^BOXD_" then
-    fail("INVALID_ARGUMENT", "%s: names that begin with BOXD_ are reserved", name)
-  end
-  if name and #name <= 255 and name:find "^[%a_][%w_]*$" then return name end
-  fail("INVALID_ARGUMENT", "'%s' is not a name of an environment variable",
-    name or "")
-end
-
 local function check_value(value)
   value = value or ""
   if #value > VALUE_MAX or value:find "\0" then
@@ -123,7 +114,7 @@ local function set(service, request)
   box_request.check_org(request.org)
   check_domains(request.domains)
   local self, store = service.vars, service.store
-  local kind, name = check_kind(request.kind), check_name(request.name)
+  local kind, name = check_kind(request.kind), box_request.check_env_name(request.name)
   local scope = check_scope(request.scope, kind)
   local value = check_value(request.value)
   local var = find(self, scope, name)
@@ -152,7 +143,7 @@ end
 
 local function remove(service, request)
   box_request.check_org(request.org)
-  local kind, name = check_kind(request.kind), check_name(request.name)
+  local kind, name = check_kind(request.kind), box_request.check_env_name(request.name)
   local scope = check_scope(request.scope, kind)
   local var = found(service.vars, scope, name, kind)
   service.store:remove("vars", var.id)
@@ -161,7 +152,7 @@ end
 
 local function move(service, request)
   box_request.check_org(request.org)
-  local self, name = service.vars, check_name(request.name)
+  local self, name = service.vars, box_request.check_env_name(request.name)
   local var = found(self, check_scope(request.from), name)
   local to = check_scope(request.to, var.kind)
   if find(self, to, name) then

@@ -171,9 +171,9 @@ uint64_t bx_disk_attach(bx_spawner *sp, uint64_t box, const bx_mount *m,
 uint64_t bx_disk_detach(bx_spawner *sp, uint64_t box, const char *target,
                         bx_error *e);
 
-/* A TCP connection to 127.0.0.1:port inside the box, made by the box's first
-** process. Reply: fds[0], non-blocking, connected; ECONNREFUSED when no process
-** listens. */
+/* A TCP connection to the port at the address of the box's interface (127.0.0.1
+** with net_host), made by the box's first process. Reply: fds[0], non-blocking,
+** connected; ECONNREFUSED when no process listens there. */
 uint64_t bx_net_connect(bx_spawner *sp, uint64_t box, uint16_t port,
                         bx_error *e);
 

@@ -2,10 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -16,7 +18,7 @@
 
 #define CONNECT_MS 20
 
-/* On loopback a connection is made or refused at once; only where the queue of
+/* Inside a box a connection is made or refused at once; only where the queue of
    the listener is full it goes on, and the first write shows how it ends. */
 static int connected(int fd) {
   struct pollfd p = {fd, POLLOUT, 0};
@@ -26,12 +28,27 @@ static int connected(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
 }
 
-void bx_agent_connect(const bx_msg *m, bx_msg *reply) {
+/* The address of the box's interface. The machine's network, where the box shares
+   that, has others. */
+static struct in_addr own_address(const bx_agent *a, int fd) {
+  static const char *const names[] = {"eth0", BX_ALONE_INTERFACE};
+  for (size_t i = 0; i < sizeof names / sizeof *names && !a->net_host; i++) {
+    struct ifreq r = {0};
+    struct sockaddr_in own;
+    strcpy(r.ifr_name, names[i]);
+    if (ioctl(fd, SIOCGIFADDR, &r) < 0) continue;
+    memcpy(&own, &r.ifr_addr, sizeof own);
+    return own.sin_addr;
+  }
+  return (struct in_addr){htonl(INADDR_LOOPBACK)};
+}
+
+void bx_agent_connect(const bx_agent *a, const bx_msg *m, bx_msg *reply) {
   struct sockaddr_in to = {.sin_family = AF_INET,
-                           .sin_port = htons((uint16_t)m->n[0]),
-                           .sin_addr = {htonl(INADDR_LOOPBACK)}};
+                           .sin_port = htons((uint16_t)m->n[0])};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   int err = fd < 0 ? errno : 0;
+  if (!err) to.sin_addr = own_address(a, fd);
   if (!err && connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
     err = errno == EINPROGRESS ? connected(fd) : errno;
   if (!err) {
@@ -169,7 +186,7 @@ static void handle(bx_agent *a, bx_msg *m) {
     case 0: bx_msg_fail(&reply, m->lost, "cannot read the request"); break;
     case BX_M_EXEC: bx_agent_exec(a, m, &reply); break;
     case BX_M_SIGNAL: bx_agent_signal(a, m, &reply); break;
-    case BX_M_CONNECT: bx_agent_connect(m, &reply); break;
+    case BX_M_CONNECT: bx_agent_connect(a, m, &reply); break;
     case BX_M_SUSPEND: bx_agent_suspend(a, &reply); break;
     case BX_M_RESUME: bx_agent_resume(a, &reply); break;
     case BX_M_FILE:

@@ -38,6 +38,7 @@ typedef struct bx_agent {
   uint64_t box;
   const bx_host *host;
   uint32_t processes;
+  bool net_host; /* it shares the machine's network */
   bx_command *commands;
   bx_worker *workers;
   bx_output *outputs;
@@ -64,7 +65,7 @@ void bx_agent_wake_workers(const bx_agent *a);
 
 /* Each carries out one request and fills the reply. */
 void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply);
-void bx_agent_connect(const bx_msg *m, bx_msg *reply);
+void bx_agent_connect(const bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_signal(bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_suspend(bx_agent *a, bx_msg *reply);
 void bx_agent_resume(bx_agent *a, bx_msg *reply);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,6 +52,23 @@ static int loopback_up(void) {
   return err;
 }
 
+/* Proxies reach a box at its interface. One without a network has this address,
+   and nothing leads there from outside. */
+static int give_address(void) {
+  struct ifreq r = {.ifr_name = "eth0"};
+  struct sockaddr_in a = {.sin_family = AF_INET,
+                          .sin_addr = {htonl(BX_ALONE_ADDRESS)}};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+  if (fd < 0) return errno;
+  if (ioctl(fd, SIOCGIFADDR, &r) < 0) {
+    strcpy(r.ifr_name, BX_ALONE_INTERFACE);
+    memcpy(&r.ifr_addr, &a, sizeof a);
+    if (ioctl(fd, SIOCSIFADDR, &r) < 0) err = errno;
+  }
+  close(fd);
+  return err;
+}
+
 /* Root of the box, and nothing more. In this order: rights dropped first are
    not needed after. */
 static int become_root(const making *k) {
@@ -59,6 +77,7 @@ static int become_root(const making *k) {
   const char *name = k->m->s[1].p;
   if (sethostname(name, strlen(name)) < 0) return errno;
   int err = k->m->n[2] ? 0 : loopback_up();
+  if (!err && !k->m->n[2]) err = give_address();
   if (!err) err = bx_confine_capabilities();
   if (!err) err = bx_confine_syscalls();
   if (err) return err;
@@ -71,7 +90,8 @@ static int become_root(const making *k) {
 
 static void agent_main(const making *k, int oom) {
   bx_agent a = {.box = k->m->id, .host = k->host,
-                .processes = (uint32_t)k->m->n[1]};
+                .processes = (uint32_t)k->m->n[1],
+                .net_host = k->m->n[2] != 0};
   bx_msg ready = {.type = BX_M_READY, .id = k->m->id, .box = k->m->id};
   /* nothing of the spawner's stays open but the link, and its own */
   if (dup3(k->agent, LINK_FD, O_CLOEXEC) < 0) _exit(1);
@@ -107,7 +127,7 @@ static _Noreturn void first_process(const making *k) {
   int oom = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (!k->m->n[2]) flags |= CLONE_NEWNET;
   k->note->err = join_group(k);
-  if (!k->note->err) k->note->err = bx_rootfs_proc(k->host, &k->note->error);
+  if (!k->note->err) k->note->err = bx_rootfs_proc(k->host, k->m->s[0].p, &k->note->error);
   if (k->note->err == 0 && unshare(flags) < 0) {
     k->note->err = errno;
     bx_error_errno(&k->note->error, BX_INTERNAL, errno,

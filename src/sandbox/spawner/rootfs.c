@@ -264,13 +264,44 @@ int bx_rootfs_memory(uint64_t memory) {
   return err ? err : resize("/run", memory, RUN_PART, RUN_FLAGS);
 }
 
-int bx_rootfs_proc(const bx_host *h, bx_error *e) {
+/* A random UUID as text, version 4. */
+static int make_uuid(char text[38]) {
+  unsigned char r[16];
+  if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r) return EIO;
+  r[6] = (r[6] & 0x0F) | 0x40;
+  r[8] = (r[8] & 0x3F) | 0x80;
+  char *p = text;
+  for (unsigned i = 0; i < sizeof r; i++)
+    p += sprintf(p, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                 r[i]);
+  strcpy(p, "\n");
+  return 0;
+}
+
+/* A boot of the box has an id of its own, as one of a machine has. */
+static int mount_boot_id(const bx_host *h, const char *dir) {
+  char from[BX_PATH_MAX], at[BX_PATH_MAX], id[38];
+  int err = make_uuid(id);
+  if (!err) err = bx_path(from, "%s/boot_id", dir);
+  if (!err) err = bx_path(at, "%s/root/proc/sys/kernel/random/boot_id", h->base);
+  int folder = err ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return err ? err : errno;
+  err = put_file(h, folder, "boot_id", id);
+  close(folder);
+  if (!err && mount(from, at, NULL, MS_BIND, NULL) < 0) err = errno;
+  return err ? err
+             : set_flags(at, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                 MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+int bx_rootfs_proc(const bx_host *h, const char *dir, bx_error *e) {
   char at[BX_PATH_MAX], sys[BX_PATH_MAX];
   int err = bx_path(at, "%s/root/proc", h->base);
   if (!err) err = bx_path(sys, "%s/root/proc/sys", h->base);
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (!err && mount("proc", at, "proc", flags, NULL) < 0) err = errno;
   if (!err && mount(sys, sys, NULL, MS_BIND, NULL) < 0) err = errno;
+  if (!err) err = mount_boot_id(h, dir);
   if (!err) err = set_flags(sys, MOUNT_ATTR_RDONLY);
   return err ? failed(e, err, "mount", "/proc") : 0;
 }

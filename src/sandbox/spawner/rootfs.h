@@ -27,8 +27,9 @@ int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
 ** errno, EBUSY where more is in use. */
 int bx_rootfs_memory(uint64_t memory);
 
-/* /proc of the caller's pid namespace, /proc/sys read-only. */
-int bx_rootfs_proc(const bx_host *h, bx_error *e);
+/* /proc of the caller's pid namespace, /proc/sys read-only, with a new boot id,
+** kept in the box's folder. */
+int bx_rootfs_proc(const bx_host *h, const char *dir, bx_error *e);
 
 /* /sys of the caller's network namespace, read-only; where the machine refuses
 ** that, boxes have an empty /sys. */

@@ -1,0 +1,111 @@
+-- The lines of "Lifecycle" in what is known of boxd.sh as it runs, which a client
+-- of the embedded service can show.
+
+local boxd = require "boxd"
+local support = require "spec.support.service"
+
+local refused = support.refused
+
+describe("the life of a box, as on boxd.sh:", function()
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
+
+  local function status(box) return call("GetVm", { vm_id = box.id }).status end
+
+  local function boot_id(box)
+    return box:sh("cat /proc/sys/kernel/random/boot_id").stdout
+  end
+
+  -- The refusals of `rpc` while fn changes the box, until it has.
+  local function refusals_during(box, rpc, request, fn)
+    local seen, done = {}, false
+    local task = boxd.spawn(function()
+      fn()
+      done = true
+    end)
+    while not done do
+      seen[status(box)] = true
+      local ok, e = pcall(call, rpc, request)
+      if not ok then seen[e.message:match "is %l+" or e.message] = e.code end
+      boxd.sleep(0)
+    end
+    task:join()
+    return seen
+  end
+
+  it("a box that is started is starting, and refuses commands meanwhile",
+    function()
+      local box = compute.box:create "s"
+      box:stop()
+      local seen = refusals_during(box, "ListDir",
+        { vm_id = box.id, path = "/" }, function() box:start() end)
+      assert.is_true(seen.starting)
+      assert.equal("FAILED_PRECONDITION", seen["is starting"])
+      assert.equal("running", status(box))
+    end)
+
+  it("a box that is rebooted is rebooting, and refuses other verbs meanwhile",
+    function()
+      local box = compute.box:create "r"
+      local seen = refusals_during(box, "WakeVm", { vm_id = box.id },
+        function() box:reboot() end)
+      assert.is_true(seen.rebooting)
+      assert.equal("FAILED_PRECONDITION", seen["is rebooting"])
+      assert.equal("running", status(box))
+    end)
+
+  it("verbs are not idempotent: what a box is already is a conflict", function()
+    local box = compute.box:create "v"
+    for _, rpc in ipairs { "StartVm", "ResumeVm", "WakeVm" } do
+      assert.matches("is running",
+        refused("FAILED_PRECONDITION", call, rpc, { vm_id = box.id }))
+    end
+    box:stop()
+    assert.matches("is stopped",
+      refused("FAILED_PRECONDITION", call, "StopVm", { vm_id = box.id }))
+    assert.matches("is stopped", refused("FAILED_PRECONDITION", box.exec, box,
+      "true"))
+  end)
+
+  it("a box that hibernates keeps its memory and its processes", function()
+    local box = compute.box:create "h"
+    local pid = box:sh("sleep 1000 >/dev/null 2>&1 & echo $!").stdout
+    box:sh "echo kept >/dev/shm/f"
+    call("HibernateVm", { vm_id = box.id })
+    assert.equal("hibernated", status(box))
+    call("WakeVm", { vm_id = box.id })
+    assert.equal("kept\n", box:sh("cat /dev/shm/f").stdout)
+    assert.is_true(box:sh("kill -0 " .. pid).success)
+  end)
+
+  it("a box has a boot_id: new after reboot and start, else the same", function()
+    local box = compute.box:create "b"
+    local first = boot_id(box)
+    assert.matches("^%x+%-%x+%-4%x+%-[89ab]%x+%-%x+\n$", first)
+    assert.not_equal(first, boot_id(compute.box:create "other"))
+    box:suspend()
+    assert.equal(first, boot_id(box))
+    call("HibernateVm", { vm_id = box.id })
+    assert.equal(first, boot_id(box))
+    box:reboot()
+    local second = boot_id(box)
+    assert.not_equal(first, second)
+    box:stop()
+    box:start()
+    assert.not_equal(second, boot_id(box))
+  end)
+
+  it("a boot_id can't be changed in its box", function()
+    local box = compute.box:create "c"
+    local id = boot_id(box)
+    box:sh [[f=/proc/sys/kernel/random/boot_id
+      echo x >$f; umount $f; mount -o remount,rw $f; echo x >$f]]
+    assert.equal(id, boot_id(box))
+  end)
+
+  it("a second destroy is NOT_FOUND", function()
+    local box = compute.box:create "d"
+    box:destroy()
+    refused("NOT_FOUND", call, "DestroyVm", { vm_id = box.id })
+  end)
+end)
