@@ -1,5 +1,6 @@
 #: bench         speed against bare C and Python; QUICK=1 for a short one
 #: bench-boxes   speed of local boxes
+#: bench-provision  speed of provision, beside pyinfra
 # The bench's programs, and `make bench`: ROUNDS=N, QUICK=1 for a short one.
 
 BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) -pthread \
@@ -18,7 +19,7 @@ $(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h \
 	$(CC) $(BENCH_CFLAGS) -static-libgcc -ffunction-sections -Wl,--gc-sections \
 	  -o $@ $(filter %.c %.o,$^) $(GRPC_STATIC) -lssl -lcrypto -ldl -lm
 
-.PHONY: bench bench-boxes
+.PHONY: bench bench-boxes bench-provision
 bench: all $(addprefix $(BUILD)/bench/,server client client_static timed)
 	BUILD=$(BUILD) $(BUILD)/boxdlua scripts/bench/run.lua \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -32,3 +33,7 @@ bench-boxes: all
 	  BUILD=$(BUILD) HOME=$$home setpriv --reuid $(BENCH_USER) \
 	  --regid nogroup --clear-groups $(BUILD)/boxdlua --local \
 	  scripts/bench/boxes.lua; rm -rf $$home; }
+
+bench-provision: all
+	$(BUILD)/boxdlua --local scripts/bench/provision.lua
+	@sh scripts/bench/pyinfra.sh $(BUILD)/bench/pyinfra
