@@ -4,6 +4,7 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local files = require "boxd.files"
+local job = require "boxd.job"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
 local settings = require "boxd.internal.box_settings"
@@ -83,7 +84,7 @@ end
 
 -- Exec and files.
 
-for _, part in ipairs { files.methods, settings } do
+for _, part in ipairs { files.methods, settings, job.methods } do
   for name, f in pairs(part) do methods[name] = f end
 end
 

@@ -10,7 +10,7 @@ local types = {}
 
 --- The files of the annotations, in the reference's order.
 types.files = {}
-for i, name in ipairs { "module", "compute", "box", "files", "provision", "exec",
+for i, name in ipairs { "module", "compute", "box", "files", "provision", "exec", "job",
   "captures", "account" } do
   types.files[i] = "lua/boxd/types/" .. name .. ".lua"
 end

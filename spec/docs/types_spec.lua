@@ -59,6 +59,7 @@ local function objects(s)
     Checkpoints = c.checkpoint, Backups = c.backup, Env = c.env,
     Secrets = c.secret, Box = s.box, Files = s.box.files, Disk = c.disk:create("d", 1),
     ExecProcess = p, ExecStdin = p.stdin, Task = boxd.spawn(function() end),
+    Job = require("boxd.job").new(s.box, { name = "a", status = "running" }),
     Error = select(2, pcall(boxd.Compute, { nonsense = 1 })) }
 end
 

@@ -391,6 +391,16 @@ static int compute(lua_State *L) {
   return 1;
 }
 
+/* core.class(name) -> the metatable of objects that Lua makes: boxd.type knows
+** them by it. */
+static int class_(lua_State *L) {
+  lua_pushliteral(L, "boxd.");
+  lua_pushstring(L, luaL_checkstring(L, 1));
+  lua_concat(L, 2);
+  luaL_newmetatable(L, lua_tostring(L, -1));
+  return 1;
+}
+
 /* core.names(object) -> a list of its fields, methods and services */
 static int names(lua_State *L) {
   const char *list[NAMES_MAX];
@@ -410,6 +420,7 @@ void lbx_open_object_core(lua_State *L) {
                                        {"type", lbx_type_value},
                                        {"compute", compute},
                                        {"names", names},
+                                       {"class", class_},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

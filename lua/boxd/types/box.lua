@@ -220,6 +220,41 @@ function Box:download_folder(path, local_path, options) end
 ---@field progress? fun(done: integer, total: integer) called with bytes as they go
 ---@field mode? string permission bits of the files as octal digits, such as "644"
 
+--- Starts a command line that outlives the connection, or adopts the job of
+--- that name: one that runs, or that ran the same command, is returned as it is.
+--- Its state is in ~/.boxd/jobs/NAME of the box, readable by hand.
+--- RPC: Exec, again where the connection breaks; with keep_awake also GetVm,
+--- SetAutoSuspendTimeout, SetAutoHibernateTimeout. One round trip, four with
+--- keep_awake.
+--- Raises: ConflictError when another command runs under the name,
+--- InvalidArgumentError, BoxdError when the box can't keep it.
+---@param name string 1 to 64 of A-Z a-z 0-9 . _ -
+---@param command string for `sh -c`
+---@param options? boxd.JobOptions
+---@return boxd.Job
+---@return boolean started false: it was there
+function Box:job(name, command, options) end
+
+---@class boxd.JobOptions: boxd.Options
+---@field cwd? string folder to run in, default: the home
+---@field env? table<string, string>
+---@field secret_env? table<string, string> in the command's environment, and in no file or argument list
+---@field user? string another user of the box, by sudo
+---@field restart? boolean end the job of that name and start anew
+---@field keep_awake? boolean the box's idle timers are 0 until the job's end is seen
+
+--- RPC: Exec. One round trip.
+---@param name string
+---@param options? boxd.Options
+---@return boxd.Job? job nil: there is none
+function Box:get_job(name, options) end
+
+--- All jobs of the box, by name.
+--- RPC: Exec. One round trip.
+---@param options? boxd.Options
+---@return boxd.Job[]
+function Box:jobs(options) end
+
 --- RPC: ListProxies.
 ---@param options? boxd.Options
 ---@return boxd.Proxy[]
