@@ -223,9 +223,8 @@ function Box:download_folder(path, local_path, options) end
 --- Starts a command line that outlives the connection, or adopts the job of
 --- that name: one that runs, or that ran the same command, is returned as it is.
 --- Its state is in ~/.boxd/jobs/NAME of the box, readable by hand.
---- RPC: Exec, again where the connection breaks; with keep_awake also GetVm,
---- SetAutoSuspendTimeout, SetAutoHibernateTimeout. One round trip, four with
---- keep_awake.
+--- One round trip, four with keep_awake, again where the connection breaks.
+--- RPC: Exec; GetVm, SetAutoSuspendTimeout, SetAutoHibernateTimeout.
 --- Raises: ConflictError when another command runs under the name,
 --- InvalidArgumentError, BoxdError when the box can't keep it.
 ---@param name string 1 to 64 of A-Z a-z 0-9 . _ -
@@ -243,14 +242,16 @@ function Box:job(name, command, options) end
 ---@field restart? boolean end the job of that name and start anew
 ---@field keep_awake? boolean the box's idle timers are 0 until the job's end is seen
 
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 ---@param name string
 ---@param options? boxd.Options
 ---@return boxd.Job? job nil: there is none
 function Box:get_job(name, options) end
 
 --- All jobs of the box, by name.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 ---@param options? boxd.Options
 ---@return boxd.Job[]
 function Box:jobs(options) end

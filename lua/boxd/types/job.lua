@@ -16,7 +16,8 @@
 local Job = {}
 
 --- Reads its state again.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 --- Raises: NotFoundError when it was removed or started anew.
 ---@param options? boxd.Options
 ---@return boxd.Job self
@@ -39,7 +40,8 @@ function Job:lines(options) end
 ---@field stderr? boolean lines of stderr, too
 
 --- Output that there is.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 --- Raises: as lines.
 ---@param options? boxd.OutputOptions
 ---@return string bytes
@@ -52,7 +54,8 @@ function Job:output(options) end
 ---@field stderr? boolean of stderr in place of stdout
 
 --- Waits for its end.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 --- Raises: TimeoutError, which ends nothing; BoxdError when it is lost.
 ---@param options? boxd.Options
 ---@return integer exit_code 128 and the signal's number when it was killed
@@ -61,7 +64,8 @@ function Job:wait(options) end
 --- Sends a signal to all of its processes, those that left it too. After TERM,
 --- INT, QUIT, HUP and ABRT it waits for their end; those that are left after 5 s
 --- get KILL.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 --- Raises: NotFoundError, InvalidArgumentError for an unknown signal.
 ---@param signal? string default "TERM"
 ---@param options? boxd.Options
@@ -69,7 +73,8 @@ function Job:wait(options) end
 function Job:kill(signal, options) end
 
 --- Takes its folder away, with the output.
---- RPC: Exec. One round trip.
+--- One round trip.
+--- RPC: Exec.
 --- Raises: ConflictError while it runs.
 ---@param options? boxd.Options
 function Job:remove(options) end
