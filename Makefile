@@ -239,6 +239,13 @@ e2e: all
 	$(BUILD)/boxdlua "$$(command -v busted)" --ignore-lua -o plainTerminal \
 	  spec/e2e
 
+#: provision-real   the examples of provision, in boxes with systemd and apt
+# On the service that the environment names; REAL="--local" for boxes here.
+.PHONY: provision-real
+provision-real: all
+	PASSWORD=$${PASSWORD:-change-me} $(BUILD)/boxdlua $(REAL) \
+	  scripts/provision_real.lua
+
 install: install-lua install-embed install-doc
 
 # What scripts need, and annotations for editors: all that a rock holds.

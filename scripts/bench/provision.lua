@@ -96,7 +96,7 @@ local function boxes()
   local loop = boxd.spawn(function()
     for call in function() return server:accept() end do
       boxd.spawn(function()
-        local taken <close> = call
+        local _taken <close> = call
         while call:recv() do end
         answer(call)
       end)
