@@ -20,7 +20,7 @@ describe("a name in the embedded service", function()
 
   it("of a snapshot or a checkpoint is not another one's id", function()
     local box = compute.box:create "c"
-    local made = call("CreateSnapshot", { vm = box.id, name = "s" })
+    local made = support.save(call, { vm = box.id, name = "s" })
     refused("INVALID_ARGUMENT", call, "CreateSnapshot",
       { vm = box.id, name = made.snapshot_id })
     made = call("CreateCheckpoint", { vm = box.id, name = "c" })

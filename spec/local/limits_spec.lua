@@ -49,7 +49,7 @@ describe("the embedded service, limited as boxd.sh is,", function()
 
   it("restores a snapshot with its own size only", function()
     local box = compute.box:create { config = { vcpu = 1 } }
-    call("CreateSnapshot", { vm = box.id, name = "s" })
+    support.save(call, { vm = box.id, name = "s" })
     local function restore(config)
       return call("CreateVmFromSnapshot", { snapshot = "s", config = config })
     end

@@ -158,7 +158,7 @@ describe("machine specs of the embedded service", function()
       { name = "src" })
     packages_of(source, "done")
     source:write_file("kept", "/root/f")
-    call("CreateSnapshot", { vm = "src", name = "golden" })
+    support.save(call, { vm = "src", name = "golden" })
     source:destroy()
     local box = create { base = { snapshot = "golden" }, env = { B = "2" },
       networks = { "y" }, labels = { k = "new" },

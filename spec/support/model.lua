@@ -3,6 +3,7 @@
 -- certain; an unanswered one happened wholly or not at all.
 
 local boxd = require "boxd"
+local calls = require "spec.support.calls"
 
 local model = {}
 model.__index = model
@@ -150,6 +151,10 @@ function ops.save(_, slot, compute, slots)
   local version = must(compute, "CreateSnapshot",
     { vm = slot.id, name = saved.name }).version
   assert(version == saved.version + 1, "a version too many, or lost")
+  calls.eventually(function()
+    return must(compute, "GetSnapshot", { name = saved.name }).snapshot.status
+      ~= "pending"
+  end)
   saved.version, saved.mark, saved.label = version, slot.mark, slot.label
   saved.maybe = nil
 end

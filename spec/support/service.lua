@@ -122,6 +122,20 @@ function service.of_block(options)
   end
 end
 
+--- Saves a snapshot by call(rpc, request), and waits until it is made. Returns what
+--- GetSnapshot says of it.
+function service.save(call, request)
+  local made = call("CreateSnapshot", request)
+  assert(made.status == "pending", made.status)
+  local snapshot
+  calls.eventually(function()
+    snapshot = call("GetSnapshot", { name = made.snapshot_id }).snapshot
+    return snapshot.status ~= "pending"
+  end)
+  assert(snapshot.version >= made.version)
+  return snapshot
+end
+
 --- What a call raises: an error of boxd's with this code.
 function service.refused(code, fn, ...)
   local ok, e = pcall(fn, ...)

@@ -4,6 +4,7 @@ local ids = require "boxd.local.ids"
 local labels = require "boxd.local.labels"
 local limits = require "boxd.local.limits"
 local status = require "boxd.local.status"
+local system = require "boxd.local.system"
 
 local fail = status.fail
 
@@ -35,6 +36,7 @@ function box_request.check_image(image)
     fail("INVALID_ARGUMENT", "'%s' is not an image reference, such as "
       .. "'ubuntu:24.04'", image)
   end
+  system.say_other(image)
   return image
 end
 

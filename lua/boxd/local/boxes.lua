@@ -210,6 +210,16 @@ end
 
 function boxes:lock(record) return take(self, record) end
 
+-- The same of one that must run, as for a snapshot.
+function boxes:lock_running(record)
+  self:check_phase(record)
+  local lock = take(self, record)
+  if record.status == "running" and self.live[record.id] then return lock end
+  lock:free()
+  fail("FAILED_PRECONDITION", "box '%s' is %s: it has to run for this",
+    record.name, record.status)
+end
+
 -- A box that is taken is `what` ("starting") for clients until the result is
 -- closed, and refuses what needs it up.
 function boxes:phase(record, what)

@@ -4,6 +4,7 @@
 
 local serve = require "boxd.serve"
 local ids = require "boxd.local.ids"
+local once = require "boxd.local.once"
 local status = require "boxd.local.status"
 
 local captures = {}
@@ -19,6 +20,12 @@ function captures.new(service)
 end
 
 function captures:folder(capture) return self.dir .. "/" .. capture.folder end
+
+-- Where it first matters: the large difference from boxd.sh.
+function captures.say_files_only()
+  once("forks, snapshots and checkpoints here copy files, not memory: what runs in "
+    .. "a box is not in them")
+end
 
 -- Copies the files of a box that the caller has taken. Calls
 -- keep(folder, bytes), which makes the record; without it, the copy goes.

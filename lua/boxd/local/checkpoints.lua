@@ -32,8 +32,9 @@ end
 local function create(service, request)
   local name = captures.check_name(request.name, "cp-")
   local box = service.boxes:find_vm(request)
-  local _lock <close> = service.boxes:lock(box)
+  local _lock <close> = service.boxes:lock_running(box)
   check_new(service, box, name)
+  captures.say_files_only()
   local made = service.captures:take(box, function(folder, bytes)
     local checkpoint = { id = ids.new("cp-"), name = name,
       vm_id = box.id, folder = folder, size_bytes = bytes,

@@ -1,7 +1,7 @@
 -- What boxd.sh limits: sizes, of which there are four classes, and how many of a
 -- thing there may be. A service has these limits, or none.
 
-local log = require "boxd.local.log"
+local once = require "boxd.local.once"
 local status = require "boxd.local.status"
 
 local fail = status.fail
@@ -55,10 +55,7 @@ function limits:disk(bytes)
   if not self.classes or not bytes or bytes == 0 or bytes == limits.DISK then
     return bytes
   end
-  if not self.said then
-    log("a box's disk is 100 GiB, as on boxd.sh: another size is not held")
-    self.said = true
-  end
+  once("a box's disk is 100 GiB, as on boxd.sh: another size is not held")
   return limits.DISK
 end
 

@@ -47,6 +47,13 @@ end
 
 held.__close = held.free
 
+-- The same lock for another task; this one is free of it.
+function held:hand_over()
+  local other = setmetatable({ locks = self.locks, key = self.key }, held)
+  self.key = nil
+  return other
+end
+
 -- Takes the lock; closing the result frees it.
 function locks:take(key)
   if self.queues[key] then

@@ -7,6 +7,7 @@ local account = require "boxd.local.account"
 local backups = require "boxd.local.backups"
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
+local captures = require "boxd.local.captures"
 local checkpoints = require "boxd.local.checkpoints"
 local disks = require "boxd.local.disks"
 local domains = require "boxd.local.domains"
@@ -116,6 +117,7 @@ local unary = {
       fail("INVALID_ARGUMENT", "source_vm_id is missing")
     end
     local source = service.boxes:find(request.source_vm_id)
+    captures.say_files_only()
     return created(service.boxes:fork(source, request, attach_all(service),
       specs.forked(source)))
   end,

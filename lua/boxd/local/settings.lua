@@ -5,7 +5,7 @@ local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local cron = require "boxd.local.cron"
 local hostname = require "boxd.local.hostname"
-local log = require "boxd.local.log"
+local once = require "boxd.local.once"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
 local serve = require "boxd.serve"
@@ -178,7 +178,7 @@ end
 -- For the operator of the service.
 local function say_unheld(entries)
   if #(entries or {}) == 0 then return end
-  log("the list of what a box may reach is kept and shown, but nothing holds "
+  once("the list of what a box may reach is kept and shown, but nothing holds "
     .. "the box to it here")
 end
 

@@ -124,7 +124,7 @@ end
 
 -- From a snapshot, with a spec or without: its own counts below.
 local function restored(service, request, name, spec)
-  local record = service.snapshots:find(name).record
+  local record = service.snapshots:usable(name).record
   check_same_size(service, request.config or {}, record)
   local below = current(record)
   if below then below.assignTo, below.base = nil, nil end
