@@ -88,7 +88,7 @@ local function run_box(box, plan, opts, on_step)
   local ok, run = pcall(engine.run, box, plan, { dry_run = opts.dry_run,
     diff = opts.diff, timeout = opts.timeout, on_step = on_step })
   if not ok then
-    if boxd.is_error(run, boxd.CancelledError) then error(run, 0) end
+    if engine.ends_waiting(run) then error(run, 0) end
     return report.of(nil, plan, run), run
   end
   local failed = run.failed

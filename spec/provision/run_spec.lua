@@ -159,6 +159,45 @@ chmod 755 /usr/local/bin/id /usr/local/bin/sudo; rm -f /srv/allowed]]
     assert.equal("0\n", sh "grep -c unseen-7312 /srv/seen || true")
   end)
 
+  local function slow(on)
+    on.file("/srv/slow-1", { content = tostring(boxd.now()) })
+    on.command "sleep 30.25"
+    on.file("/srv/slow-2", { content = "x" })
+  end
+
+  it("names the step that a call of the box ended at, which may have happened",
+    function()
+      local ok, e = pcall(run, slow, { timeout = 0.5 })
+      assert.is_false(ok)
+      assert.equal("ProvisionError", e.class)
+      assert.equal("changed failed skipped", statuses(e.report))
+      assert.matches("step 2, command sleep 30.25 .* TimeoutError", e.message)
+    end)
+
+  it("ends by a timeout around it, and by a cancellation, as any call", function()
+    local ok, e = pcall(boxd.with_timeout, 0.3, run, slow)
+    assert.is_false(ok)
+    assert.equal("TimeoutError", e.class)
+    local task = boxd.spawn(run, slow)
+    boxd.sleep(0.2)
+    task:cancel()
+    ok, e = pcall(task.join, task)
+    assert.is_false(ok)
+    assert.equal("CancelledError", e.class)
+    support.eventually(function()
+      return sh "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[s]leep 30.25' || true"
+        == "0\n"
+    end)
+  end)
+
+  it("raises what the service answers as it is, when it is about no step", function()
+    local gone = compute.box:create "gone"
+    gone:destroy()
+    local ok, e = pcall(boxd.provision, gone, slow)
+    assert.is_false(ok)
+    assert.equal("NotFoundError", e.class)
+  end)
+
   it("takes a kind of the user's own, in one call when nothing is to be done", function()
     local host = { name = "host", declare = function(name, address)
       return { name = name, line = address .. "\t" .. name }

@@ -33,6 +33,9 @@ end
 
 function directory.plan(step, facts)
   local is = facts and facts.is
+  if is and is.type ~= "absent" and is.type ~= "directory" then
+    error(("%s is a %s, not a directory"):format(step.path, is.type), 0)
+  end
   if step.state == "absent" then
     if is and is.type == "absent" then return nil end
     return { "remove" }

@@ -73,6 +73,9 @@ end
 
 function file.plan(step, facts)
   local is = facts and facts.is
+  if is and is.type == "directory" then
+    error(step.path .. " is a directory: on.directory removes those", 0)
+  end
   if step.state == "absent" then
     if is and is.type == "absent" then return nil end
     return { "remove" }

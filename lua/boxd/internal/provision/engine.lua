@@ -10,18 +10,20 @@ local agent = require "boxd.internal.provision.agent"
 local diff = require "boxd.internal.provision.diff"
 core.internal()
 
-local Run = {}
-Run.__index = Run
+local engine = {}
+
+-- Is the error about the caller, that is cancelled or has a timeout around it, and
+-- not about the box?
+function engine.ends_waiting(e)
+  return boxd.is_error(e, boxd.CancelledError)
+    or boxd.is_error(e, boxd.TimeoutError) and not e.method
+end
 
 -- Facts.
 
--- What a step reads may be changed by what another writes: "/etc/" is all below
--- /etc and itself, "*" is everything.
-local function overlaps(written, read)
-  if written == "*" or read == "*" or written == read then return true end
-  local function below(a, b) return a:sub(-1) == "/" and (b .. "/"):sub(1, #a) == a end
-  return below(written, read) or below(read, written)
-end
+-- What earlier steps of this run have written since the facts were read: "/etc/"
+-- is all below /etc and itself, "*" is everything.
+local function clean() return { paths = {}, trees = {}, all = false } end
 
 local ALL = { "*" }
 
@@ -29,25 +31,48 @@ local ALL = { "*" }
 -- owner and mode are none of theirs.
 local function is_content(step) return step.how.content end
 
+local function is_own(step, writer)
+  return is_content(step) and writer.path == step.path
+    and (is_content(writer) or writer.kind == "file")
+end
+
+local function is_below(path, tree) return (path .. "/"):sub(1, #tree) == tree end
+
+local function was_written(dirty, step, read)
+  if dirty.all then return true end
+  if read == "*" then return next(dirty.paths) ~= nil or #dirty.trees > 0 end
+  for _, tree in ipairs(dirty.trees) do
+    if is_below(read, tree) or is_below(tree, read) then return true end
+  end
+  for _, writer in ipairs(dirty.paths[read] or {}) do
+    if not is_own(step, writer) then return true end
+  end
+  if read:sub(-1) ~= "/" then return false end
+  for path in pairs(dirty.paths) do
+    if is_below(path, read) then return true end
+  end
+  return false
+end
+
 local function stale(run, step)
-  local reads = step.how.reads and step.how.reads(step) or ALL
-  for _, entry in ipairs(run.dirty) do
-    local own = is_content(step) and entry.step.path == step.path
-      and (is_content(entry.step) or entry.step.kind == "file")
-    for _, written in ipairs(not own and entry or {}) do
-      for _, read in ipairs(reads) do
-        if overlaps(written, read) then return true end
-      end
-    end
+  for _, read in ipairs(step.how.reads and step.how.reads(step) or ALL) do
+    if was_written(run.dirty, step, read) then return true end
   end
   return false
 end
 
 local function soil(run, step, changes)
-  local writes = step.how.writes and step.how.writes(step, changes) or ALL
-  if #writes == 0 then return end
-  local entry = table.move(writes, 1, #writes, 1, { step = step })
-  run.dirty[#run.dirty + 1] = entry
+  local dirty = run.dirty
+  for _, path in ipairs(step.how.writes and step.how.writes(step, changes) or ALL) do
+    if path == "*" then
+      dirty.all = true
+    elseif path:sub(-1) == "/" then
+      dirty.trees[#dirty.trees + 1] = path
+    else
+      local writers = dirty.paths[path] or {}
+      writers[#writers + 1], dirty.paths[path] = step, writers
+    end
+  end
 end
 
 local function add_facts(run, requests, step)
@@ -148,7 +173,11 @@ local function decide(run, step)
   local waits = due(step, facts)
   if step.on_change and waits == false then return nil end
   local blind = is_stale and not run.dry_run
-  local changes = step.how.plan(step, not blind and facts or nil, waits)
+  local ok, changes = pcall(step.how.plan, step, not blind and facts or nil, waits)
+  if not ok then
+    if not (is_stale and run.dry_run) then error(changes, 0) end
+    changes = {} -- what stands in the way now need not be there then
+  end
   local certain = not is_stale and waits ~= "maybe"
     and not (changes and changes.maybe)
   if not changes and not certain and run.dry_run then changes = {} end
@@ -206,7 +235,7 @@ local function run_here(run, step)
   else
     local ok, changed = pcall(step.how.here, step, run.box)
     if not ok then
-      if boxd.is_error(changed, boxd.CancelledError) then error(changed, 0) end
+      if engine.ends_waiting(changed) then error(changed, 0) end
       return fail(run, step, changed)
     end
     if step.mark then run.unmark[#run.unmark + 1] = step.mark end
@@ -324,7 +353,7 @@ local function broken(run, queue, e)
   for _, entry in ipairs(queue) do
     entry.step.pending = nil
     if not entry.step.status and not run.failed then
-      if boxd.is_error(e, boxd.CancelledError) then break end
+      if engine.ends_waiting(e) then break end
       fail(run, entry.step, e)
       run.cause = e
     end
@@ -344,7 +373,7 @@ local function apply(run, queue, i)
   local ok, e = pcall(exchange, run, requests)
   if not ok then broken(run, queue, e) end
   if i <= #run.plan and not (run.plan[i].how.here and #queue > 0) then
-    run.dirty, run.contents = {}, {}
+    run.dirty, run.contents = clean(), {}
   end
 end
 
@@ -396,17 +425,15 @@ local function run_all(run)
   if #run.unmark > 0 and not run.failed then apply(run, {}, #run.plan + 1) end
 end
 
-local engine = {}
-
 -- plan: of steps.declare. opts: dry_run, diff, timeout, on_step(step), which is
 -- called as each ends. The result has `failed`, the step that did, and `rounds`,
 -- the number of exchanges.
 function engine.run(box, plan, opts)
   local now = boxd.now()
-  local run = setmetatable({ box = box, plan = plan, facts = {}, dirty = {},
+  local run = { box = box, plan = plan, facts = {}, dirty = clean(),
     contents = {}, unmark = {}, waiters = {}, since = now, rounds = 0,
     dry_run = opts.dry_run, diff = opts.diff, timeout = opts.timeout,
-    on_step = opts.on_step }, Run)
+    on_step = opts.on_step }
   for _, step in ipairs(plan) do
     for _, name in ipairs { "on_change", "restart_on", "reload_on" } do
       for _, other in ipairs(step[name] or {}) do run.waiters[other] = true end

@@ -49,8 +49,9 @@ sub op_package {
       || ($state->{$_} // '') ne 'installed' } @names;
     return if !@missing;
   }
-  apt('install', '--', @missing);
-  $acted = 1;
+  my @before = (stat '/var/lib/dpkg/status')[1, 7, 9];
+  apt('install', '--', @missing); # which others may provide already
+  $acted = 1 if "@before" ne join ' ', (stat '/var/lib/dpkg/status')[1, 7, 9];
 }
 
 # Users and groups.
