@@ -147,7 +147,7 @@ describe("the embedded service in a storm of random calls", function()
         local seed = SEED or os.time() + i
         local service <close> = support.new()
         local ok, e = pcall(storm, service, seed)
-        local said = service:errors()
+        local said = service:complaints()
         assert(ok, ("seed %d: %s\n%s"):format(seed, tostring(e), said))
         assert(not said:find("boxdlua --serve:", 1, true),
           ("seed %d: %s"):format(seed, said))

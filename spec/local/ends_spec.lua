@@ -10,7 +10,7 @@ describe("a box that ends while it is used", function()
   local service, compute, call = support.of_block()
 
   after_each(function()
-    assert.not_matches("boxdlua %-%-serve", service:errors())
+    assert.not_matches("boxdlua %-%-serve", service:complaints())
   end)
 
   -- Whether this says clearly that the box is gone, or has ended.

@@ -62,7 +62,7 @@ describe("a box's memory", function()
 end)
 
 describe("a process whose main thread has ended", function()
-  local _, compute, call = support.of_block()
+  local _, compute = support.of_block()
 
   -- It counts in a file, in a thread, on and on.
   local counter = [[

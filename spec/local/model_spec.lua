@@ -45,7 +45,7 @@ describe("the embedded service under twenty clients", function()
     assert.equal(e, folders())
     assert.equal(m:captures(service.compute), folders "captures")
     assert.equal(CLIENTS * 12, m.done)
-    assert.is_nil(service:errors():find("boxdlua --serve:", 1, true),
+    assert.is_nil(service:complaints():find("boxdlua --serve:", 1, true),
       service:errors())
   end)
 

@@ -57,6 +57,11 @@ function service:errors()
   return f:read "a"
 end
 
+--- The same without its notes.
+function service:complaints()
+  return (self:errors():gsub("[^\n]*: note: [^\n]*\n", ""))
+end
+
 --- A client; options over its own.
 function service:connect(options)
   local all = { api_url = self.api_url, exchange_url = self.exchange_url,

@@ -7,5 +7,5 @@ local said = {}
 return function(fmt, ...)
   if said[fmt] then return end
   said[fmt] = true
-  log(fmt, ...)
+  log("note: " .. fmt, ...)
 end
