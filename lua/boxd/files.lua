@@ -2,6 +2,7 @@
 -- and on folders. A Box has them itself, but for rename; box.files has all.
 
 local core = require "boxd.core"
+local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local download = require "boxd.internal.download"
 local download_folder = require "boxd.internal.download_folder"
@@ -9,25 +10,18 @@ local modes = require "boxd.internal.modes"
 local path = require "boxd.path"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
+local transfer = require "boxd.internal.transfer"
 local upload_folder = require "boxd.internal.upload_folder"
 core.internal()
 
-local CHUNK = 1 << 20 -- bytes of a chunk that is sent
-local MESSAGE = 64 << 20 -- ... and of the longest message
+local CHUNK = transfer.CHUNK
+local MESSAGE = 64 << 20 -- bytes of the longest message
 
 local files = {}
 
 local function check_paths(name, first, second)
   path.check(1, name, first)
   path.check(2, name, second)
-end
-
--- What the service says it wrote; 0 means that it can't say.
-local function check_count(rpc, name, written, size)
-  if written == 0 or written == size then return size end
-  core.raise("InternalError", string.format("the server wrote %d of the %d "
-    .. "bytes of %s: the file in the box is not whole, send it again", written,
-    size, name), rpc)
 end
 
 -- Sends a file by send(path) -> bytes, by way of a folder of its owner's.
@@ -51,24 +45,6 @@ local function send_with_mode(self, dest, mode, asked, opts, send)
     modes.set(self, { { dest, mode } }, opts, asked)
   end
   return bytes
-end
-
--- box:write_file(source, dest, { mode= }): source is bytes or boxd.path
--- "local/file".
-function files:write_file(source, dest, opts)
-  local name = path.name(source)
-  if not name then check.string(1, "write_file", source) end
-  check.string(2, "write_file", dest)
-  opts = check.options(3, "write_file", opts, { "timeout", "mode" })
-  local asked, mode = modes.option("write_file", opts), modes.NEW
-  opts = resource.within(opts, opts.timeout)
-  local data = source
-  if name then data, mode = path.read(name, MESSAGE) end
-  send_with_mode(self, dest, mode, asked, opts, function(to)
-    local reply = resource.call(self, "UploadFile",
-      { vm_id = self.id, path = to, data = data }, opts)
-    return check_count("UploadFile", name or dest, reply.bytes_written, #data)
-  end)
 end
 
 -- The progress of a transfer: opts.progress, or the terminal.
@@ -98,17 +74,71 @@ local function send_chunks(stream, f, name, first, tell)
   end
 end
 
--- Streams f, a file of that size called `source`; bytes.
+-- Sends f, a file of that size called `source`; bytes.
 local function upload_file(self, f, size, source, dest, opts, tell)
-  local stream <close> =
-    core.stream(self, "UploadFileStream", nil, opts.timeout)
-  send_chunks(stream, f, source,
-    { vm_id = self.id, path = dest, total_size = size }, tell)
-  stream:half_close()
-  local reply = stream:recv() or core.raise("InternalError",
-    "the server ended the upload without an answer", "UploadFileStream")
-  stream:recv() -- the status, without which nothing is certain
-  return check_count("UploadFileStream", source, reply.bytes_written, size)
+  return transfer.choose(self, "UploadFileStream", function()
+    local stream <close> =
+      core.stream(self, "UploadFileStream", nil, opts.timeout)
+    send_chunks(stream, f, source,
+      { vm_id = self.id, path = dest, total_size = size }, tell)
+    return transfer.finish_upload(stream, source, size)
+  end, function()
+    local data = path.read(source, MESSAGE)
+    local bytes = transfer.send_message(self, data, dest, source, opts)
+    tell(bytes, size)
+    return bytes
+  end)
+end
+
+-- Sends one local file: send(to) -> bytes, under the name that it is to have.
+local function send_file(self, f, found, dest, asked, opts, send)
+  return transfer.verified(self, dest, opts, function()
+    local sum = opts.verify and transfer.sum(f)
+    f:seek "set"
+    return send_with_mode(self, dest, found.mode, asked, opts, send), sum
+  end)
+end
+
+local function silent() end
+
+-- box:write_file(source, dest, { mode=, verify= }): source is bytes or boxd.path
+-- "local/file".
+function files:write_file(source, dest, opts)
+  local name = path.name(source)
+  if not name then check.string(1, "write_file", source) end
+  check.string(2, "write_file", dest)
+  opts = check.options(3, "write_file", opts, { "timeout", "mode", "verify" })
+  local asked = modes.option("write_file", opts)
+  transfer.verify_option("write_file", opts)
+  opts = resource.within(opts, opts.timeout)
+  if not name then
+    local sum = opts.verify and boxd.sha256(source)
+    transfer.verified(self, dest, opts, function()
+      return send_with_mode(self, dest, modes.NEW, asked, opts, function(to)
+        return transfer.send(self, source, to, dest, opts)
+      end), sum
+    end)
+    return
+  end
+  local f <close>, found = path.open(name)
+  send_file(self, f, found, dest, asked, opts, function(to)
+    if found.size > CHUNK then
+      return upload_file(self, f, found.size, name, to, opts, silent)
+    end
+    return transfer.send(self, path.read(name, MESSAGE), to, name, opts)
+  end)
+end
+
+-- box:read_file(path, { verify= }) -> bytes
+function files:read_file(source, opts)
+  check.string(1, "read_file", source)
+  opts = check.options(2, "read_file", opts, { "timeout", "verify" })
+  transfer.verify_option("read_file", opts)
+  opts = resource.within(opts, opts.timeout)
+  return transfer.verified(self, source, opts, function()
+    local data = download.bytes(self, source, opts)
+    return data, opts.verify and boxd.sha256(data)
+  end)
 end
 
 -- box:upload(local_path, dest, { progress=function(done, total), mode= }) ->
@@ -117,11 +147,16 @@ function files:upload(source, dest, opts)
   source = path.name(source) or source
   check_paths("upload", source, dest)
   if dest == "" then check.invalid("upload: a path in the box expected") end
-  opts = check.options(3, "upload", opts, { "timeout", "progress", "mode" })
+  opts = check.options(3, "upload", opts,
+    { "timeout", "progress", "mode", "verify" })
   local asked = modes.option("upload", opts)
+  transfer.verify_option("upload", opts)
   local tell, _shown <close> = progress_option("upload", opts, source)
   opts = resource.within(opts, opts.timeout)
   if core.folder(source) then
+    if opts.verify then
+      check.invalid("upload: verify is for one file, and %s is a folder", source)
+    end
     return upload_folder.upload(self, source, dest, asked, opts,
       function(from, to)
         local f <close>, found = path.open(from)
@@ -129,7 +164,7 @@ function files:upload(source, dest, opts)
       end)
   end
   local f <close>, found = path.open(source)
-  return send_with_mode(self, dest, found.mode, asked, opts, function(to)
+  return send_file(self, f, found, dest, asked, opts, function(to)
     return upload_file(self, f, found.size, source, to, opts, tell)
   end)
 end
@@ -138,7 +173,9 @@ end
 function files:download(source, dest, opts)
   dest = path.name(dest) or dest
   check_paths("download", source, dest)
-  opts = check.options(3, "download", opts, { "timeout", "progress", "mode" })
+  opts = check.options(3, "download", opts,
+    { "timeout", "progress", "mode", "verify" })
+  transfer.verify_option("download", opts)
   local asked = modes.option("download", opts)
   local tell, _shown <close> = progress_option("download", opts, source)
   opts = resource.within(opts, opts.timeout)

@@ -144,6 +144,103 @@ describe("files", function()
       end
     end)
 
+    it("are streams above 1 MiB, and for what is read", function()
+      local seen, data = {}, ("0123456789abcdef"):rep(MIB // 16) .. "more"
+      local s <close> = scripted.start { UploadFileStream = taker(seen),
+        DownloadFileStream = function(_, call)
+          call:send { data = data:sub(1, 5), total_size = #data }
+          call:send { data = data:sub(6), total_size = #data }
+          call:finish()
+        end }
+      local box = s:box()
+      box:write_file(data, "/f")
+      assert.same({ "/f", #data, true, { MIB, 4 } }, { seen.first.path,
+        seen.first.total_size, seen.data == data, seen.sizes })
+      box:write_file(boxd.path(write("big", data)), "/g")
+      assert.same({ "/g", #data, true }, { seen.first.path,
+        seen.first.total_size, seen.data == data })
+      assert.is_true(box:read_file "/f" == data)
+      assert.equal(0, s:count "UploadFile" + s:count "DownloadFile")
+      assert.equal(0, s:count "Exec")
+    end)
+
+    it("are checked: what is short is no whole file", function()
+      local written, total
+      local s <close> = scripted.start {
+        UploadFileStream = function(_, call)
+          while call:recv() do end -- luacheck: ignore 542
+          return { bytes_written = written }
+        end,
+        DownloadFileStream = function() return { data = "12345",
+          total_size = total } end,
+        DownloadFile = { data = "123456789" } }
+      local box = s:box()
+      written = 4096
+      local e = failure(box.write_file, box, ("x"):rep(MIB + 1), "/f")
+      assert.same({ "InternalError", "UploadFileStream" }, { e.class, e.method })
+      written = 0 -- it can't say
+      box:write_file(("x"):rep(MIB + 1), "/f")
+      total = 9
+      e = failure(box.read_file, box, "/f")
+      assert.same({ "InternalError", "DownloadFileStream" }, { e.class, e.method })
+      assert.matches("5 of 9 bytes", e.message)
+      for _, size in ipairs { 0, 5 } do
+        total = size
+        assert.equal("12345", box:read_file "/f")
+      end
+    end)
+
+    it("are single messages for a service without streams, asked once", function()
+      local data = ("x"):rep(MIB + 1)
+      local function lacks(_, call) call:finish("UNIMPLEMENTED", "no such RPC") end
+      local s <close> = scripted.start { UploadFile = {},
+        DownloadFile = { data = "y" }, UploadFileStream = lacks,
+        DownloadFileStream = lacks, GetVm = { vm_id = "vm1" } }
+      local box = s:box()
+      for _ = 1, 3 do
+        box:write_file(data, "/f")
+        box:upload(write("up", data), "/u")
+        assert.equal("y", box:read_file "/f")
+        box:download("/f", folder .. "/down")
+      end
+      assert.is_true(s:request("UploadFile").data == data)
+      assert.equal("y", read "down")
+      assert.same({ 1, 1, 6, 6 }, { s:count "UploadFileStream",
+        s:count "DownloadFileStream", s:count "UploadFile",
+        s:count "DownloadFile" })
+      local other = boxd.Compute { api_url = s.address, token = scripted.TOKEN }
+      other.box:get("vm1"):read_file "/f" -- another Compute asks for itself
+      assert.equal(2, s:count "DownloadFileStream")
+    end)
+
+    it("verify by the box's sha256sum, and repeat once", function()
+      local sums = {}
+      local s <close> = scripted.start { UploadFile = {},
+        DownloadFileStream = { data = "abc", total_size = 3 },
+        Exec = function(request, call)
+          assert.equal("sha256sum -- /f", request.command)
+          call:send { data = table.remove(sums, 1) .. "  /f\n" }
+          call:finish()
+        end }
+      local box = s:box()
+      local good, bad = boxd.sha256 "abc", boxd.sha256 "other"
+      local options = { verify = true }
+      for _, move in ipairs { function() box:write_file("abc", "/f", options) end,
+        function() assert.equal("abc", box:read_file("/f", options)) end } do
+        for _, list in ipairs { { good }, { bad, good } } do
+          sums = list
+          move()
+          assert.equal(0, #sums)
+        end
+        sums = { bad, bad }
+        assert.equal("InternalError", failure(move).class)
+      end
+      assert.equal(5, s:count "UploadFile")
+      sums = { "no sum" }
+      assert.matches("can't verify /f", failure(box.write_file, box, "abc", "/f",
+        options).message)
+    end)
+
     it("want strings", function()
       local s <close> = scripted.start {}
       local box = s:box()

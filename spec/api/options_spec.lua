@@ -71,7 +71,7 @@ local ROWS = {
   { "box", "exec", { "true" }, "Exec" },
   { "box", "sh", { "true" }, "Exec" },
   { "box", "write_file", { "bytes", "/f" }, "UploadFile" },
-  { "box", "read_file", { "/f" }, "DownloadFile" },
+  { "box", "read_file", { "/f" }, "DownloadFileStream" },
   { "box", "upload", { LOCAL, "/f" }, "UploadFileStream" },
   { "box", "download", { "/f", LOCAL }, "DownloadFileStream" },
   { "box", "download_folder", { "/f", "/tmp" }, "ListDir" },

@@ -62,14 +62,13 @@ end
 describe("messages on the wire for", function()
   local server, c
 
-  setup(function()
-    server = recorder.start()
+  setup(function() server = recorder.start() end)
+  teardown(function() server:stop() end)
+  -- A Compute remembers which streams its service lacks.
+  before_each(function()
     c = boxd.Compute { api_url = server.url, token = TOKEN }
   end)
-  teardown(function()
-    c:close()
-    server:stop()
-  end)
+  after_each(function() c:close() end)
 
   -- Objects to call methods on, as a list gives them.
   local function subjects()

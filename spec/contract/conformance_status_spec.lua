@@ -85,8 +85,17 @@ describe("against a server that is not ours", function()
     it("raises " .. status[1] .. " as its class", function()
       local text = "na\u{ef}ve % message\n" .. number
       for _, way in ipairs(WAYS) do
+        -- A service without the stream is sent the file in one message.
+        if status[1] == "UNIMPLEMENTED" and way[1] == "UploadFileStream" then
+          goto continue
+        end
         s.arrived = #way[2] == 0 or way[2][1][1] ~= "send" or
           not way[2][1][2].data
+        -- A Compute remembers which streams its service lacks.
+        c:close()
+        c = boxd.Compute { api_url = server.url, token = "test.jwt" }
+        server:script { GetVm = { { reply = VM } } }
+        s.c, s.box = c, c.box:get("vm-1")
         server:script { [way[1]] = {
           { steps = way[2], status = number, message = text } } }
         local err = raised(way[3], s)
@@ -98,6 +107,7 @@ describe("against a server that is not ours", function()
         assert.is_true(s.arrived, way[1] .. ": what had arrived is lost")
         assert.is_true(err:is(boxd[status[2]]) and err:is(boxd.BoxdError))
         assert.equal(1, attempts())
+        ::continue::
       end
     end)
   end
@@ -197,8 +207,9 @@ describe("against a server that is not ours", function()
     local sum = boxd.sha256(big)
     server:script { UploadFile = { {} }, DownloadFile = {
       { steps = { { "half_close" }, { "fill", 60 * MIB } } } } }
-    s.box:write_file(big, "/big")
-    assert.equal(sum, boxd.sha256(s.box:read_file("/big")))
+    c:call("UploadFile", { vm_id = "vm-1", path = "/big", data = big })
+    assert.equal(sum, boxd.sha256(c:call("DownloadFile",
+      { vm_id = "vm-1", path = "/big" }).data))
     assert.same({ bytes = 60 * MIB, sha256 = sum },
       server:calls()[1].messages[1].data)
   end)
@@ -206,11 +217,11 @@ describe("against a server that is not ours", function()
   it("says what to do about messages beyond 64 MiB", function()
     server:script { DownloadFile = {
       { steps = { { "half_close" }, { "fill", 65 * MIB } } } } }
-    local err = raised(s.box.read_file, s.box, "/big")
+    local err = raised(c.call, c, "DownloadFile", { vm_id = "vm-1" })
     assert.truthy(err.message:find("64 MiB", 1, true)
       and err.message:find("download", 1, true), tostring(err))
     server:script()
-    err = raised(s.box.write_file, s.box, ("x"):rep(64 * MIB), "/big")
+    err = raised(c.call, c, "UploadFile", { data = ("x"):rep(64 * MIB) })
     assert.equal("InvalidArgumentError", err.class)
     assert.truthy(err.message:find("64 MiB", 1, true), err.message)
     assert.equal(0, attempts())

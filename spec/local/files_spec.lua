@@ -16,6 +16,18 @@ describe("files of the embedded service", function()
     return call("UploadFile", { vm_id = box.id, path = path, data = data })
   end
 
+  it("verifies what it moves by the sums in the box", function()
+    local data = ("0123456789"):rep(300000)
+    box:write_file(data, "sum me", { verify = true, mode = "600" })
+    assert.is_true(box:read_file("sum me", { verify = true }) == data)
+    assert.matches("^Linux version", box:read_file "/proc/version")
+    local name = os.tmpname()
+    assert.equal(#data, box:download("sum me", name, { verify = true }))
+    assert.equal(#data, box:upload(name, "again", { verify = true }))
+    os.remove(name)
+    assert.is_true(box:read_file "again" == data)
+  end)
+
   it("come back as they went, parents made", function()
     local bytes = {}
     for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end

@@ -139,6 +139,11 @@ row("Process.close", "cancels the call, more than once too", { cancelled },
 
 -- Files and logs --------------------------------------------------------------
 
+local function piece(n) return ("0123456789abcdef"):rep(n // 16) end
+local function digest(n)
+  return { bytes = n, sha256 = boxd.sha256(piece(n)) }
+end
+
 row("Box.write_file", "bytes", {
   unary("UploadFile", { vm_id = "vm-1", path = "/etc/motd",
     data = { bytes = 4, sha256 = boxd.sha256("a\0\xff\n") } },
@@ -153,17 +158,20 @@ row("Box.write_file", "a local file, and nothing at all", {
   os.remove(name)
   s.box:write_file("", "f")
 end)
-row("Box.read_file", "bytes", {
-  unary("DownloadFile", { vm_id = "vm-1", path = "/f" },
-    { data = { hex = "610062ff" } }),
-  unary("DownloadFile", { vm_id = "vm-1", path = "/empty" }, {}),
+row("Box.write_file", "more than 1 MiB as a stream", {
+  stream("UploadFileStream", {
+    { vm_id = "vm-1", path = "/big", total_size = MIB + 32, data = digest(MIB) },
+    { data = piece(32) },
+  }, 2, { "half_close" }, { "send", { bytes_written = MIB + 32 } }),
+}, function(s) s.box:write_file(piece(MIB + 32), "/big") end)
+row("Box.read_file", "bytes, by a stream", {
+  stream("DownloadFileStream", { { vm_id = "vm-1", path = "/f" } }, 1,
+    { "half_close" }, { "send", { data = { hex = "6100" }, total_size = 4 } },
+    { "send", { data = { hex = "62ff" }, total_size = 4 } }),
+  stream("DownloadFileStream", { { vm_id = "vm-1", path = "/empty" } }, 1,
+    { "half_close" }, { "send", {} }),
 }, function(s) return { s.box:read_file("/f"), s.box:read_file("/empty") } end,
   { "a\0b\xff", "" })
-
-local function piece(n) return ("0123456789abcdef"):rep(n // 16) end
-local function digest(n)
-  return { bytes = n, sha256 = boxd.sha256(piece(n)) }
-end
 
 row("Box.upload", "chunks of 1 MiB, the first says where they go", {
   stream("UploadFileStream", {
@@ -179,6 +187,23 @@ row("Box.upload", "chunks of 1 MiB, the first says where they go", {
   os.remove(name)
   return seen
 end, { "1048576/2097184", "2097152/2097184", "2097184/2097184" })
+row("Box.read_file", "of a service without the stream, which it is asked for once", {
+  rows.refused(stream("DownloadFileStream", { { vm_id = "vm-1",
+    path = "/f" } }, 1), 12),
+  unary("DownloadFile", { vm_id = "vm-1", path = "/f" }, { data = "abc" }),
+  unary("DownloadFile", { vm_id = "vm-1", path = "/g" }, {}),
+}, function(s) return { s.box:read_file("/f"), s.box:read_file("/g") } end,
+  { "abc", "" })
+row("Box.upload", "to a service without the stream", {
+  rows.refused(stream("UploadFileStream", { { vm_id = "vm-1", path = "/f",
+    total_size = 3, data = "abc" } }, 1), 12),
+  unary("UploadFile", { vm_id = "vm-1", path = "/f", data = "abc" }, {}),
+}, function(s)
+  local name = program.plain_file("abc")
+  local bytes = s.box:upload(name, "/f")
+  os.remove(name)
+  return { bytes }
+end, { 3 })
 row("Box.download", "of a service without the stream", {
   exec({ vm_id = "vm-1", command = "stat -L -c '%a' -- /f" }, 1,
     { "half_close" }, DONE),

@@ -31,8 +31,6 @@ static const lbx_param protocol[] = {TEXT("protocol"), {0}};
 
 /* What box.files has as well. */
 #define FILE_METHODS                                                         \
-  {"read_file", "DownloadFile", ON, ARG("path"), .result = LBX_FIELD,        \
-   .field = "data"},                                                         \
   {"mkdir", "Mkdir", ON, ARG("path")},                                       \
   {"remove", "DeletePath", ON, ARG("path")},                                 \
   {"copy", "CopyPath", ON, .args = {TEXT("old_path"), TEXT("new_path")}},    \
@@ -81,7 +79,7 @@ static const lbx_method methods[] = {
     {0}};
 
 static const char *const composed[] = {
-    "wait_until_ready", "stream_logs", "write_file", "upload",
+    "wait_until_ready", "stream_logs", "write_file", "read_file", "upload",
     "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
     "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
     "set_labels", "update_spec", "job", "get_job", "jobs", NULL};
@@ -132,8 +130,9 @@ static const lbx_method file_methods[] = {
     {"rename", "RenamePath", ON,
      .args = {TEXT("old_path"), TEXT("new_path")}},
     {0}};
-static const char *const file_composed[] = {"write_file", "upload", "download",
-                                            "download_folder", NULL};
+static const char *const file_composed[] = {"write_file", "read_file", "upload",
+                                            "download", "download_folder",
+                                            NULL};
 static const char *const file_shown[] = {"id", NULL};
 
 const lbx_type lbx_files_type = {

@@ -122,7 +122,7 @@ static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
       {"at_exit", at_exit},
-      {"at_close", at_close}, {"folder", lbx_folder},
+      {"at_close", at_close}, {"digest", lbx_digest}, {"folder", lbx_folder},
       {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
       {"stat", lbx_folder_stat},  {"set_mode", lbx_folder_set_mode},
       {"open", lbx_folder_open},

@@ -6,6 +6,7 @@ local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local resource = require "boxd.internal.resource"
 local special = require "boxd.internal.special"
+local transfer = require "boxd.internal.transfer"
 core.internal()
 
 local download = {}
@@ -61,26 +62,38 @@ local function whole(self, source, opts)
     { vm_id = self.id, path = source }, opts).data
 end
 
--- Puts the file into f, called `name`: bytes, and how many it is said to have.
-local function receive(self, source, f, name, opts, tell)
+-- Puts the stream's data into f, called `name`: bytes, and how many it is said to
+-- have.
+local function receive_stream(self, source, f, name, opts, tell)
   local stream <close> = core.stream(self, "DownloadFileStream",
     { vm_id = self.id, path = source }, opts.timeout)
   local done, total = 0, 0
-  local ok, n, size = pcall(next_piece, stream, f, name)
-  if not ok then
-    if not boxd.is_error(n) or n.code ~= "UNIMPLEMENTED" then error(n, 0) end
-    local data = whole(self, source, opts)
-    check_written(f:write(data))
-    n, size = #data, #data
-    stream:close()
-  end
-  while n do
+  for n, size in function() return next_piece(stream, f, name) end do
     done, total = done + n, math.max(total, size)
     tell(done, total)
-    if not ok then break end
-    n, size = next_piece(stream, f, name)
   end
-  return done, total
+  return { done, total }
+end
+
+-- Puts the file into f, called `name`: bytes, and how many it is said to have.
+local function receive(self, source, f, name, opts, tell)
+  local begun = false
+  local came = transfer.choose(self, "DownloadFileStream", function()
+    return receive_stream(self, source, f, name, opts, function(done, total)
+      begun = true
+      tell(done, total)
+    end)
+  end, function()
+    if begun then
+      core.raise("InternalError", "the server ended the download of " .. source
+        .. " with UNIMPLEMENTED, in its middle", "DownloadFileStream")
+    end
+    local data = whole(self, source, opts)
+    check_written(f:write(data))
+    tell(#data, #data)
+    return { #data, #data }
+  end)
+  return came[1], came[2]
 end
 
 -- Files that the kernel makes as they are read are said to have another size
@@ -123,6 +136,18 @@ local function put_in_place(part, f, dest, mode)
   check_written(ok, dest, message)
 end
 
+-- The part, empty again.
+local function reopen(part, f, dest)
+  f:close()
+  return check_written(io.open(part, "wb"), dest, "it is gone")
+end
+
+local function sum_of(part, f, dest)
+  check_written(f:flush(), dest, "its bytes can't be written out")
+  local written <close> = check_written(io.open(part, "rb"), dest, "it is gone")
+  return transfer.sum(written)
+end
+
 -- Streams one file; bytes. It appears under its name only when it is whole.
 -- find_mode() -> the mode in the box, or nil; asked: the mode that is to be.
 function download.file(self, source, dest, opts, tell, find_mode, asked)
@@ -132,12 +157,38 @@ function download.file(self, source, dest, opts, tell, find_mode, asked)
     if io.type(f) ~= "closed file" then f:close() end
     if part and not done then os.remove(part) end
   end })
+  if opts.verify and not part then
+    check.invalid("download: verify is for files, and %s is none", dest)
+  end
   local mode = part and mode_for(find_mode(), asked, there)
-  local bytes, total = receive(self, source, f, dest, opts, tell)
-  bytes = check_size(self, source, f, bytes, total, opts)
+  local fresh = true
+  local bytes = transfer.verified(self, source, opts, function()
+    if not fresh then f = reopen(part, f, dest) end
+    fresh = false
+    local n, total = receive(self, source, f, dest, opts, tell)
+    n = check_size(self, source, f, n, total, opts)
+    return n, opts.verify and sum_of(part, f, dest)
+  end)
   put_in_place(part, f, dest, mode)
   done = true
   return bytes
+end
+
+-- A sink of bytes, in place of a file.
+local Bytes = {}
+Bytes.__index = Bytes
+
+function Bytes:write(data)
+  self[#self + 1] = data
+  return self
+end
+
+--- The bytes of a file.
+function download.bytes(self, source, opts)
+  local sink = setmetatable({}, Bytes)
+  local bytes, total = receive(self, source, sink, source, opts, function() end)
+  check_size(self, source, sink, bytes, total, opts)
+  return table.concat(sink)
 end
 
 return download

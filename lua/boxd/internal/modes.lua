@@ -97,8 +97,9 @@ function modes.differs(mode) return mode ~= modes.NEW end
 function modes.of(self, path, opts)
   local ok, result = pcall(core.exec, self, "stat", "-L", "-c", "%a", "--", path,
     { timeout = opts.timeout, killable = false })
-  if not ok and not (boxd.is_error(result) and result.method) then
-    error(result, 0) -- what ended the waiting
+  if not ok and (not boxd.is_error(result) or not result.method
+    or result.class == "ConnectionError") then
+    error(result, 0) -- what ended the waiting, or would hold up the next call
   end
   local digits = ok and result.stdout:match "^([0-7]+)\n$"
   return digits and tonumber(digits, 8) & 511 or nil

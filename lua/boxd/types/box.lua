@@ -153,9 +153,9 @@ function Box:sh(line, options) end
 ---@field tee? file*|fun(data: string, stream: "stdout"|"stderr") has the output as it comes, too; not with stream
 ---@field max_output? integer bytes kept of each of stdout and stderr, their last; not with stream
 
---- Writes a whole file, up to what one message takes; upload takes any.
---- A local file's permission bits go along.
---- RPC: UploadFile; Exec for a mode that new files don't have.
+--- Writes a whole file, above 1 MiB as a stream. A local file's permission bits go along.
+--- RPC: UploadFile, UploadFileStream for more than one chunk, unless the service lacks it, which
+--- the Compute remembers; Exec for a mode that new files don't have, and for verify.
 --- Raises: NotFoundError, InvalidArgumentError when the local file is not read,
 --- InternalError when the service wrote a part only, BoxdError when its mode
 --- can't be set.
@@ -164,11 +164,12 @@ function Box:sh(line, options) end
 ---@param options? boxd.WriteOptions
 function Box:write_file(source, dest, options) end
 
---- Reads a whole file, up to what one message takes; download takes any.
---- RPC: DownloadFile.
---- Raises: NotFoundError.
+--- Reads a whole file, into memory.
+--- RPC: DownloadFileStream, or DownloadFile of a service without it; Exec for
+--- verify.
+--- Raises: NotFoundError, InternalError when not all of it came.
 ---@param path string in the box
----@param options? boxd.Options
+---@param options? boxd.ReadOptions
 ---@return string bytes
 function Box:read_file(path, options) end
 
@@ -183,7 +184,7 @@ function Box:read_file(path, options) end
 --- when a mode can't be set.
 ---@param local_path string|boxd.Path
 ---@param dest string path in the box
----@param options? boxd.TransferOptions
+---@param options? boxd.FileTransferOptions
 ---@return integer bytes written
 function Box:upload(local_path, dest, options) end
 
@@ -196,7 +197,7 @@ function Box:upload(local_path, dest, options) end
 --- written.
 ---@param path string in the box
 ---@param local_path string|boxd.Path
----@param options? boxd.TransferOptions
+---@param options? boxd.FileTransferOptions
 ---@return integer bytes written
 function Box:download(path, local_path, options) end
 
@@ -213,8 +214,14 @@ function Box:download(path, local_path, options) end
 ---@return integer bytes written
 function Box:download_folder(path, local_path, options) end
 
----@class boxd.WriteOptions: boxd.Options
+---@class boxd.ReadOptions: boxd.Options
+---@field verify? boolean compare the SHA-256 with that of the box's sha256sum, and do it once more where it differs
+
+---@class boxd.WriteOptions: boxd.ReadOptions
 ---@field mode? string permission bits as octal digits, such as "644"
+
+---@class boxd.FileTransferOptions: boxd.TransferOptions
+---@field verify? boolean of one file: compare the SHA-256 with that of the box's sha256sum, and do it once more where it differs
 
 ---@class boxd.TransferOptions: boxd.Options
 ---@field progress? fun(done: integer, total: integer) called with bytes as they go

@@ -52,17 +52,18 @@ function Files:remove(path, options) end
 ---@param options? boxd.Options
 function Files:rename(from, to, options) end
 
---- RPC: UploadFile; Exec for a mode.
+--- RPC: UploadFile, or UploadFileStream for more than one chunk; Exec for a
+--- mode and for verify.
 --- Raises: NotFoundError, InternalError when the service wrote a part only.
 ---@param source string|boxd.Path
 ---@param dest string
 ---@param options? boxd.WriteOptions
 function Files:write_file(source, dest, options) end
 
---- RPC: DownloadFile.
---- Raises: NotFoundError.
+--- RPC: DownloadFileStream, or DownloadFile; Exec for verify.
+--- Raises: NotFoundError, InternalError when not all of it came.
 ---@param path string
----@param options? boxd.Options
+---@param options? boxd.ReadOptions
 ---@return string bytes
 function Files:read_file(path, options) end
 
@@ -70,7 +71,7 @@ function Files:read_file(path, options) end
 --- Raises: NotFoundError.
 ---@param local_path string|boxd.Path
 ---@param dest string
----@param options? boxd.TransferOptions
+---@param options? boxd.FileTransferOptions
 ---@return integer bytes written
 function Files:upload(local_path, dest, options) end
 
@@ -78,7 +79,7 @@ function Files:upload(local_path, dest, options) end
 --- Raises: NotFoundError.
 ---@param path string
 ---@param local_path string|boxd.Path
----@param options? boxd.TransferOptions
+---@param options? boxd.FileTransferOptions
 ---@return integer bytes written
 function Files:download(path, local_path, options) end
 
