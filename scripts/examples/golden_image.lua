@@ -4,30 +4,30 @@
 
 local c <close> = boxd.Compute {}
 
--- A template keeps an image and a size, for boxes that are alike.
-local template = c.template:create { name = "worker", image = "ubuntu:24.04",
-  config = { vcpu = 1, memory = "512M" } }
-local _template <close> = setmetatable({}, { __close = function()
-  c.template:delete(template)
-end })
-
 -- The slow part, done once: packages, data, whatever takes its time.
-local golden = c.template:create_vm(template, { name = "golden" })
-local _golden <close> = setmetatable({}, { __close = function()
-  golden:destroy()
+do
+  local golden <close> = c.box:temporary { name = "golden",
+    config = { vcpu = 1 } }
+  golden:wait_until_ready()
+  golden:sh("mkdir -p app && echo 42 > app/model && sync")
+  c.snapshot:create(golden, "golden")
+  -- It is copied from its box, which must live until then.
+  while c.snapshot:get("golden").status == "pending" do boxd.sleep(0.1) end
+end
+local _snapshot <close> = setmetatable({}, { __close = function()
+  c.snapshot:delete "golden"
 end })
-golden:wait_until_ready()
-golden:sh("mkdir -p /opt/app && echo 42 > /opt/app/model")
 
--- A fork has the files of its source, and a life of its own.
+-- A box from it has the files of then, and a life of its own.
 local answers = boxd.map({ "worker-1", "worker-2", "worker-3" }, function(name)
-  local box = c.box:fork(golden, { name = name })
+  local box = c.box:create(name, { from_snapshot = "golden" })
   local _box <close> = setmetatable({}, { __close = function()
     box:destroy()
   end })
   box:wait_until_ready()
-  box:sh("echo changed >> /opt/app/model")
-  return box:sh("echo $(hostname): $(tr '\\n' ' ' < /opt/app/model)").stdout
+  local before = box:read_file "app/model"
+  box:sh("echo changed >> app/model")
+  return box:sh("echo $(hostname): $(tr '\\n' ' ' < app/model)").stdout
+    .. "of then: " .. before
 end)
 io.write(table.concat(answers))
-io.write("golden is as it was: ", golden:read_file "/opt/app/model")

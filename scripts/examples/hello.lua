@@ -21,8 +21,8 @@ end
 print("exit code: " .. count:wait())
 
 -- Files are bytes, both ways.
-box:write_file("made by a script\n", "/root/note.txt")
-io.write("read back: ", box:read_file "/root/note.txt")
+box:write_file("made by a script\n", "note.txt")
+io.write("read back: ", box:read_file "note.txt")
 
 -- A command that fails is a result, not an error.
 local result = box:exec("ls", "/no/such/folder")

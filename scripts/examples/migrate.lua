@@ -2,7 +2,7 @@
 -- a folder of files. Nothing is destroyed at the old place.
 --   NEW_API_KEY=... boxdlua scripts/examples/migrate.lua [folder]
 
-local folder = arg and arg[1] or "/srv"
+local folder = arg and arg[1] or "data"
 local old <close> = boxd.Compute {}
 local new <close> = boxd.Compute {
   api_url = os.getenv "NEW_API_URL",

@@ -19,11 +19,12 @@ site:set_labels { stage = "draft" }
 for _, box in ipairs(c.box:list { labels = { "app=site" } }) do
   print("labelled: " .. box.name)
 end
-site:upload(folder, "/srv/site")
+site:upload(folder, "site")
 
 -- A snapshot outlives its box; each box from it has a life of its own.
 c.snapshot:create(site, "site")
 local _snapshot <close> = at_end(function() c.snapshot:delete "site" end)
+while c.snapshot:get("site").status == "pending" do boxd.sleep(0.1) end
 local copies = boxd.map({ "copy-1", "copy-2" }, function(name)
   return c.box:create(name, { from_snapshot = "site" })
 end)
@@ -32,8 +33,8 @@ local _copies <close> = at_end(function()
 end)
 for _, copy in ipairs(copies) do
   copy:wait_until_ready()
-  copy:sh("rm /srv/site/*; hostname >/srv/site/only")
-  io.write(copy.name, " has only ", copy:sh("cat /srv/site/*").stdout)
+  copy:sh("rm site/*; hostname >site/only")
+  io.write(copy.name, " has only ", copy:sh("cat site/*").stdout)
 end
 
 -- What answers at a port of the box, from this machine or any other.
@@ -41,7 +42,7 @@ local port = site:expose(3000)
 local url = ("http://%s:%d/site.lua"):format(port.dns, port.public_port)
 
 local function serve()
-  site:sh("cd /srv/site && python3 -m http.server 3000 >/dev/null 2>&1 &")
+  site:sh("cd site && python3 -m http.server 3000 >/dev/null 2>&1 &")
 end
 
 local function ask()
@@ -56,7 +57,7 @@ end
 serve()
 print("the site answers: " .. ask())
 c.checkpoint:create(site, "good")
-site:sh("rm -rf /srv/site/*")
+site:sh("rm -rf site/*")
 print("broken, it answers: " .. ask())
 
 -- Its processes end, its files are those of then, its port leads to it again.

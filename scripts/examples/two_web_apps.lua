@@ -30,12 +30,12 @@ local function deploy(c, stage)
     name = "guests-" .. stage,
     config = {
       env = { STAGE = stage },
-      cmd = { "sh", "-c", "mkdir -p /srv/guests && cd /srv/guests && "
+      cmd = { "sh", "-c", "mkdir -p guests && cd guests && "
         .. "until [ -f app.py ]; do sleep 0.05; done; exec python3 app.py" },
     },
   }
   box:wait_until_ready()
-  box:write_file(APP, "/srv/guests/app.py")
+  box:write_file(APP, "guests/app.py")
   return box
 end
 

@@ -5,9 +5,9 @@ local c <close> = boxd.Compute {}
 local box <close> = c.box:temporary { name = "web" }
 box:wait_until_ready()
 
-box:write_file("<h1>It works</h1>\n", "/srv/www/index.html")
+box:write_file("<h1>It works</h1>\n", "www/index.html")
 local _server <close> = box:exec("python3", "-m", "http.server", "8080",
-  { cwd = "/srv/www", stream = true })
+  { cwd = "www", stream = true })
 
 local proxy = box:create_proxy("www", 8080)
 print("serving at " .. proxy.url)

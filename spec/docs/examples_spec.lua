@@ -102,8 +102,9 @@ describe("the example", function()
   end)
 
   it("golden_image", function()
-    assert.equal("worker-1: 42 changed\nworker-2: 42 changed\n"
-      .. "worker-3: 42 changed\ngolden is as it was: 42\n", run "golden_image")
+    assert.equal("worker-1: 42 changed\nof then: 42\n"
+      .. "worker-2: 42 changed\nof then: 42\n"
+      .. "worker-3: 42 changed\nof then: 42\n", run "golden_image")
   end)
 
   it("persistent_disk", function()
@@ -190,14 +191,14 @@ describe("the example", function()
     for _, name in ipairs { "a", "b" } do
       local box = c.box:create(name)
       box:wait_until_ready()
-      box:write_file("of " .. name, "/srv/data/file")
+      box:write_file("of " .. name, "data/file")
     end
     local out = run("migrate", {}, { NEW_API_URL = there.BOXD_API_URL,
       NEW_EXCHANGE_URL = there.BOXD_EXCHANGE_URL,
       NEW_API_KEY = there.BOXD_API_KEY })
     assert.matches("2 boxes moved\n$", out)
     for _, name in ipairs { "a", "b" } do
-      assert.equal("of " .. name, d.box:get(name):read_file "/srv/data/file")
+      assert.equal("of " .. name, d.box:get(name):read_file "data/file")
       c.box:get(name):destroy()
     end
   end)

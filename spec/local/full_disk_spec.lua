@@ -55,7 +55,11 @@ describe("the embedded service on a full disk", function()
     refused("RESOURCE_EXHAUSTED", compute.box.create, compute.box, "more")
     refused("RESOURCE_EXHAUSTED", call, "ForkVm",
       { source_vm_id = box.id, name = "fork" })
-    assert.equal("failed", support.save(call, { vm = box.id, name = "s" }).status)
+    local failed = support.save(call, { vm = box.id, name = "s" })
+    assert.same({ "failed", 1 }, { failed.status, failed.failed_version })
+    assert.matches("[Nn]o space", failed.failure_reason)
+    refused("FAILED_PRECONDITION", call, "CreateVmFromSnapshot",
+      { snapshot = "s" })
     refused("RESOURCE_EXHAUSTED", call, "CreateCheckpoint",
       { vm = box.id, name = "c" })
     refused("RESOURCE_EXHAUSTED", box.write_file, box, ("x"):rep(1 << 20),

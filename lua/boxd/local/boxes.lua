@@ -36,7 +36,7 @@ boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 function boxes.new(kept, spawner, options)
   local self = setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
-    by_handle = {}, phases = {}, locks = locks.new(), dir = kept.dir .. "/files",
+    by_handle = {}, phases = {}, awaited = {}, locks = locks.new(), dir = kept.dir .. "/files",
     limits = options.limits, watchers = {},
     net_host = options.net == "host",
     changed = serve.signal(),
@@ -235,6 +235,14 @@ function boxes:check_phase(record)
   fail("FAILED_PRECONDITION", "box '%s' is %s: try again", record.name, what)
 end
 
+-- Until the result is closed, destroying the box, which is taken, waits for that.
+function boxes:await(record)
+  self.awaited[record.id] = true
+  return setmetatable({}, { __close = function()
+    self.awaited[record.id] = nil
+  end })
+end
+
 -- The handle of a running box, once no change of it is under way; a suspended
 -- one is resumed first, a hibernated one woken.
 function boxes:handle(record)
@@ -367,10 +375,10 @@ function boxes:fill(record, from) copy(self, record, from) end
 
 -- Once its record is gone, so is the box: leftovers are removed at the next
 -- start. unless: as for suspend. Else it is ended at once, and with it whatever
--- it keeps waiting.
+-- it keeps waiting, but for a copy that outlives it.
 function boxes:destroy(record, unless)
   local _ending <close> = not unless and self.ends:destroy(record) or nil
-  if not unless then halt(self, record) end
+  if not unless and not self.awaited[record.id] then halt(self, record) end
   local _lock <close> = take(self, record)
   if unless and unless(record) then return end
   halt(self, record)

@@ -124,13 +124,13 @@ local function create(service, request)
   end
   service.store:put("disks", disk.id, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = size,
-    status = "available" }
+    status = "ready" }
 end
 
 local function info(service, disk)
   local box = holder(service.disks, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = disk.size_bytes,
-    status = box and "attached" or "available", created_at = disk.created_at * 1000,
+    status = "ready", created_at = disk.created_at * 1000,
     attachments = box and { { vm_id = box.id, vm_name = box.name,
       mount_path = disk.mount_path,
       mount_mode = disk.read_only and "ro" or "rw" } } or {} }

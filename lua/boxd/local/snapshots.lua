@@ -100,14 +100,15 @@ end
 local function copy(self, version, box, box_lock, lock)
   local _box <close> = box_lock
   local _lock <close> = lock
+  local _awaited <close> = self.service.boxes:await(box)
   local ok, e = pcall(self.service.captures.take, self.service.captures, box,
     function(folder, bytes) keep(self, version, box, folder, bytes) end)
   if ok then
     self.making[version.name] = nil
     return
   end
-  version.status = "failed"
   local _, message = status.of(e)
+  version.status, version.reason = "failed", message
   log("snapshot '%s' has failed: %s", version.name, message)
 end
 
@@ -154,10 +155,14 @@ function snapshots:source(name, fields)
 end
 
 local function info(ready, making)
-  local s = making or ready
+  local failed = making and making.status == "failed" and making
+  local s = failed and ready or making or ready
   local out = { snapshot_id = s.id, name = s.name, version = s.version,
     status = s.status or "ready", created_at = s.created_at,
     updated_at = s.updated_at, storage = "local" }
+  if failed then
+    out.failed_version, out.failure_reason = failed.version, failed.reason
+  end
   if not ready then return out end
   out.size_bytes, out.use_count = ready.size_bytes, ready.use_count
   out.vcpu, out.memory_bytes = ready.record.vcpu, ready.record.memory_bytes
