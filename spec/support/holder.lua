@@ -2,7 +2,7 @@
 -- it: `boxdlua spec/support/holder.lua` prints its address. A stream has one
 -- message, "begun", and then nothing; requests are not read. A unary
 -- call is not answered, but GetVm of "there" is, and the
--- download of "/big", 3 MiB. Its HTTP requests are held too.
+-- download of "/big", 3 MiB, with the mode that is asked for before. Its HTTP requests are held too.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
@@ -28,6 +28,10 @@ local function answer(call)
   local request = call:recv()
   if call.rpc == "GetVm" and request.vm_id == "there" then
     call:send { vm_id = "there", name = "there", status = "running" }
+    return call:finish()
+  end
+  if (request.command or ""):find "^stat .* /big$" then
+    call:send { data = "644\n", exit_code = 0 }
     return call:finish()
   end
   if request.path == "/big" then
