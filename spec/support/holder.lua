@@ -2,7 +2,8 @@
 -- it: `boxdlua spec/support/holder.lua` prints its address. A stream has one
 -- message, "begun", and then nothing; requests are not read. A unary
 -- call is not answered, but GetVm of "there" is, and the
--- download of "/big", 3 MiB, with the mode that is asked for before. Its HTTP requests are held too.
+-- download of "/big", 3 MiB,
+-- with the mode that is asked for before. Its HTTP requests are held too.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"

@@ -15,7 +15,7 @@ local killable = {}
 local GRACE = 1 -- seconds between TERM and KILL, where nothing waits any more
 local KILL_GRACE = 5 -- ... for p:kill
 local SECONDS = 5 -- that the end of a command may wait for its killer,
-local SIGN = 0.75 -- ... and for its first sign, where the command had less
+local SIGN = 0.75 -- ... and for its first sign: the watchdog is there, too
 local OVERTIME = 3 -- seconds that the client has to end it before the box does
 
 -- $1: the variable, $2: the signal, $3: tenths of a second until KILL, or "" to
@@ -123,13 +123,11 @@ local function run_killer(target, signal, grace, opts)
     target.mark, signal, grace and tostring(grace * 10) or "", opts)
 end
 
--- A service that does not even begin it in the time that the command had is not
--- waited for any longer.
+-- A service that does not even begin it soon is not waited for any longer.
 local function run_last_killer(target)
   local p <close> = run_killer(target, "TERM", GRACE,
     { timeout = SECONDS, stream = true })
-  local sign = math.max(SIGN, math.min(target.timeout or SECONDS, SECONDS))
-  if boxd.with_timeout(sign, p.read_stdout, p) == "\n" then p:wait() end
+  if boxd.with_timeout(SIGN, p.read_stdout, p) == "\n" then p:wait() end
 end
 
 --- p:kill(signal): target is what the process was opened with.

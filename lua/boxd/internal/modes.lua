@@ -11,6 +11,10 @@ local modes = {}
 modes.NEW = tonumber("644", 8) -- of a file that the service makes
 local PROGRAM = tonumber("755", 8)
 local PUBLIC = tonumber("044", 8)
+-- After one of these the box may be out of reach: cleaning up is brief then.
+local LOST = { ConnectionError = true, TimeoutError = true,
+  CancelledError = true }
+local CLEANUP_SECONDS = 0.5
 local ARGUMENT_BYTES = 64 << 10 -- of paths in one command
 
 --- opts.mode, a text of octal digits, as an integer; nil: not given.
@@ -97,9 +101,8 @@ function modes.differs(mode) return mode ~= modes.NEW end
 function modes.of(self, path, opts)
   local ok, result = pcall(core.exec, self, "stat", "-L", "-c", "%a", "--", path,
     { timeout = opts.timeout, killable = false })
-  if not ok and (not boxd.is_error(result) or not result.method
-    or result.class == "ConnectionError") then
-    error(result, 0) -- what ended the waiting, or would hold up the next call
+  if not ok and (not boxd.is_error(result) or LOST[result.class]) then
+    error(result, 0) -- which the download would end with as well
   end
   local digits = ok and result.stdout:match "^([0-7]+)\n$"
   return digits and tonumber(digits, 8) & 511 or nil
@@ -127,10 +130,11 @@ rmdir -- "$s" 2>/dev/null || :]]
 -- fail.
 local function stage_of(self, folder, opts)
   return setmetatable({ folder = folder, empty = false }, {
-    __close = function(stage)
+    __close = function(stage, e)
       if stage.empty then return end
+      local lost = boxd.is_error(e) and LOST[e.class]
       pcall(core.exec, self, "rm", "-rf", "--", folder,
-        { timeout = opts.timeout, killable = false })
+        { timeout = lost and CLEANUP_SECONDS or opts.timeout, killable = false })
     end })
 end
 
