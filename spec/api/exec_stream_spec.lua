@@ -2,6 +2,7 @@
 -- ends. The server is in this process and does what each spec says.
 
 local boxd = require "boxd"
+local core = require "boxd.core"
 local calls = require "spec.support.calls"
 local failure = require("spec.support.raised").with_class
 
@@ -346,6 +347,53 @@ describe("a stream cut short", function()
     local p = s.p
     failure("InternalError", p.wait, p)
     failure("InternalError", p.read_stdout, p)
+  end)
+end)
+
+describe("a service that drops silent commands", function()
+  local before
+  setup(function() before = core.silence(0.05) end)
+  teardown(function() core.silence(before) end)
+
+  -- The error of a command on a service that is silent and then ends its stream.
+  local function dropped(finish, options)
+    local s <close> = calls.start { Exec = function(call)
+      call:recv()
+      send(call, "last words")
+      boxd.sleep(0.1)
+      finish(call)
+    end }
+    local done, result = pcall(s.box.exec, s.box, "make",
+      options or {})
+    return done, result
+  end
+
+  it("is explained, with what helps, whatever its status", function()
+    for _, status in ipairs { "OK", "UNAVAILABLE", "INTERNAL", "UNKNOWN" } do
+      local done, e = dropped(function(call)
+        if status == "OK" then call:finish() else call:finish(status, "gone") end
+      end)
+      assert.is_false(done, status)
+      assert.is_table(e, tostring(e))
+      assert.equal("last words", e.stdout)
+      assert.matches("without output", e.message)
+      assert.matches("box:job", e.message)
+      if status ~= "OK" then
+        assert.equal(status, e.code)
+        assert.matches("gone: the command", e.message)
+      end
+    end
+  end)
+
+  it("is not suspected where the command ended, or has a terminal", function()
+    local done, result = dropped(function(call) ok(call, 3) end)
+    assert.same({ true, 3 }, { done, result.exit_code })
+    done, result = dropped(function(call) ok(call, 0) end)
+    assert.same({ true, 0 }, { done, result.exit_code })
+    done, result = dropped(function(call) call:finish("UNAVAILABLE", "gone") end,
+      { pty = true })
+    assert.is_false(done)
+    assert.matches("gone$", result.message)
   end)
 end)
 

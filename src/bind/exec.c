@@ -56,6 +56,9 @@ int lbx_exec_open(lua_State *L) {
   lua_pushvalue(L, 8);
   lua_setiuservalue(L, at, UV_TARGET);
   p->collect = lua_toboolean(L, 5);
+  lua_getfield(L, 2, "tty");
+  p->tty = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   p->open_after = lua_toboolean(L, 7);
   lbx_process_own(p, lbx_client_prepare(L, 1, exec_rpc(), deadline));
   grpc_byte_buffer *first = lbx_client_encode(L, 2, exec_rpc());
@@ -409,7 +412,17 @@ static int tail(lua_State *L) {
   return 1;
 }
 
+/* core.silence(seconds) -> what it was before. For specs. */
+static int silence(lua_State *L) {
+  double before = lbx_silence;
+  lbx_silence = luaL_checknumber(L, 1);
+  lua_pushnumber(L, before);
+  return 1;
+}
+
 void lbx_open_exec_core(lua_State *L) {
+  lua_pushcfunction(L, silence);
+  lua_setfield(L, -2, "silence");
   lua_pushcfunction(L, tail);
   lua_setfield(L, -2, "tail");
   lua_pushcfunction(L, lbx_core_exec);

@@ -116,6 +116,8 @@ static void take_message(lbx_process *p) {
   bool ok = read_chunk(c, size, &exit_code, &is_stderr);
   if (!ok) fail(p, "the server sent a message that is not an ExecChunk");
   if (exit_code != 0) p->exit_code = exit_code;
+  p->said_end = exit_code != 0 || c->len == 0;
+  p->heard = bx_now();
   if (!ok || c->len == 0) {
     free(c);
     return;
@@ -125,10 +127,31 @@ static void take_message(lbx_process *p) {
   append(p, is_stderr ? &p->err : &p->out, c);
 }
 
+double lbx_silence = 1790; /* of 1800: what the clocks may differ by */
+
+/* Says so where the end of the call looks like that of a silent command. */
+static void explain_silence(lbx_process *p) {
+  bx_error *e = &p->call->error;
+  double silent = bx_now() - p->heard;
+  bool ended = e->class_ == BX_OK && p->said_end;
+  bool here = e->class_ == BX_TIMEOUT || e->class_ == BX_CANCELLED;
+  if (p->tty || silent < lbx_silence || ended || here) return;
+  bx_error told;
+  bx_error_set(&told, e->class_ ? e->class_ : BX_INTERNAL,
+               "%s%sthe command's stream ended without an exit code after %.0f "
+               "minutes without output, at which the service drops a command: "
+               "run it as a job (box:job), which needs no connection, on a "
+               "terminal (pty = true), or let it print something now and then",
+               e->class_ ? e->message : "", e->class_ ? ": " : "", silent / 60);
+  told.status = e->class_ ? e->status : BX_NO_STATUS;
+  *e = told;
+}
+
 /* The status is there: all is, unless a message is still on its way. */
 static void settle(lbx_process *p) {
   if (p->call->receiving) return;
   if (p->bad.class_) p->call->error = p->bad;
+  explain_silence(p);
   bx_loop *loop = loop_of(p);
   bx_event_set(loop, &p->done);
   bx_event_set(loop, &p->out.readable);
@@ -229,6 +252,7 @@ void lbx_process_start(lbx_process *p, grpc_byte_buffer *first,
   p->feed = feed;
   p->feed_len = len;
   p->feeding = feed != NULL;
+  p->heard = bx_now();
   bx_call_start(p->call, first, half_close && !feed);
   lbx_process_receive(p, NULL);
 }

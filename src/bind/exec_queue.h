@@ -44,6 +44,9 @@ typedef struct lbx_process {
   bool over;      /* no message follows */
   uint64_t chunks;
   int32_t exit_code; /* the last one that was set */
+  bool said_end;     /* the last message was one that ends a command */
+  bool tty;
+  double heard;      /* when something was sent or came last */
   bx_error bad;      /* the server sent something other than output */
 
   const char *feed; /* stdin still to be sent; kept by a user value */
@@ -59,6 +62,10 @@ typedef struct lbx_process {
                   in `out` */
   size_t line_at, line_scanned;
 } lbx_process;
+
+/* Seconds after which the service drops a command without a terminal that has
+** no output. Only specs have another. */
+extern double lbx_silence;
 
 /* Takes the call's reference. */
 void lbx_process_own(lbx_process *p, bx_call *call);

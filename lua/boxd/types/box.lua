@@ -121,7 +121,8 @@ function Box:wait_until_ready(options) end
 --- RPC: Exec.
 --- Raises: NotFoundError; TimeoutError, with stdout and stderr, once all that the
 --- command started has ended; InvalidArgumentError; with check, CommandError. Without
---- it an exit code is a result, not an error.
+--- it an exit code is a result, not an error. A command without a terminal that is
+--- silent for 30 minutes is dropped by the service: the error says so.
 ---@param ... string|number|boxd.ExecOptions arguments, then perhaps options
 ---@return boxd.ExecOutcome
 function Box:exec(...) end
