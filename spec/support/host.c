@@ -5,10 +5,12 @@
 **   fork(fn) -> status   runs fn in a forked process; 128 + n for a signal
 **   run(code) -> result  runs code in a Lua state of its own, then closes that;
 **                        the text it returns, or "failed: " and why
+**   threads(code, code)  the same in two threads at once; both texts
 **   tick(seconds)        has SIGALRM handled that often; 0: no more
 */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -30,16 +32,41 @@ static int fork_(lua_State *L) {
   return 1;
 }
 
+typedef struct job {
+  const char *code;
+  char result[512];
+} job;
+
+static void *run_job(void *arg) {
+  job *j = arg;
+  lua_State *L = luaL_newstate();
+  if (!L) return NULL;
+  luaL_openlibs(L);
+  int failed = luaL_loadstring(L, j->code) || lua_pcall(L, 0, 1, 0);
+  snprintf(j->result, sizeof j->result, "%s%s", failed ? "failed: " : "",
+           luaL_tolstring(L, -1, NULL));
+  lua_close(L);
+  return NULL;
+}
+
 static int run(lua_State *L) {
-  const char *code = luaL_checkstring(L, 1);
-  lua_State *other = luaL_newstate();
-  if (!other) return luaL_error(L, "no memory");
-  luaL_openlibs(other);
-  int failed = luaL_loadstring(other, code) || lua_pcall(other, 0, 1, 0);
-  lua_pushfstring(L, "%s%s", failed ? "failed: " : "",
-                  luaL_tolstring(other, -1, NULL));
-  lua_close(other);
+  job j = {luaL_checkstring(L, 1), "no memory"};
+  run_job(&j);
+  lua_pushstring(L, j.result);
   return 1;
+}
+
+static int threads(lua_State *L) {
+  job jobs[2] = {{luaL_checkstring(L, 1), "no memory"},
+                 {luaL_checkstring(L, 2), "no memory"}};
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, run_job, &jobs[1]) != 0)
+    return luaL_error(L, "no thread");
+  run_job(&jobs[0]);
+  pthread_join(thread, NULL);
+  lua_pushstring(L, jobs[0].result);
+  lua_pushstring(L, jobs[1].result);
+  return 2;
 }
 
 static void on_tick(int signo) { (void)signo; }
@@ -55,7 +82,8 @@ static int tick(lua_State *L) {
 
 int luaopen_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fork", fork_}, {"run", run}, {"tick", tick}, {NULL, NULL}};
+      {"fork", fork_}, {"run", run}, {"threads", threads}, {"tick", tick},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -1,0 +1,478 @@
+-- boxd in a loop that is the script's own: pollfd, step, timeout, pending, hooks.
+
+local loops = require "spec.support.loops"
+local program = require "spec.support.program"
+
+local server, folder
+setup(function()
+  server = loops.serve()
+  folder = program.run { "mktemp", "-d" }.out:gsub("\n", "")
+  assert(os.execute(("cc -shared -fPIC -pthread $(pkg-config --cflags lua5.4) "
+    .. "-o %s/host.so spec/support/host.c"):format(folder)))
+end)
+teardown(function()
+  server:stop()
+  os.execute("rm -rf " .. folder)
+end)
+
+local BEGIN = [[
+package.cpath = "FOLDER/?.so;" .. package.cpath
+local host, socket = require "host", require "socket"
+local fd = boxd.pollfd()
+local handle = { getfd = function() return fd end,
+  dirty = function() return false end }
+local function readable(seconds)
+  return #socket.select({ handle }, nil, seconds or 0) == 1
+end
+-- Until fn returns true, as a host would: steps when it is readable.
+local function serve(fn)
+  local ends = now() + 10
+  while not fn() do
+    assert(now() < ends, "it never came true")
+    if readable(0.1) then boxd.step() end
+  end
+end
+-- A scheduler that resumes at once.
+local function resume(co)
+  local ok, e = coroutine.resume(co)
+  if not ok then error(e, 0) end
+end
+local function start(fn)
+  local co = coroutine.create(fn)
+  resume(co)
+  return co
+end
+local HOOKS = { park = coroutine.yield, wake = resume }
+local function idle() return boxd.pending() == 0 end
+]]
+
+local function run(code)
+  return loops.run(server, nil, BEGIN:gsub("FOLDER", folder) .. code)
+end
+
+describe("the descriptor", function()
+  it("is the same each time, and readable for the events r", function()
+    assert.equal("true\tinteger\tr\n", run
+      "print(boxd.pollfd() == fd, math.type(fd), boxd.events())")
+  end)
+
+  it("is readable when a task can go on, and not before or after", function()
+    assert.equal("false false true false\n", run [[
+      local seen = { readable() }
+      local task = boxd.spawn(function() boxd.sleep(0.2) end)
+      seen[2] = readable(0.05)
+      seen[3] = readable(5)
+      while boxd.step() > 0 do readable(0.1) end
+      seen[4] = readable(0.05)
+      for i = 1, 4 do seen[i] = tostring(seen[i]) end
+      print(table.concat(seen, " "))
+      task:join()]])
+  end)
+
+  it("is not readable after a call in place", function()
+    assert.equal("false\tfalse\n", run [[
+      box = compute.box:get "vm-1"
+      local first = readable(0.05)
+      box:exec("chunks", "100", "64")
+      print(first, readable(0.05))]])
+  end)
+
+  it("is readable at once when a task is cancelled outside a step", function()
+    assert.equal("false\ttrue\tcancelled\n", run [[
+      local task = boxd.spawn(function() boxd.sleep(100) end)
+      local before = readable(0.02)
+      task:cancel()
+      local after = readable(0)
+      boxd.step()
+      print(before, after, task.status)]])
+  end)
+
+  it("is not readable at the time of a timer that was stopped", function()
+    assert.equal("false\tfalse\n", run [[
+      local task = boxd.spawn(function() boxd.sleep(0.1) end)
+      task:cancel()
+      boxd.step()
+      print(readable(0.3), (pcall(task.join, task)))]])
+  end)
+
+  it("wakes an idle program not once in a second", function()
+    assert.equal("0\n", run [[
+      boxd.hooks(HOOKS)
+      box = compute.box:get "vm-1"
+      start(function()
+        local p = box:exec("hold", { stream = true })
+        p:read_stdout()
+        p:read_stdout()
+      end)
+      local task = boxd.spawn(function() boxd.sleep(1000) end)
+      local quiet = now() + 0.3 -- until the chunk is there
+      while now() < quiet do boxd.step(0.1) end
+      local wakes, ends = 0, now() + 1
+      while now() < ends do
+        if readable(ends - now()) then
+          wakes = wakes + 1
+          boxd.step()
+        end
+      end
+      print(wakes)
+      os.exit(true, true)]])
+  end)
+end)
+
+describe("boxd.step", function()
+  it("returns how many wait, and waits itself when it is asked to", function()
+    assert.equal("1 1 0 true\n", run [[
+      local task = boxd.spawn(function() boxd.sleep(0.3) end)
+      local a = boxd.step()
+      local b = boxd.step(0.1)
+      local began = now()
+      local c = boxd.step(30)
+      print(("%d %d %d %s"):format(a, b, c, now() - began < 20))]])
+  end)
+
+  it("is bounded while tasks never rest", function()
+    assert.equal("true\n", run [[
+      local task = boxd.spawn(function() while true do boxd.sleep(0) end end)
+      local began = now()
+      boxd.step()
+      print(now() - began < 5)
+      task:cancel()
+      boxd.step()]])
+  end)
+
+  it("may be called in a step", function()
+    assert.equal("1\n", run [[
+      boxd.hooks(HOOKS)
+      local n
+      start(function()
+        boxd.sleep(0.01)
+        local task = boxd.spawn(function() boxd.sleep(100) end)
+        n = boxd.step()
+        task:cancel()
+        boxd.step()
+      end)
+      serve(idle)
+      print(n)]])
+  end)
+
+  it("refuses times that are none", function()
+    assert.matches("negative.*number expected", run [[
+      print(select(2, pcall(boxd.step, -1)))
+      print(select(2, pcall(boxd.step, {})))]])
+  end)
+end)
+
+it("boxd.timeout is the time to the next timer, 0 with work at hand", function()
+  assert.equal("nil\ttrue\t0.0\n", run [[
+    local none = boxd.timeout()
+    local task = boxd.spawn(function() boxd.sleep(5) end)
+    local some = boxd.timeout()
+    task:cancel()
+    print(none, some > 4 and some <= 5, boxd.timeout() * 1.0)
+    boxd.step()]])
+end)
+
+describe("hooks", function()
+  it("let a plain coroutine yield in a streaming exec", function()
+    assert.equal("suspended\t3\n", run [[
+      boxd.hooks(HOOKS)
+      box = compute.box:get "vm-1"
+      local lines = 0
+      local co = start(function()
+        local p = box:exec("beat", "3", "0.05", { stream = true })
+        for _ in p:lines() do lines = lines + 1 end
+      end)
+      local status = coroutine.status(co)
+      serve(idle)
+      print(status, lines)]])
+  end)
+
+  it("say when something waits, and when nothing does", function()
+    assert.equal("true false true false\n", run [[
+      local said = {}
+      boxd.hooks { park = coroutine.yield, wake = resume,
+        watch = function(on) said[#said + 1] = tostring(on) end }
+      start(function() boxd.sleep(0.01) end)
+      serve(idle)
+      boxd.spawn(function() boxd.sleep(0.01) end)
+      serve(idle)
+      print(table.concat(said, " "))]])
+  end)
+
+  it("wait in place where they can't park", function()
+    assert.equal("dead\tdead\n", run [[
+      boxd.hooks { park = coroutine.yield, wake = resume,
+        can_park = function() return false end }
+      print(coroutine.status(start(function() boxd.sleep(0.01) end)),
+        coroutine.status(start(function() compute.box:get "vm-1" end)))]])
+  end)
+
+  it("may park without a yield", function()
+    assert.equal("vm-1\t0\n", run [[
+      boxd.hooks { park = function() boxd.step(1) end, wake = function() end }
+      local id
+      start(function() id = compute.box:get("vm-1").id end)
+      print(id, boxd.pending())]])
+  end)
+
+  it("raise in the coroutine what park raises", function()
+    assert.equal("false\tparked badly\t0\n", run [[
+      boxd.hooks { park = function() error("parked badly", 0) end,
+        wake = resume }
+      local ok, e
+      start(function() ok, e = pcall(boxd.sleep, 100) end)
+      print(ok, e, boxd.pending())]])
+  end)
+
+  it("raise from step what wake raises, and lose no other turn", function()
+    assert.equal("false\twoken badly\ttrue\t0\n", run [[
+      local bad, other
+      boxd.hooks { park = coroutine.yield, wake = function(co)
+        if co == bad then
+          bad = nil
+          error("woken badly", 0)
+        end
+        resume(co)
+      end }
+      bad = coroutine.create(function() boxd.sleep(0.01) end)
+      resume(bad)
+      start(function()
+        boxd.sleep(0.01)
+        other = true
+      end)
+      boxd.sleep(0)
+      local ok, e = true, nil
+      while ok do ok, e = pcall(boxd.step, 1) end
+      serve(function() return other end)
+      collectgarbage()
+      collectgarbage()
+      boxd.step()
+      print(ok, e, other, boxd.pending())]])
+  end)
+
+  it("warn of a watch that fails", function()
+    local result = program.run { "lua5.4", "-W", "-e", [[
+      local boxd = require "boxd"
+      boxd.hooks { park = coroutine.yield, wake = print,
+        watch = function() error("no watch", 0) end }
+      boxd.spawn(function() boxd.sleep(0.01) end):join()]],
+      env = { LUA_CPATH = os.getenv "LUA_CPATH" } }
+    assert.equal(0, result.status)
+    assert.matches("boxd: the watch hook failed: no watch", result.err)
+  end)
+
+  it("are refused without park or wake, or with other fields", function()
+    assert.matches("park must be a function, not nil\n"
+      .. ".*wake must be a function, not number\n.*unknown option 'parc'"
+      .. ".*\n.*table expected", run [[
+      for _, hooks in ipairs { {}, { park = print, wake = 1 },
+        { parc = print }, 1 } do
+        print(select(2, pcall(boxd.hooks, hooks)))
+      end]])
+  end)
+
+  it("stay while coroutines wait by them", function()
+    assert.matches("coroutines wait by the hooks there are.*\ntrue\n$", run [[
+      boxd.hooks(HOOKS)
+      start(function() boxd.sleep(0.05) end)
+      print(select(2, pcall(boxd.hooks, nil)))
+      serve(idle)
+      print((pcall(boxd.hooks, nil)))]])
+  end)
+end)
+
+describe("a coroutine that waits by hooks", function()
+  it("ends its wait when it is closed, its variables with it", function()
+    assert.equal("1\ttrue\tclosed\t0\tfalse\n", run [[
+      boxd.hooks(HOOKS)
+      box = compute.box:get "vm-1"
+      local said
+      local co = start(function()
+        local x <close> = setmetatable({},
+          { __close = function() said = "closed" end })
+        box:exec "hold"
+      end)
+      local before, ok = boxd.pending(), coroutine.close(co)
+      boxd.step(0.3)
+      print(before, ok, said, boxd.pending(), readable(0.05))]])
+  end)
+
+  it("goes on though nothing else holds it", function()
+    assert.equal("true\n", run [[
+      boxd.hooks(HOOKS)
+      local done
+      start(function()
+        boxd.sleep(0.05)
+        done = true
+      end)
+      collectgarbage()
+      collectgarbage()
+      serve(idle)
+      print(done)]])
+  end)
+
+  it("leaves nothing when its scheduler forgets it", function()
+    assert.equal("20\t0\n", run [[
+      boxd.hooks { park = coroutine.yield, wake = function() end }
+      for _ = 1, 20 do start(function() boxd.sleep(0.01) end) end
+      local before = boxd.pending()
+      serve(function()
+        collectgarbage()
+        return idle()
+      end)
+      print(before, boxd.pending())]])
+  end)
+
+  it("leaves nothing when it fails", function()
+    assert.equal("false\toops\t0\n", run [[
+      boxd.hooks(HOOKS)
+      start(function()
+        boxd.sleep(0.01)
+        error("oops", 0)
+      end)
+      local ok, e = true, nil
+      while ok do ok, e = pcall(boxd.step, 1) end
+      print(ok, e, boxd.pending())]])
+  end)
+
+  it("goes back to its wait when it is resumed before its time", function()
+    assert.equal("suspended\ttrue\n", run [[
+      boxd.hooks(HOOKS)
+      local began, took = now(), nil
+      local co = start(function()
+        boxd.sleep(0.2)
+        took = now() - began
+      end)
+      for _ = 1, 3 do resume(co) end
+      local status = coroutine.status(co)
+      serve(idle)
+      print(status, took >= 0.2)]])
+  end)
+
+  it("has the time of its own with_timeout, not of another's", function()
+    assert.equal("true\ttrue\n", run [[
+      boxd.hooks(HOOKS)
+      local class, other
+      start(function()
+        local _, e = pcall(boxd.with_timeout, 0.05, boxd.sleep, 10)
+        class = boxd.is_error(e, boxd.TimeoutError)
+      end)
+      start(function() other = pcall(boxd.sleep, 0.2) end)
+      serve(idle)
+      print(class, other)]])
+  end)
+
+  it("is one of many: memory does not grow with the waits", function()
+    local kib = tonumber(run [[
+      boxd.hooks(HOOKS)
+      local function round(n)
+        start(function() for _ = 1, n do boxd.sleep(0) end end)
+        serve(idle)
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count"
+      end
+      round(100)
+      local before = round(100)
+      print(round(20000) - before)]])
+    assert.is_true(kib < 100, kib)
+  end)
+end)
+
+describe("a task", function()
+  it("fails when it yields values to boxd, and closes its variables", function()
+    assert.equal("false\ttrue\tclosed\t0\n", run [[
+      local said
+      local task = boxd.spawn(function()
+        local x <close> = setmetatable({},
+          { __close = function() said = "closed" end })
+        coroutine.yield("socket", 1)
+      end)
+      local ok, e = pcall(task.join, task)
+      print(ok, e:find "yielded values to boxd" ~= nil, said, boxd.pending())]])
+  end)
+
+  it("gives the others a turn by a yield without values", function()
+    assert.equal("ab\n", run [[
+      local said = ""
+      boxd.gather { function()
+        coroutine.yield()
+        said = said .. "b"
+      end, function() said = said .. "a" end }
+      print(said)]])
+  end)
+end)
+
+describe("with pollfd open", function()
+  it("a forked child gets errors, and leaves its parent alone", function()
+    assert.equal("0\tfalse\t0\tvm-1\n", run [[
+      boxd.hooks(HOOKS)
+      box = compute.box:get "vm-1"
+      local task = boxd.spawn(function() boxd.sleep(0.5) end)
+      local status = host.fork(function()
+        for _, fn in ipairs { boxd.pollfd, boxd.step,
+          function() compute.box:get "vm-1" end } do
+          local ok, e = pcall(fn)
+          assert(not ok and tostring(e):find "forked", e)
+        end
+        task:cancel()
+        assert(boxd.pending() == 1)
+      end)
+      local woken = readable(0.05)
+      serve(idle)
+      print(status, woken, boxd.pending(), compute.box:get("vm-1").id)]])
+  end)
+
+  it("two states in two threads go on side by side", function()
+    assert.equal("300 300\n", run [[
+      local code = ("local port = %q\n"):format(arg[1]) .. [=[
+        local boxd = require "boxd"
+        local c = boxd.Compute { api_url = "http://127.0.0.1:" .. port,
+          token = "t" }
+        boxd.pollfd()
+        local n = 0
+        boxd.hooks { park = coroutine.yield, wake = function(co)
+          assert(coroutine.resume(co))
+        end }
+        for _ = 1, 10 do
+          assert(coroutine.resume(coroutine.create(function()
+            for _ = 1, 30 do
+              c.box:get "vm-1"
+              n = n + 1
+            end
+          end)))
+        end
+        while boxd.pending() > 0 do boxd.step(1) end
+        return n .. ""]=]
+      print(table.concat({ host.threads(code, code) }, " "))]])
+  end)
+
+  it("states end, and leave no thread and no descriptor", function()
+    local left = run [[
+      local function count(what)
+        local pipe = io.popen("ls /proc/$PPID/" .. what .. " | wc -l")
+        local n = pipe:read "n"
+        pipe:close()
+        return n
+      end
+      local code = ("local port = %q\n"):format(arg[1]) .. [=[
+        local boxd = require "boxd"
+        local c = boxd.Compute { api_url = "http://127.0.0.1:" .. port,
+          token = "t" }
+        boxd.pollfd()
+        boxd.hooks { park = coroutine.yield, wake = function() end }
+        local function start(fn)
+          assert(coroutine.resume(coroutine.create(fn)))
+        end
+        start(function() c.box:get "vm-1" end)
+        start(function() boxd.sleep(1000) end)
+        boxd.step(1)
+        return "done"]=]
+      assert(host.run(code) == "done")
+      local fds, threads = count "fd", count "task"
+      for _ = 1, 50 do assert(host.run(code) == "done") end
+      print(count "fd" - fds, count "task" - threads)]]
+    local fds, threads = left:match "(%S+)%s+(%S+)"
+    assert.is_true(tonumber(fds) <= 4 and tonumber(threads) <= 4, left)
+  end)
+end)
