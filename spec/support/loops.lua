@@ -138,14 +138,19 @@ loops.names = { "copas", "cqueues", "glib", "luv" }
 local libraries = { luv = "luv", cqueues = "cqueues", copas = "copas",
   glib = "lgi", http = "http.server" }
 
-local function environment()
-  return { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH" }
+--- What lua5.4 finds the loops' libraries and boxd.so by.
+function loops.environment()
+  return {
+    LUA_PATH = os.getenv "LUA_PATH" or "/usr/share/lua/5.1/?.lua;;",
+    LUA_CPATH = os.getenv "LUA_CPATH"
+      or (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;",
+  }
 end
 
 --- Can the loop's library be loaded? Else why not, in a line.
 function loops.lacks(name)
   local result = program.run { "lua5.4", "-e",
-    ("require %q"):format(libraries[name]), env = environment() }
+    ("require %q"):format(libraries[name]), env = loops.environment() }
   if result.status == 0 then return nil end
   return libraries[name] .. " can't be loaded by lua5.4 here"
 end
@@ -163,7 +168,7 @@ end
 function loops.run(server, name, code)
   local path = program.file(BEGIN .. (LOOPS[name] or "") .. "\n" .. code)
   local result = program.run { "timeout", LIMIT, "lua5.4", path, server.port,
-    env = environment() }
+    env = loops.environment() }
   os.remove(path)
   assert(result.status == 0 and result.err == "",
     ("status %d: %s%s"):format(result.status, result.out, result.err))
