@@ -1,0 +1,98 @@
+-- What is known of boxd.sh as it runs: that each line of it is shown, and those
+-- that no other spec shows.
+
+local boxd = require "boxd"
+local lines = require "spec.production.lines"
+local support = require "spec.support.service"
+
+local function read(path)
+  local f <close> = assert(io.open(path))
+  return f:read "a"
+end
+
+describe("what is known of boxd.sh", function()
+  -- Titles are split over source lines now and then.
+  local function has_title(path, title)
+    local text = read(path):gsub('"%s*%.%.%s*"', "")
+    local quoted = title:gsub('"', '\\"')
+    return text:find('it("' .. quoted, 1, true) ~= nil
+  end
+
+  it("is shown by a spec, or in the table of differences, line by line", function()
+    local readme = read "lua/boxd/local/README.md"
+    for _, line in ipairs(lines) do
+      if line.spec then
+        assert.is_true(has_title(line.of, line.spec), line.of .. ": " .. line.spec)
+      elseif line.differs then
+        assert.truthy(readme:find("\n| " .. line.differs .. " | ", 1, true),
+          line.differs)
+      else
+        assert.is_string(line.neither)
+      end
+    end
+  end)
+end)
+
+describe("the service, as on boxd.sh:", function()
+  local service, compute, call = support.of_block()
+  after_each(function() service:empty() end)
+
+  it("a key begins with bxd_ and is exchanged", function()
+    assert.matches("^bxd_%w+$", service.api_key)
+    local made = compute.api_key:create { name = "k" }
+    assert.matches("^bxd_%w+$", made.api_key or made.key)
+    local reply = boxd.http.request { url = service.exchange_url,
+      method = "POST", body = boxd.json.encode { api_key = service.api_key } }
+    assert.equal(200, reply.status)
+    assert.matches("^eyJ", boxd.json.decode(reply.body).token)
+  end)
+
+  it("times are milliseconds of snapshots, disks and checkpoints", function()
+    local box = compute.box:create "t"
+    local seconds = call("GetVm", { vm_id = box.id }).created_at
+    assert.near(os.time(), seconds, 60)
+    compute.disk:create("t", "1G")
+    call("CreateCheckpoint", { vm = "t", name = "c" })
+    for _, ms in ipairs { support.save(call, { vm = "t", name = "s" }).created_at,
+      call("ListDisks").disks[1].created_at,
+      call("ListCheckpoints", { vm = "t" }).checkpoints[1].created_at } do
+      assert.near(os.time() * 1000, ms, 60000)
+    end
+    compute.disk:list()[1]:destroy()
+  end)
+
+  it("a command is run by sh, which is no login shell", function()
+    local box = compute.box:create()
+    box:write_file("export FROM_PROFILE=1\n", ".profile")
+    assert.equal("sh:\n", box:sh("echo $0:$FROM_PROFILE").stdout)
+    assert.equal("", box:sh("echo $BASH_VERSION").stdout:gsub("%s", ""))
+  end)
+
+  it("an upload says how many bytes were written", function()
+    local box = compute.box:create()
+    assert.equal(5, call("UploadFile",
+      { vm_id = box.id, path = "f", data = "12345" }).bytes_written)
+    local stream <close> = compute:stream("UploadFileStream",
+      { vm_id = box.id, path = "g", total_size = 3, data = "123" })
+    stream:half_close()
+    assert.equal(3, stream:recv().bytes_written)
+  end)
+
+  it("a download says how many bytes there are", function()
+    local box = compute.box:create()
+    box:write_file("12345", "f")
+    local stream <close> = compute:stream("DownloadFileStream",
+      { vm_id = box.id, path = "f" })
+    assert.equal(5, stream:recv().total_size)
+  end)
+
+  it("conflicts are of one class, whichever status they have", function()
+    local box = compute.box:create "c"
+    local function class(...)
+      local _, e = pcall(...)
+      return boxd.is_error(e, boxd.ConflictError)
+    end
+    assert.is_true(class(compute.box.create, compute.box, "c"))
+    assert.is_true(class(box.start, box))
+  end)
+end)
