@@ -172,6 +172,34 @@ it("boxd.timeout is the time to the next timer, 0 with work at hand", function()
     boxd.step()]])
 end)
 
+describe("a signal to boxdlua", function()
+  local function interrupted(code)
+    local path = program.file([[
+      os.execute "(sleep 0.3; kill -INT $PPID) >/dev/null 2>&1 &"
+      boxd.pollfd()
+    ]] .. code)
+    finally(function() os.remove(path) end)
+    return program.run { "timeout", "15", program.boxdlua, path,
+      env = { LUA_CPATH = ";;" } }
+  end
+
+  it("is raised by boxd.step", function()
+    assert.matches("CancelledError: interrupted %(SIGINT%)",
+      interrupted "print(select(2, pcall(boxd.step, 60)))".out)
+  end)
+
+  it("ends a loop of luv's", function()
+    if loops.lacks "luv" then return pending(loops.lacks "luv") end
+    local result = interrupted [[
+      local uv, go = require "luv", require "boxd.loop.luv".go
+      go(boxd.sleep, 60)
+      uv.run()]]
+    assert.matches("Uncaught Error", result.err) -- luv's words
+    assert.not_equal(0, result.status)
+    assert.not_equal(124, result.status)
+  end)
+end)
+
 describe("hooks", function()
   it("let a plain coroutine yield in a streaming exec", function()
     assert.equal("suspended\t3\n", run [[

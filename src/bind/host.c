@@ -6,9 +6,11 @@
 #include "error.h"
 #include "type.h"
 
-/* boxd.pollfd() */
+/* boxd.pollfd(). A signal that boxdlua takes is for a step to raise. */
 static int pollfd(lua_State *L) {
   bx_error e;
+  lbx_state *S = lbx_state_get(L);
+  if (S->watch) S->watch(L);
   int fd = bx_loop_pollfd(lbx_loop(L), &e);
   if (fd < 0) lbx_throw(L, &e, NULL);
   lua_pushinteger(L, fd);

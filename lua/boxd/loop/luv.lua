@@ -5,7 +5,10 @@
 local uv, boxd = require "luv", require "boxd"
 
 local poll = assert(uv.new_poll(boxd.pollfd()))
-assert(poll:start("r", function() boxd.step() end))
+assert(poll:start("r", function()
+  local ok, e = pcall(boxd.step)
+  if not ok then error(tostring(e), 0) end -- luv reports texts alone
+end))
 poll:unref()
 
 local go, resumes, wake = require "boxd.loop.go"()
