@@ -8,6 +8,7 @@ local job = require "boxd.job"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
 local settings = require "boxd.internal.box_settings"
+local sync = require "boxd.sync"
 core.internal()
 
 local call, compute_of = resource.call, resource.compute
@@ -84,7 +85,7 @@ end
 
 -- Exec and files.
 
-for _, part in ipairs { files.methods, settings, job.methods } do
+for _, part in ipairs { files.methods, settings, job.methods, sync } do
   for name, f in pairs(part) do methods[name] = f end
 end
 

@@ -33,7 +33,7 @@ function Job:__index(name)
     near and (" (did you mean '%s'?)"):format(near) or ""), 2)
 end
 
-function Job:__newindex(name)
+function Job.__newindex(_, name)
   error(("Job.%s is read-only"):format(tostring(name)), 2)
 end
 

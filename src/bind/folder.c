@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FOLDER "boxd.folder"
+#define NANO 1000000000
 
 static int close_folder(lua_State *L) {
   DIR **d = luaL_checkudata(L, 1, FOLDER);
@@ -45,13 +46,15 @@ static void set_integer(lua_State *L, const char *field, lua_Integer n) {
   lua_setfield(L, -2, field);
 }
 
-/* Pushes { kind=, mode=, size= }. */
+/* Pushes { kind=, mode=, size=, mtime= }. */
 static void push_stat(lua_State *L, const struct stat *st) {
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushstring(L, kind_of(st->st_mode));
   lua_setfield(L, -2, "kind");
   set_integer(L, "mode", st->st_mode & 0777);
   set_integer(L, "size", st->st_size);
+  set_integer(L, "mtime", st->st_mtim.tv_sec * (lua_Integer)NANO +
+                              st->st_mtim.tv_nsec);
 }
 
 static int refuse(lua_State *L, int err) {
@@ -195,4 +198,19 @@ int lbx_folder_mask(lua_State *L) {
   umask(mask);
   lua_pushinteger(L, mask);
   return 1;
+}
+
+int lbx_folder_set_time(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_Integer ns = luaL_checkinteger(L, 2), rest = ns % NANO;
+  if (rest < 0) rest += NANO;
+  struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                              {.tv_sec = (ns - rest) / NANO, .tv_nsec = rest}};
+  int bad = utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+  return answer(L, bad ? errno : 0);
+}
+
+int lbx_folder_link(lua_State *L) {
+  int bad = symlink(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  return answer(L, bad ? errno : 0);
 }

@@ -19,6 +19,7 @@
 #include "http.h"
 #include "json.h"
 #include "stream.h"
+#include "tar.h"
 #include "special.h"
 #include "task.h"
 #include "terminal.h"
@@ -126,6 +127,8 @@ static int open_core(lua_State *L) {
       {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
       {"stat", lbx_folder_stat},  {"set_mode", lbx_folder_set_mode},
       {"open", lbx_folder_open},
+      {"set_time", lbx_folder_set_time}, {"link", lbx_folder_link},
+      {"tar_header", lbx_tar_header},
       {"make_private", lbx_folder_private}, {"umask", lbx_folder_mask},
       {"open_special", lbx_special_open},
       {NULL, NULL}};

@@ -264,6 +264,44 @@ function Box:get_job(name, options) end
 ---@return boxd.Job[]
 function Box:jobs(options) end
 
+--- Makes a folder of the box like a local one: only what differs travels (kind,
+--- mode, size, mtime), links as links. A folder's own mtime is not compared.
+--- Interrupted and run again it completes. Two round trips, one when nothing
+--- differs; one more each to remove and to compare by checksum.
+--- RPC: Exec.
+--- Raises: InvalidArgumentError for a pipe or device, or what can't be read;
+--- BoxdError when the box can't write, or a file shrinks while it is read.
+---@param local_dir string|boxd.Path
+---@param dir string in the box, made with its parents
+---@param options? boxd.SyncOptions
+---@return boxd.SyncResult
+function Box:sync_to(local_dir, dir, options) end
+
+--- Makes a local folder like one of the box. No file is written through a link.
+--- Round trips as of sync_to.
+--- RPC: Exec.
+--- Raises: NotFoundError; InvalidArgumentError for what can't be written;
+--- BoxdError when the box can't read.
+---@param dir string in the box
+---@param local_dir string|boxd.Path made in a folder that is there
+---@param options? boxd.SyncOptions
+---@return boxd.SyncResult
+function Box:sync_from(dir, local_dir, options) end
+
+---@class boxd.SyncOptions: boxd.Options
+---@field delete? boolean remove what the source does not have, but for what is excluded
+---@field exclude? string[] patterns as in .gitignore: "*.o", "/build", "tmp/", "!keep.o"
+---@field checksum? boolean compare files of one size by SHA-256, not by mtime
+---@field dry_run? boolean only count
+---@field progress? fun(done: integer, total: integer) bytes
+---@field watch? boolean stay, and send changes until it is cancelled
+
+---@class boxd.SyncResult
+---@field sent integer files and links
+---@field deleted integer
+---@field unchanged integer files and links
+---@field bytes integer of the files sent
+
 --- RPC: ListProxies.
 ---@param options? boxd.Options
 ---@return boxd.Proxy[]
