@@ -241,9 +241,6 @@ function sync:sync_to(here, there, opts)
   resource.compute(self)
   here = folder("sync_to", 1, path.name(here) or here)
   there = folder("sync_to", 2, there)
-  if core.kind(here .. "/.") ~= "folder" then
-    check.invalid("sync_to: the local %s is not a folder", here)
-  end
   return start(setmetatable({ box = self, here = here, there = there,
     every = WATCH }, to), "sync_to", opts)
 end

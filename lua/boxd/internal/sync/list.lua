@@ -20,7 +20,8 @@ function list.here(folder, excluded)
     local entries, why = core.folder(inner == "" and folder
       or folder .. "/" .. inner)
     if not entries and (inner == "" or core.kind(folder .. "/" .. inner)) then
-      check.invalid("can't read the local folder %s/%s: %s", folder, inner, why)
+      check.invalid("can't read the local folder %s%s%s: %s", folder,
+        inner == "" and "" or "/", inner, why)
     end
     for _, entry in ipairs(entries or {}) do
       local path = inner == "" and entry.name or inner .. "/" .. entry.name
