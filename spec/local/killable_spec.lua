@@ -40,7 +40,7 @@ for _, survives in ipairs { false, true } do
 
     -- Is the process that wrote its id there alive?
     local function alive(name)
-      return box:sh(("[ -e %s ] && kill -0 $(cat %s) 2>/dev/null"):format(
+      return box:sh(("[ -e %s ] && sudo kill -0 $(cat %s) 2>/dev/null"):format(
         name, name)).success
     end
 
@@ -48,7 +48,11 @@ for _, survives in ipairs { false, true } do
       support.eventually(function() return box:sh("test -e " .. name).success end)
     end
 
-    for name, command in pairs(WAYS) do
+    -- Where the service ends commands itself, two show that nothing is lost.
+    local ways = survives and WAYS or { plain = WAYS.plain,
+      ["a setsid child"] = WAYS["a setsid child"] }
+
+    for name, command in pairs(ways) do
       it(name .. " ends with the timeout", function()
         local ok, e = pcall(box.sh, box, ". ./live.sh; " .. command,
           { timeout = 0.7 })
@@ -60,8 +64,8 @@ for _, survives in ipairs { false, true } do
       end)
 
       it(name .. " ends by kill, in a stream and in a terminal", function()
-        local ways = command:find "trap" and { false } or { false, true }
-        for _, pty in ipairs(ways) do
+        local terminals = command:find "trap" and { false } or { false, true }
+        for _, pty in ipairs(terminals) do
           box:sh "rm -f a b"
           local p <close> = box:sh(". ./live.sh; " .. command,
             { stream = true, pty = pty, killable = true })
@@ -71,6 +75,19 @@ for _, survives in ipairs { false, true } do
         end
       end)
     end
+
+    it("another user's processes end with the timeout", function()
+      box:sh "mkdir -p -m 777 /tmp/shared; cp live.sh /tmp/shared"
+      for i, way in ipairs { "plain", "a double fork into a session" } do
+        local ok, e = pcall(box.sh, box, "cd /tmp/shared; . ./live.sh; "
+          .. WAYS[way]:gsub("live a", "live u" .. i),
+          { timeout = 0.7, user = "nobody" })
+        assert.is_false(ok)
+        assert.equal("TimeoutError", e.class, tostring(e))
+        assert.is_true(box:sh("test -e /tmp/shared/u" .. i).success)
+        assert.is_false(alive("/tmp/shared/u" .. i))
+      end
+    end)
 
     it("a job of a terminal's shell ends, stopped or not", function()
       local p <close> = box:exec("bash", "-i", { interactive = true,

@@ -126,7 +126,7 @@ local function open(box, line, o, plan)
   local p = core.exec_open(core.compute(box), { vm_id = box.id, command = send,
     tty = plan.pty, cols = o.cols, rows = o.rows }, feed, plan.half_close, collect,
     o.timeout, lead and not o.stdin and not plan.half_close,
-    mark and { box = box, mark = mark, timeout = o.timeout })
+    mark and { box = box, mark = mark, timeout = o.timeout, user = o.user })
   progress.watch(p)
   if mark then killable.keep(p) end
   return p, collect

@@ -19,11 +19,22 @@ local SIGN = 0.75 -- ... and for its first sign: the watchdog is there, too
 local OVERTIME = 3 -- seconds that the client has to end it before the box does
 
 -- $1: the variable, $2: the signal, $3: tenths of a second until KILL, or "" to
--- send the signal once only.
-local KILLER = [[
-m=$1 s=$2 g=$3 seen= n=0
+-- send the signal once only, $4: the command's user, or "". Root can't read every
+-- environment in a box, nor can another user, so that each that has processes of
+-- the command looks. The first line of output is its sign of life.
+local KILLER = [[echo
+m=$1 s=$2 g=$3 u=$4 seen= n=0 root= user=
+if [ "$(id -u)" = 0 ]; then
+  [ -z "$u" ] || user="runuser -u $u --"
+elif sudo -n true 2>/dev/null; then
+  root="sudo -n"
+  [ -z "$u" ] || user="sudo -n -u $u"
+fi
+look() { "$@" grep -lsz "^$m=" /proc/[0-9]*/environ; }
 find_all() {
-  { grep -lsz "^$m=" /proc/[0-9]*/environ
+  { look
+    [ -z "$root" ] || look $root
+    [ -z "$user" ] || look $user
     for p in $seen; do echo /proc/$p/environ; done
     grep -Hs ^PPid: /proc/[0-9]*/status; } | awk -F '[/:]' '
     /environ$/ { found[$3] = 1; next }
@@ -44,24 +55,23 @@ alive() { # a zombie is not
   done
   false
 }
+send() {
+  for p in $seen; do
+    kill -$1 $p 2>/dev/null || [ -z "$root" ] || $root kill -$1 $p 2>/dev/null
+  done
+}
 seen=$(find_all)
 [ -n "$seen" ] || exit 0
-kill -$s $seen 2>/dev/null
+send $s
 [ -n "$g" ] || exit 0
-kill -CONT $seen 2>/dev/null
+send CONT
 while seen=$(find_all); alive; do
   n=$((n + 1))
-  [ $n -le $g ] || kill -KILL $seen 2>/dev/null
+  [ $n -le $g ] || send KILL
   [ $n -lt $((g + 40)) ] || exit 1
   sleep 0.1
 done
 exit 0]]
-
--- Runs its arguments as root where that takes no password.
-local AS_ROOT = [[echo
-s="sudo -n"
-[ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null || s=
-exec $s sh -c "$@"]]
 
 local SIGNALS = {}
 for name in ([[HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM
@@ -105,22 +115,22 @@ local WATCHED = "w=$(setsid sh -c %s sh %s %s %s </dev/null >/dev/null 2>&1 & "
   .. "s=$?; kill -s KILL -- -$w || kill -s KILL $w; exit $s"
 
 --- The command line that runs `line` with the mark; seconds: after which the box
---- ends it where the client has not; nil: never.
-function killable.command(mark, line, seconds)
+--- ends it where the client has not; nil: never; user: whose its processes are.
+function killable.command(mark, line, seconds, user)
   if not seconds then
     return ("export %s=1; exec sh -c %s"):format(mark, core.text.quote { line })
   end
-  local watch = ('sleep %.3f; exec sh -c "$1" sh "$2" sh "$3" TERM %d'):format(
+  local watch = ('sleep %.3f; exec sh -c "$1" sh "$2" TERM %d "$3"'):format(
     seconds + OVERTIME, GRACE * 10)
-  return WATCHED:format(core.text.quote { watch }, core.text.quote { AS_ROOT },
-    core.text.quote { KILLER }, mark, mark,
+  return WATCHED:format(core.text.quote { watch }, core.text.quote { KILLER }, mark,
+    core.text.quote { user or "" }, mark,
     core.text.quote { "exec 2>&3 3>&-; " .. line })
 end
 
 local function run_killer(target, signal, grace, opts)
   opts.killable = false
-  return core.exec(target.box, "sh", "-c", AS_ROOT, "sh", KILLER, "sh",
-    target.mark, signal, grace and tostring(grace * 10) or "", opts)
+  return core.exec(target.box, "sh", "-c", KILLER, "sh", target.mark, signal,
+    grace and tostring(grace * 10) or "", target.user or "", opts)
 end
 
 -- A service that does not even begin it soon is not waited for any longer.

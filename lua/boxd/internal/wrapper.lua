@@ -118,7 +118,7 @@ function wrapper.wrap(box, line, o, is_killable, pty)
       run)
   end
   if not mark then return run, lead end
-  return killable.command(mark, run, o.timeout), lead, mark
+  return killable.command(mark, run, o.timeout, o.user), lead, mark
 end
 
 return wrapper
