@@ -39,6 +39,36 @@ end
 -- sleep: the loop's own wait; every: calls fn each so many seconds, and returns a
 -- function that ends that.
 local LOOPS = {
+  -- The script's own: readable(seconds) of the descriptor, serve(fn), start(fn),
+  -- and hooks by which coroutines are resumed at once.
+  own = [[
+    local socket = require "socket"
+    local fd = boxd.pollfd()
+    local handle = { getfd = function() return fd end,
+      dirty = function() return false end }
+    local function readable(seconds)
+      return #socket.select({ handle }, nil, seconds or 0) == 1
+    end
+    -- Until fn returns true, as a host would: steps when it is readable.
+    local function serve(fn)
+      local ends = now() + 10
+      while not fn() do
+        assert(now() < ends, "it never came true")
+        if readable(0.1) then boxd.step() end
+      end
+    end
+    -- A scheduler that resumes at once.
+    local function resume(co)
+      local ok, e = coroutine.resume(co)
+      if not ok then error(e, 0) end
+    end
+    local function start(fn)
+      local co = coroutine.create(fn)
+      resume(co)
+      return co
+    end
+    local HOOKS = { park = coroutine.yield, wake = resume }
+    local function idle() return boxd.pending() == 0 end]],
   luv = [[
     local uv, start = require "luv", require "boxd.loop.luv".go
     go = function(fn) return start(counted(fn)) end
@@ -141,7 +171,7 @@ local libraries = { luv = "luv", cqueues = "cqueues", copas = "copas",
 --- What lua5.4 finds the loops' libraries and boxd.so by.
 function loops.environment()
   return {
-    LUA_PATH = os.getenv "LUA_PATH" or "/usr/share/lua/5.1/?.lua;;",
+    LUA_PATH = os.getenv "LUA_PATH" or ";;/usr/share/lua/5.1/?.lua",
     LUA_CPATH = os.getenv "LUA_CPATH"
       or (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;",
   }
