@@ -7,7 +7,7 @@ setup(function() server = loops.serve() end)
 teardown(function() server:stop() end)
 
 -- Fewer hand-overs than `make handovers` makes.
-local HANDOVERS = tonumber(os.getenv "BOXD_HANDOVERS" or 20000)
+local HANDOVERS = tonumber(os.getenv "BOXD_HANDOVERS" or 10000)
 
 -- SPECS: a title after the loop's name, and a script with what it prints.
 local SPECS = {

@@ -97,7 +97,8 @@ for name, s in pairs(SERVERS) do
         local best, fastest, ran = 1 / 0, 1 / 0, 0
         main(function()
           get "/"
-          for _ = 1, 3 do -- the machine may be busy
+          for _ = 1, 5 do -- the machine may be busy
+            if best < 0.3 and fastest < 0.1 then break end
             local began, n = now(), 0
             for _ = 1, 10 do
               go(function()

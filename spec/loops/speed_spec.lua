@@ -36,11 +36,11 @@ end
 
 it("a stream of small chunks comes at 80 % of the speed in place", function()
   local place, loop = loops.run(server, nil, COMPARE .. [[
-    print(compare(7, function()
-      local p <close> = box:exec("chunks", "20000", "64", { stream = true })
+    print(compare(6, function()
+      local p <close> = box:exec("chunks", "10000", "64", { stream = true })
       local bytes = 0
       for chunk in p:iter_stdout() do bytes = bytes + #chunk end
-      assert(bytes == 20000 * 64)
+      assert(bytes == 10000 * 64)
     end))]]):match "(%S+)%s+(%S+)"
   assert.is_true(tonumber(loop) < tonumber(place) / 0.8, place .. " " .. loop)
 end)
@@ -48,7 +48,7 @@ end)
 -- 15 us by themselves; the rest is for a busy machine.
 it("a call takes a little longer than in place", function()
   local place, loop = loops.run(server, nil, COMPARE .. [[
-    print(compare(60, function()
+    print(compare(40, function()
       for _ = 1, 50 do compute.box:get "vm-1" end
     end))]]):match "(%S+)%s+(%S+)"
   local over = (tonumber(loop) - tonumber(place)) / 50
