@@ -56,6 +56,26 @@ describe("--local", function()
     return false
   end
 
+  it("passes --exec-survives and --limits on to its service", function()
+    local script = [[
+      local box = boxd.Compute().box:create()
+      local p = box:sh("echo $$; exec sleep 77", { stream = true })
+      local pid = p:lines()()
+      p:close()
+      local ends, gone = boxd.now() + 4, false
+      while not gone and boxd.now() < ends do
+        gone = not box:sh("kill -0 " .. pid).success
+        boxd.sleep(0.05)
+      end
+      print(gone)]]
+    for survives, options in pairs { ["false"] = { "--exec-survives", "--limits",
+      "none" }, ["true"] = {} } do
+      local result = program.run { program.boxdlua, "--local", "-e", script,
+        table.unpack(options) }
+      assert.equal(survives .. "\n", result.out, result.err)
+    end
+  end)
+
   it("hands the service's address to the module", function()
     local result = run { "--local", "-e", show_registry }
     assert.equal("", result.err)

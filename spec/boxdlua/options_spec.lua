@@ -47,6 +47,10 @@ describe("the options of boxdlua", function()
   it("refuses options of --serve without it", function()
     refuses("'--listen' goes with --serve", "--listen", "127.0.0.1:0")
     refuses("'--max-boxes=3' goes with --serve", "--max-boxes=3")
+    refuses("'--exec-survives' goes with --serve or --local", "--exec-survives")
+    refuses("'--limits' goes with --serve or --local", "--limits", "none")
+    refuses("'--state' goes with --serve", "--local", "--limits", "none",
+      "--state", "/tmp/x", "--exec-survives")
   end)
 
   it("shows them with --help", function()

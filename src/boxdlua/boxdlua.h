@@ -25,8 +25,9 @@ typedef struct host_options {
   size_t action_count;
   bool interactive, version, help, ignore_env, from_stdin;
   bool local, serve, doctor, clean;
-  const char *listen, *state, *net, *limits; /* of --serve; NULL: its default */
-  bool exec_survives;               /* of --serve */
+  const char *listen, *state, *net; /* of --serve; NULL: its default */
+  const char *limits;               /* of --serve and --local, as */
+  bool exec_survives;               /* ... this */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */
   bool dry_run;
@@ -131,7 +132,8 @@ typedef struct host_service {
 ** Starts `boxdlua --serve` as a child that ends with this process, and waits
 ** until it announces itself. 0, or -1 with what to do in `message`.
 */
-int host_local_start(host_service *s, char *message, size_t size);
+int host_local_start(const host_options *o, host_service *s, char *message,
+                     size_t size);
 
 /* Ends that child, if there is one, and removes its state. Idempotent. */
 void host_local_stop(void);

@@ -37,7 +37,22 @@ static _Noreturn void give_up(const char *what) {
   _exit(1);
 }
 
-static _Noreturn void become_service(pid_t parent, int announce) {
+/* Runs --serve with what --local was given for it. */
+static _Noreturn void run_service(const host_options *o, const char *announce) {
+  const char *argv[12] = {"boxdlua", "--serve", "--listen", "127.0.0.1:0",
+                          "--state", child.state, "--announce", announce};
+  int n = 8;
+  if (o->exec_survives) argv[n++] = "--exec-survives";
+  if (o->limits) {
+    argv[n++] = "--limits";
+    argv[n++] = o->limits;
+  }
+  execv("/proc/self/exe", (char *const *)argv);
+  give_up("cannot run /proc/self/exe");
+}
+
+static _Noreturn void become_service(const host_options *o, pid_t parent,
+                                     int announce) {
   char number[16];
   sigset_t none;
   snprintf(number, sizeof number, "%d", announce);
@@ -57,9 +72,7 @@ static _Noreturn void become_service(pid_t parent, int announce) {
   unsetenv("BOXD_LOCAL");
   unsetenv("BOXD_API_KEY"); /* of another service: no business of this one */
   unsetenv("BOXD_TOKEN");
-  execl("/proc/self/exe", "boxdlua", "--serve", "--listen", "127.0.0.1:0",
-        "--state", child.state, "--announce", number, (char *)NULL);
-  give_up("cannot run /proc/self/exe");
+  run_service(o, number);
 }
 
 /* ---- in the parent ---- */
@@ -163,14 +176,15 @@ static bool read_announcement(int fd, host_service *s, bool *late) {
   }
 }
 
-static int start_child(int *announce, char *message, size_t size) {
+static int start_child(const host_options *o, int *announce, char *message,
+                       size_t size) {
   int ends[2];
   pid_t self = getpid();
   if (pipe2(ends, O_CLOEXEC) < 0)
     return fail(message, size, "cannot make a pipe");
   fflush(NULL);
   pid_t pid = fork();
-  if (pid == 0) become_service(self, ends[1]);
+  if (pid == 0) become_service(o, self, ends[1]);
   int why = errno;
   close(ends[1]);
   if (pid < 0) {
@@ -185,12 +199,13 @@ static int start_child(int *announce, char *message, size_t size) {
   return 0;
 }
 
-int host_local_start(host_service *s, char *message, size_t size) {
+int host_local_start(const host_options *o, host_service *s, char *message,
+                     size_t size) {
   int announce;
   bool late;
   *s = (host_service){0};
   if (make_state(message, size) < 0) return -1;
-  if (start_child(&announce, message, size) < 0) {
+  if (start_child(o, &announce, message, size) < 0) {
     remove_state();
     return -1;
   }

@@ -96,10 +96,10 @@ static bool wants_local(const host_options *o) {
 }
 
 /* The module finds the service's address in these fields of the registry. */
-static int start_local(lua_State *L) {
+static int start_local(lua_State *L, const host_options *o) {
   host_service s;
   char message[512];
-  if (host_local_start(&s, message, sizeof message) < 0) {
+  if (host_local_start(o, &s, message, sizeof message) < 0) {
     host_complain(message);
     return -1;
   }
@@ -234,7 +234,7 @@ static int run(lua_State *L) {
   if (o->serve) {
     failed = serve(L, o);
   } else {
-    if (wants_local(o) && !only_version(o)) failed = start_local(L);
+    if (wants_local(o) && !only_version(o)) failed = start_local(L, o);
     if (!failed && o->doctor) {
       failed = examine(L, o);
     } else {

@@ -170,6 +170,12 @@ static int refuse_unknown(reader *r, const char *word) {
   return -1;
 }
 
+/* Is it an option of --local, too? */
+static bool is_local(const char *word) {
+  return strncmp(word, "--limits", 8) == 0 ||
+         strcmp(word, "--exec-survives") == 0;
+}
+
 static int read_long(reader *r, const char **needs_serve) {
   host_options *o = r->o;
   const char *word = o->argv[r->at];
@@ -194,7 +200,7 @@ static int read_long(reader *r, const char **needs_serve) {
     if (found != 0) return found > 0 ? 0 : -1;
     found = read_serve_option(r);
     if (found == 0) return refuse_unknown(r, word);
-    *needs_serve = word;
+    if (!*needs_serve || is_local(*needs_serve)) *needs_serve = word;
     return found > 0 ? 0 : -1;
   }
   return 0;
@@ -203,7 +209,9 @@ static int read_long(reader *r, const char **needs_serve) {
 static int check(reader *r, const char *needs_serve) {
   host_options *o = r->o;
   if (o->help) return 0;
-  if (needs_serve != NULL && !o->serve)
+  if (needs_serve != NULL && !o->serve && is_local(needs_serve) && !o->local)
+    return refuse(r, "'%s' goes with --serve or --local", needs_serve);
+  if (needs_serve != NULL && !o->serve && !is_local(needs_serve))
     return refuse(r, "'%s' goes with --serve", needs_serve);
   if (o->ca_file != NULL && !o->doctor)
     return refuse(r, "'--ca-file' goes with %s", "--doctor");
