@@ -103,6 +103,15 @@ describe("the life of a box, as on boxd.sh:", function()
     assert.equal(id, boot_id(box))
   end)
 
+  it("a resize is refused of a box that sleeps", function()
+    local box = compute.box:create "z"
+    for _, rpc in ipairs { "SuspendVm", "HibernateVm" } do
+      call(rpc, { vm_id = box.id })
+      refused("FAILED_PRECONDITION", call, "ResizeVm",
+        { vm_id = box.id, vcpu = 4 })
+    end
+  end)
+
   it("a second destroy is NOT_FOUND", function()
     local box = compute.box:create "d"
     box:destroy()

@@ -5,6 +5,8 @@ local boxd = require "boxd"
 local lines = require "spec.production.lines"
 local support = require "spec.support.service"
 
+local refused = support.refused
+
 local function read(path)
   local f <close> = assert(io.open(path))
   return f:read "a"
@@ -84,6 +86,54 @@ describe("the service, as on boxd.sh:", function()
     local stream <close> = compute:stream("DownloadFileStream",
       { vm_id = box.id, path = "f" })
     assert.equal(5, stream:recv().total_size)
+  end)
+
+  it("a box has 64 labels and 256 destinations at most", function()
+    compute.box:create "m"
+    local set, entries = {}, {}
+    for i = 1, 64 do set["k" .. i] = "v" end
+    for i = 1, 256 do entries[i] = ("h%d.example.com"):format(i) end
+    call("UpdateVmLabels", { vm = "m", set = set })
+    call("SetVmEgressAllow", { vm = "m", entries = entries })
+    entries[257] = "more.example.com"
+    for rpc, request in pairs { UpdateVmLabels = { set = { more = "v" } },
+      SetVmEgressAllow = { entries = entries } } do
+      request.vm = "m"
+      assert.is_false((pcall(call, rpc, request)), rpc)
+    end
+  end)
+
+  it("a box from a snapshot is as that was: no image, shared, networks",
+    function()
+      for _, options in ipairs { { image = "ubuntu:24.04" }, { shared = true },
+        { networks = { "n" } }, { config = { env = { A = "1" } } },
+        { config = { cmd = { "true" } } },
+        { config = { restart_policy = "never" } } } do
+        options.from_snapshot = "s"
+        local ok, e = pcall(compute.box.create, compute.box, "x", options)
+        assert.is_false(ok)
+        assert.equal("InvalidArgumentError", e.class, e.message)
+      end
+    end)
+
+  it("a fork inherits size, labels, env and egress", function()
+    local box = compute.box:create { name = "f", labels = { k = "v" },
+      config = { vcpu = 4, env = { A = "1" } } }
+    call("SetVmEgressAllow", { vm = "f", entries = { "example.com" } })
+    local fork = compute.box:fork(box)
+    local vm = call("GetVm", { vm_id = fork.id })
+    assert.same({ 4, "v", "example.com" },
+      { vm.vcpu, vm.labels.k, vm.egress_allow[1] })
+    assert.equal("1\n", fork:sh("echo $A").stdout)
+  end)
+
+  it("hibernated boxes and forks count as boxes, snapshots do not", function()
+    local own <close> = support.new { "--max-boxes", "2" }
+    local c = own.compute
+    local box = c.box:create "q"
+    support.save(function(...) return c:call(...) end, { vm = "q", name = "s" })
+    c:call("HibernateVm", { vm_id = c.box:fork(box).id })
+    refused("RESOURCE_EXHAUSTED", c.box.create, c.box, "more")
   end)
 
   it("conflicts are of one class, whichever status they have", function()

@@ -1,13 +1,14 @@
 -- The port that a box's proxies lead to while none is set, found as boxd.sh finds
 -- it: the first of PORTS that something outside the box could reach, once it has
 -- been there for ADOPT_SECONDS, and until nothing listens there any more; else
--- DEFAULT. It is looked for when a client asks or connects.
+-- DEFAULT. Boxes that share the machine's network are looked at when a client asks
+-- or connects, others all the time.
 
 local boxd = require "boxd"
 
 local PORTS = { 80, 443, 8080, 8000, 3000, 5000, 5173 }
 local DEFAULT = 8000
-local ADOPT_SECONDS = 0.75
+local ADOPT_SECONDS, LOOK_SECONDS = 0.75, 0.25
 
 local LISTENING = "0A"
 local MAPPED = "0000000000000000FFFF0000" -- IPv4 in /proc/net/tcp6
@@ -20,11 +21,13 @@ function found_port.new(service)
   return setmetatable({ service = service, known = {} }, found_port)
 end
 
-local function read_all(fd)
-  local parts = {}
-  for part in function() return fd:read() end do parts[#parts + 1] = part end
-  fd:close()
-  return table.concat(parts)
+-- A file of the machine about a box's network; "" for a box that has ended.
+local function read(path)
+  local f = io.open(path)
+  if not f then return "" end
+  local text = f:read "a"
+  f:close()
+  return text or ""
 end
 
 -- Whether a listener at this address is there for the box's interface: at any
@@ -41,11 +44,10 @@ end
 -- The set of ports that are listened on in a box.
 local function listening(self, handle)
   local ports = {}
-  for _, path in ipairs { "/proc/1/net/tcp", "/proc/1/net/tcp6" } do
-    local fd = self.service.spawner:file(handle, "read", path)
-    local text = fd and read_all(fd) or ""
+  local folder = ("/proc/%d/net/"):format(self.service.boxes.pids[handle] or 0)
+  for _, name in ipairs { "tcp", "tcp6" } do
     for address, port, state in
-      text:gmatch " (%x+):(%x%x%x%x) %x+:%x+ (%x%x) " do
+      read(folder .. name):gmatch " (%x+):(%x%x%x%x) %x+:%x+ (%x%x) " do
       if state == LISTENING and is_reachable(address) then
         ports[tonumber(port, 16)] = true
       end
@@ -75,6 +77,26 @@ local function look(self, record, handle)
     known.port, known.candidate = candidate, nil
   end
   return known
+end
+
+local function is_found(record)
+  for _, proxy in ipairs(record.proxies) do
+    if proxy.port == 0 then return true end
+  end
+end
+
+-- Looks at boxes that run, for as long as the service does.
+function found_port:run()
+  local all = self.service.boxes
+  while not all.net_host do
+    for id, handle in pairs(all.live) do
+      local record = all.records[id]
+      if record and record.status == "running" and is_found(record) then
+        look(self, record, handle)
+      end
+    end
+    if next(all.live) then boxd.sleep(LOOK_SECONDS) else all.changed:wait() end
+  end
 end
 
 -- Waits until a port that something listens on is adopted. Without one: the

@@ -175,6 +175,7 @@ function service:run()
   boxd.spawn(watch_boxes, self)
   boxd.spawn(self.store.run, self.store)
   boxd.spawn(self.idle.run, self.idle)
+  boxd.spawn(self.proxies.found.run, self.proxies.found)
   boxd.spawn(self.backups.run, self.backups)
   boxd.spawn(accept_calls, self):join()
   if self.failure then error(self.failure, 0) end
