@@ -4,6 +4,7 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local files = require "boxd.files"
+local forward = require "boxd.forward"
 local job = require "boxd.job"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
@@ -85,7 +86,7 @@ end
 
 -- Exec and files.
 
-for _, part in ipairs { files.methods, settings, job.methods, sync } do
+for _, part in ipairs { files.methods, settings, job.methods, sync, forward } do
   for name, f in pairs(part) do methods[name] = f end
 end
 

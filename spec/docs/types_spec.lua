@@ -60,6 +60,7 @@ local function objects(s)
     Secrets = c.secret, Box = s.box, Files = s.box.files, Disk = c.disk:create("d", 1),
     ExecProcess = p, ExecStdin = p.stdin, Task = boxd.spawn(function() end),
     Job = require("boxd.job").new(s.box, { name = "a", status = "running" }),
+    Forward = s.box:forward(80),
     Error = select(2, pcall(boxd.Compute, { nonsense = 1 })) }
 end
 

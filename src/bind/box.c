@@ -83,7 +83,7 @@ static const char *const composed[] = {
     "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
     "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
     "set_labels", "update_spec", "job", "get_job", "jobs", "sync_to",
-    "sync_from", NULL};
+    "sync_from", "forward", NULL};
 static const char *const shown[] = {"id", "name", "image", "public_ip",
                                     "status", NULL};
 static const char *const kept[] = {"boot_time_ms", NULL};

@@ -14,7 +14,9 @@
 #include "text.h"
 #include "error.h"
 #include "exec.h"
+#include "fd.h"
 #include "folder.h"
+#include "gate.h"
 #include "host.h"
 #include "http.h"
 #include "json.h"
@@ -128,7 +130,7 @@ static int open_core(lua_State *L) {
       {"stat", lbx_folder_stat},  {"set_mode", lbx_folder_set_mode},
       {"open", lbx_folder_open},
       {"set_time", lbx_folder_set_time}, {"link", lbx_folder_link},
-      {"tar_header", lbx_tar_header},
+      {"tar_header", lbx_tar_header}, {"gate", lbx_gate},
       {"make_private", lbx_folder_private}, {"umask", lbx_folder_mask},
       {"open_special", lbx_special_open},
       {NULL, NULL}};
@@ -142,6 +144,8 @@ static int open_core(lua_State *L) {
   lbx_open_http_core(L);
   lbx_open_task_core(L);
   lbx_open_special(L);
+  lbx_open_fd(L);
+  lbx_open_gate(L);
   lbx_open_terminal(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");

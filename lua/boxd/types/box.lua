@@ -302,6 +302,20 @@ function Box:sync_from(dir, local_dir, options) end
 ---@field unchanged integer files and links
 ---@field bytes integer of the files sent
 
+--- Opens a port of this machine that leads to one of the box, its loopback too,
+--- until it is closed or the script ends. Bytes move while the script waits in a
+--- call of this module. A connection is one Exec, and fails as that does: the
+--- client sees it end.
+--- RPC: Exec.
+--- Raises: ConnectionError when the local port is taken.
+---@param remote_port integer of the box
+---@param options? boxd.ForwardOptions
+---@return boxd.Forward
+function Box:forward(remote_port, options) end
+
+---@class boxd.ForwardOptions
+---@field listen? string address in numbers and port, default "127.0.0.1:0": any free port
+
 --- RPC: ListProxies.
 ---@param options? boxd.Options
 ---@return boxd.Proxy[]

@@ -1,5 +1,5 @@
 ---@meta
--- A command that outlives the connection.
+-- A command that outlives the connection, and a port that leads into a box.
 
 --- A job of a box, from box:job, get_job and jobs. Its fields are as they were at
 --- the last call of it; any script may have the same job. Calls are repeated
@@ -78,3 +78,11 @@ function Job:kill(signal, options) end
 --- Raises: ConflictError while it runs.
 ---@param options? boxd.Options
 function Job:remove(options) end
+
+--- A local port that leads into a box: from box:forward. Its `<close>` closes it.
+---@class boxd.Forward
+---@field port integer of this machine
+local Forward = {}
+
+--- Ends the port and its connections. Idempotent.
+function Forward:close() end

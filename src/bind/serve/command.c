@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "../await.h"
-#include "fd.h"
+#include "../fd.h"
 #include "spawn_private.h"
 #include "../type.h"
 

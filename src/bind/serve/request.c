@@ -8,7 +8,7 @@
 #include "../await.h"
 #include "../error.h"
 #include "../type.h"
-#include "fd.h"
+#include "../fd.h"
 #include "serve.h"
 
 #define HEADERS_MAX 32

@@ -10,7 +10,7 @@
 #include "../error.h"
 #include "call.h"
 #include "crypto.h"
-#include "fd.h"
+#include "../fd.h"
 #include "forward.h"
 #include "request.h"
 #include "signal.h"
@@ -245,7 +245,6 @@ int luaopen_boxd_serve(lua_State *L) {
   open_type(L);
   lbx_open_server_call(L);
   lbx_open_http_request(L);
-  lbx_open_fd(L);
   luaL_newlib(L, functions);
   lbx_open_forward(L);
   lbx_open_signal(L);

@@ -9,7 +9,7 @@
 
 #include "../await.h"
 #include "../error.h"
-#include "fd.h"
+#include "../fd.h"
 #include "spawn_private.h"
 #include "../type.h"
 

@@ -1,11 +1,9 @@
 /*
-** forward: what makes a port of this machine lead into a box. A gate listens
-** on a loopback port; a relay joins two connected sockets, copying both ways on
-** the loop until both sides have ended. The owner of a gate and a relay makes
-** the connection into the box in between.
+** forward: a relay joins two connected sockets, copying both ways on the loop
+** until both sides have ended: it makes a port of this machine lead into a box.
 **
-** Both are embedded in their owner, zeroed before they are opened. The owner
-** closes them; that is idempotent. All functions are for the loop's thread.
+** It is embedded in its owner, zeroed before it is started. The owner closes it;
+** that is idempotent. All functions are for the loop's thread.
 */
 #ifndef BX_FORWARD_H
 #define BX_FORWARD_H
@@ -14,23 +12,6 @@
 #include <stdint.h>
 
 #include "../../core/io.h"
-
-typedef struct bx_gate {
-  bx_loop *loop; /* NULL: never opened */
-  bx_watch watch;
-  bx_timer retry;
-  bx_event knocked; /* a client may be there, or the gate is closed */
-  uint16_t port;
-  bool closed;
-} bx_gate;
-
-/* Listens on 127.0.0.1:port; 0 takes any that is free. */
-bx_class bx_gate_open(bx_gate *g, bx_loop *loop, uint16_t port, bx_error *e);
-
-/* A connection, the caller's; -1: none now, wait for `knocked`. */
-int bx_gate_accept(bx_gate *g);
-
-void bx_gate_close(bx_gate *g);
 
 /* One of a relay's two sockets, and the bytes read from it that wait for the
 ** other to take it. */

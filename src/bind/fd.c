@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../core/io.h"
-#include "../await.h"
-#include "../error.h"
-#include "../type.h"
+#include "../core/io.h"
+#include "await.h"
+#include "error.h"
+#include "type.h"
 
 #define TYPE "boxd.Fd"
 #define READ_MAX (64 << 10)
@@ -20,6 +21,7 @@ typedef struct fd_ud {
   bx_watch watch;
   bx_event ready;
   uint32_t wanted; /* a reader and a writer may wait at once: EPOLLIN, OUT */
+  bool piped; /* no socket, as a write found out */
   bool last; /* only `left` bytes more are to be read */
   int left;
 } fd_ud;
@@ -104,14 +106,25 @@ static int m_read_file(lua_State *L) {
   return 1;
 }
 
+/* A socket whose other side has gone must not raise SIGPIPE in a host. */
+static ssize_t write_some(fd_ud *f, const char *data, size_t len) {
+  if (f->fd < 0) errno = EBADF;
+  if (f->fd < 0) return -1;
+  if (!f->piped) {
+    ssize_t n = send(f->fd, data, len, MSG_NOSIGNAL);
+    if (n >= 0 || errno != ENOTSOCK) return n;
+    f->piped = true;
+  }
+  return write(f->fd, data, len);
+}
+
 static int write_k(lua_State *L, int status, lua_KContext done) {
   size_t len;
   (void)status;
   fd_ud *f = lua_touserdata(L, 1);
   const char *data = lua_tolstring(L, 2, &len);
   while ((size_t)done < len) {
-    ssize_t n = f->fd < 0 ? -1 : write(f->fd, data + done, len - (size_t)done);
-    if (f->fd < 0) errno = EBADF;
+    ssize_t n = write_some(f, data + done, len - (size_t)done);
     if (n >= 0)
       done += n;
     else if (errno == EAGAIN)
@@ -141,6 +154,13 @@ static int m_finish(lua_State *L) {
   return 0;
 }
 
+/* fd:shutdown(): a socket sends no more; the other side sees the end. */
+static int m_shutdown(lua_State *L) {
+  fd_ud *f = luaL_checkudata(L, 1, TYPE);
+  if (f->fd >= 0) shutdown(f->fd, SHUT_WR);
+  return 0;
+}
+
 int lbx_take_fd(lua_State *L, int idx) {
   fd_ud *f = luaL_checkudata(L, idx, TYPE);
   int fd = f->fd;
@@ -165,7 +185,8 @@ static int m_close(lua_State *L) {
 void lbx_open_fd(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"read", m_read},     {"read_file", m_read_file}, {"write", m_write},
-      {"finish", m_finish}, {"close", m_close},         {NULL, NULL}};
+      {"finish", m_finish}, {"close", m_close},
+      {"shutdown", m_shutdown}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m_close}, {"__close", m_close}, {NULL, NULL}};
   lbx_newtype(L, TYPE, methods, meta);

@@ -2,8 +2,8 @@
 ** fd: a descriptor that Lua reads and writes by waiting for it. Owns the
 ** descriptor, which must be non-blocking and of a kind that epoll takes.
 */
-#ifndef LBX_SERVE_FD_H
-#define LBX_SERVE_FD_H
+#ifndef LBX_FD_H
+#define LBX_FD_H
 
 #include <lua.h>
 
