@@ -332,10 +332,10 @@ function Box:create_proxy(name, port, options) end
 
 --- RPC: SetProxyPort.
 --- Raises: NotFoundError.
----@param port integer 0: detected
+---@param port integer|"auto" 0 or "auto": detected
 ---@param name? string default "": the default proxy
 ---@param options? boxd.Options
----@overload fun(self: boxd.Box, port: integer, options: boxd.Options)
+---@overload fun(self: boxd.Box, port: integer|"auto", options: boxd.Options)
 function Box:set_proxy_port(port, name, options) end
 
 --- RPC: DeleteProxy.
