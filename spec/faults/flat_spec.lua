@@ -1,3 +1,4 @@
+-- Runs alone: what gRPC holds of a fast stream grows where others take the CPU.
 -- Memory that stays flat: big transfers both ways, a process whose output nobody
 -- reads, many calls. The client is a process of its own, whose peak counts.
 -- BOXD_FLAT=1 (make flat) takes the sizes of the table in scripts/torture/README.md.
