@@ -40,6 +40,18 @@ describe("locks", function()
     assert.is_false(l:held "a")
   end)
 
+  it("are handed over to another task, which frees them", function()
+    local l = locks.new()
+    local other
+    do
+      local held <close> = l:take "k"
+      other = held:hand_over()
+    end
+    assert.is_true(l:held "k")
+    other:free()
+    assert.is_false(l:held "k")
+  end)
+
   it("pass over a task that was cancelled as it waited", function()
     local l, got = locks.new(), {}
     local first = l:take "k"

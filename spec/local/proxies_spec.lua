@@ -174,6 +174,23 @@ print(s.recv(100).decode())']]):format(
     assert.equal("again/", answer(after[2].domain))
   end)
 
+  it("is the default one that a service of before named so", function()
+    local box = compute.box:create "old"
+    service:stop()
+    local path = ("%s/boxes/%s.json"):format(service.state, box.id)
+    local f = assert(io.open(path))
+    local record = boxd.json.decode(f:read "a")
+    f:close()
+    record.proxies[1].name, record.proxies[1].port = "default", 8000
+    f = assert(io.open(path, "w"))
+    f:write(boxd.json.encode(record))
+    f:close()
+    service:start()
+    local proxy = compute.box:get("old"):proxies()[1]
+    assert.same({ "", 8000, true }, { proxy.name or "", proxy.port,
+      proxy.is_default })
+  end)
+
   it("refuses what makes no sense, and says so", function()
     local box = compute.box:create "r"
     local function call(rpc, request) return compute:call(rpc, request) end

@@ -69,7 +69,9 @@ local function copy_list(list)
 end
 
 function proxies:prepare(record)
-  local list, moved = copy_list(record.proxies), false
+  local list = copy_list(record.proxies)
+  local moved = list[1].name == "default" -- by a service of version 0.1.0
+  if moved then list[1].name = "" end
   for _, proxy in ipairs(list) do
     local port = open(self, record, proxy)
     moved = moved or port ~= proxy.gate
