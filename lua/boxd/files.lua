@@ -7,6 +7,7 @@ local check = require "boxd.internal.check"
 local download = require "boxd.internal.download"
 local download_folder = require "boxd.internal.download_folder"
 local modes = require "boxd.internal.modes"
+local owners = require "boxd.internal.owners"
 local path = require "boxd.path"
 local progress = require "boxd.internal.progress"
 local resource = require "boxd.internal.resource"
@@ -34,9 +35,15 @@ local function send_private(self, dest, mode, opts, send)
   return bytes
 end
 
--- Sends a file so that it has the mode, or `asked`.
+-- Sends a file so that it has the mode, or `asked`; and the owner, if one is asked
+-- for.
 local function send_with_mode(self, dest, mode, asked, opts, send)
   mode = asked or mode
+  if opts.owner then
+    return owners.send(self, dest, opts, send, function(staged)
+      owners.place(self, staged, dest, mode, opts)
+    end)
+  end
   if modes.is_private(mode) then
     return send_private(self, dest, mode, opts, send)
   end
@@ -101,14 +108,16 @@ end
 
 local function silent() end
 
--- box:write_file(source, dest, { mode=, verify= }): source is bytes or boxd.path
--- "local/file".
+-- box:write_file(source, dest, { mode=, owner=, verify= }): source is bytes or
+-- boxd.path "local/file".
 function files:write_file(source, dest, opts)
   local name = path.name(source)
   if not name then check.string(1, "write_file", source) end
   check.string(2, "write_file", dest)
-  opts = check.options(3, "write_file", opts, { "timeout", "mode", "verify" })
+  opts = check.options(3, "write_file", opts,
+    { "timeout", "mode", "owner", "verify" })
   local asked = modes.option("write_file", opts)
+  owners.check("write_file", opts)
   transfer.verify_option("write_file", opts)
   opts = resource.within(opts, opts.timeout)
   if not name then
@@ -141,15 +150,44 @@ function files:read_file(source, opts)
   end)
 end
 
--- box:upload(local_path, dest, { progress=function(done, total), mode= }) ->
--- bytes. A folder goes with all that is in it; the progress is then each file's.
+-- A folder; of another owner's by way of a folder of ours.
+local function upload_all(self, source, dest, asked, opts, tell)
+  local function to(target)
+    return upload_folder.upload(self, source, target, asked, opts,
+      function(from, at)
+        local f <close>, found = path.open(from)
+        return upload_file(self, f, found.size, from, at, opts, tell)
+      end)
+  end
+  if not opts.owner then return to(dest) end
+  return owners.send(self, dest, opts, to, function(staged)
+    owners.place_folder(self, staged, dest, opts)
+  end)
+end
+
+-- box:mkdir(path, { mode=, owner= })
+function files:mkdir(at, opts)
+  path.check(1, "mkdir", at)
+  opts = check.options(2, "mkdir", opts, { "timeout", "mode", "owner" })
+  local mode = modes.option("mkdir", opts)
+  owners.check("mkdir", opts)
+  if mode or opts.owner then
+    return owners.mkdir(self, at, mode, opts)
+  end
+  resource.call(self, "Mkdir", { vm_id = self.id, path = at }, opts)
+end
+
+-- box:upload(local_path, dest, { progress=function(done, total), mode=,
+-- owner=, verify= }) -> bytes. A folder goes with all that is in it; the progress is
+-- then each file's.
 function files:upload(source, dest, opts)
   source = path.name(source) or source
   check_paths("upload", source, dest)
   if dest == "" then check.invalid("upload: a path in the box expected") end
   opts = check.options(3, "upload", opts,
-    { "timeout", "progress", "mode", "verify" })
+    { "timeout", "progress", "mode", "owner", "verify" })
   local asked = modes.option("upload", opts)
+  owners.check("upload", opts)
   transfer.verify_option("upload", opts)
   local tell, _shown <close> = progress_option("upload", opts, source)
   opts = resource.within(opts, opts.timeout)
@@ -157,11 +195,7 @@ function files:upload(source, dest, opts)
     if opts.verify then
       check.invalid("upload: verify is for one file, and %s is a folder", source)
     end
-    return upload_folder.upload(self, source, dest, asked, opts,
-      function(from, to)
-        local f <close>, found = path.open(from)
-        return upload_file(self, f, found.size, from, to, opts, tell)
-      end)
+    return upload_all(self, source, dest, asked, opts, tell)
   end
   local f <close>, found = path.open(source)
   return send_file(self, f, found, dest, asked, opts, function(to)

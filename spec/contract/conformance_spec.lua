@@ -1,5 +1,5 @@
 -- Holds every method of the surface against a server that is not ours: what
--- each sends and gives is in spec/support/surface.lua and surface_exec.lua.
+-- each sends and gives is in spec/support/surface*.lua.
 
 local boxd = require "boxd"
 local methods = require "spec.support.methods"
@@ -7,6 +7,7 @@ local recorder = require "spec.support.recorder"
 local rows = require "spec.support.rows"
 require "spec.support.surface"
 require "spec.support.surface_exec"
+require "spec.support.surface_everyday"
 require "spec.support.surface_today"
 
 local ROWS, VM = rows.list, rows.VM

@@ -31,7 +31,6 @@ static const lbx_param protocol[] = {TEXT("protocol"), {0}};
 
 /* What box.files has as well. */
 #define FILE_METHODS                                                         \
-  {"mkdir", "Mkdir", ON, ARG("path")},                                       \
   {"remove", "DeletePath", ON, ARG("path")},                                 \
   {"copy", "CopyPath", ON, .args = {TEXT("old_path"), TEXT("new_path")}},    \
   {"list_dir", "ListDir", ON, ARG("path"), .result = LBX_FIELD,              \
@@ -40,8 +39,6 @@ static const lbx_param protocol[] = {TEXT("protocol"), {0}};
 static const lbx_method methods[] = {
     {"start", "StartVm", ON, STATUS("running")},
     {"stop", "StopVm", ON, STATUS("stopped")},
-    {"reboot", "RebootVm", ON, STATUS("running")},
-    {"destroy", "DestroyVm", ON, STATUS("destroyed"), .ends = true},
     {"suspend", "SuspendVm", ON, STATUS("suspended"), .result = LBX_WHOLE},
     {"resume", "ResumeVm", ON, STATUS("running"), .result = LBX_WHOLE},
     {"hibernate", "HibernateVm", ON, STATUS("hibernated")},
@@ -82,8 +79,9 @@ static const char *const composed[] = {
     "wait_until_ready", "stream_logs", "write_file", "read_file", "upload",
     "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
     "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
-    "set_labels", "update_spec", "job", "get_job", "jobs", "sync_to",
-    "sync_from", "forward", NULL};
+    "set_labels", "update_spec", "reboot", "destroy", "up", "down",
+    "wait_for_port", "publish", "mkdir", "stat", "exists",
+    "job", "get_job", "jobs", "sync_to", "sync_from", "forward", NULL};
 static const char *const shown[] = {"id", "name", "image", "public_ip",
                                     "status", NULL};
 static const char *const kept[] = {"boot_time_ms", NULL};
@@ -133,7 +131,7 @@ static const lbx_method file_methods[] = {
     {0}};
 static const char *const file_composed[] = {"write_file", "read_file", "upload",
                                             "download", "download_folder",
-                                            NULL};
+                                            "mkdir", "stat", "exists", NULL};
 static const char *const file_shown[] = {"id", NULL};
 
 const lbx_type lbx_files_type = {

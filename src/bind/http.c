@@ -210,6 +210,24 @@ static int request(lua_State *L) {
   return request_k(L, LUA_OK, 0);
 }
 
+static int wait_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L);
+}
+
+/* boxd.http.wait, which is in a Lua file */
+static int wait(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.wait");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "http");
+  lua_replace(L, -2);
+  lua_insert(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, wait_k);
+  return wait_k(L, LUA_OK, 0);
+}
+
 void lbx_open_http_core(lua_State *L) {
   lua_pushboolean(L, 1);
   lua_pushcclosure(L, request, 1);
@@ -218,7 +236,8 @@ void lbx_open_http_core(lua_State *L) {
 
 void lbx_open_http(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", m__gc}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"request", request}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"request", request}, {"wait", wait}, {NULL, NULL}};
   lbx_newtype(L, TYPE, NULL, meta);
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "http");

@@ -358,7 +358,6 @@ static int finish(lua_State *L, unary *u) {
   if (!push_result(L, m, d, b)) malformed(L, u->rpc);
   if (m->of && lua_isnil(L, -1)) not_found(L, u);
   make_sets(L, m, d, b);
-  if (m->ends) lbx_record_ended(L, 1);
   if (m->also) lbx_push_field(L, d, field_of(d, m->also), b.s, b.len);
   release(u); /* not left to the gc: the reply may be large */
   return m->result == LBX_NOTHING ? 0 : m->also ? 2 : 1;

@@ -94,7 +94,6 @@ typedef struct lbx_method {
   /* The Lua function "boxd.internal.FILE" that gets what was made and the options
   ** as they are read, once the row's call has ended; or NULL. */
   const char *after;
-  bool ends; /* the object: a temporary box is not to be destroyed any more */
   bool (*keep)(lua_State *L, int options, int record); /* of a list; or NULL */
   int (*lua)(lua_State *L); /* in C by itself: the row has only the name */
 } lbx_method;

@@ -32,6 +32,7 @@ static const char *const lazy[][2] = {
     {"Compute", "boxd.compute"}, {"path", "boxd.path"},       {"gather", "boxd.tasks"},
     {"map", "boxd.tasks"},       {"attach", "boxd.terminal"},
     {"prefix", "boxd.terminal"}, {"spec", "boxd.spec"},
+    {"wait_until", "boxd.wait"},
     {"provision", "boxd.provision"},
 };
 

@@ -135,15 +135,6 @@ bool lbx_push_as(lua_State *L, int idx, const lbx_type *t) {
   return ok;
 }
 
-void lbx_record_ended(lua_State *L, int idx) {
-  idx = lua_absindex(L, idx);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
-  lua_pushvalue(L, idx);
-  lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
 /* ---- making them ---- */
 
 static lbx_record *new_record(lua_State *L, int compute, const lbx_type *t,
@@ -282,12 +273,6 @@ static int set(lua_State *L) {
   return 0;
 }
 
-/* core.living() -> the set of temporary boxes that are to be destroyed */
-static int living(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, "boxd.living");
-  return 1;
-}
-
 /* core.table(record) -> its fields; nil: not a record */
 static int table(lua_State *L) {
   luaL_checkany(L, 1);
@@ -342,7 +327,7 @@ static int view(lua_State *L) {
 void lbx_open_record_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"set", set},       {"table", table}, {"closing", closing},
-      {"record", record}, {"view", view},   {"living", living},
+      {"record", record}, {"view", view},
       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -121,10 +121,6 @@ void lbx_record_get(lua_State *L, int idx, const char *name);
 /* Gives a field the value on the top, which is popped. */
 void lbx_record_set(lua_State *L, int idx, const char *name);
 
-/* The object at idx is gone: a temporary box is not to be destroyed any more.
-** */
-void lbx_record_ended(lua_State *L, int idx);
-
 /* Pushes a new table of all fields that are set. */
 void lbx_record_table(lua_State *L, int idx);
 

@@ -4,6 +4,7 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local kinds = require "boxd.internal.kinds"
+local lifecycle = require "boxd.lifecycle"
 local method = require "boxd.internal.method"
 local resource = require "boxd.internal.resource"
 local spec = require "boxd.spec"
@@ -30,21 +31,35 @@ function settings:set_bot_protection(mode, opts)
   core.set(self, "bot_protection_mode", wanted)
 end
 
--- box:resize{ vcpu=, memory="8G" } -> { vcpu, memory_bytes, rebooted }: either
--- names a size, the other follows.
+-- One ResizeVm.
+local function resize(self, request, seconds)
+  local reply = resource.call(self, "ResizeVm", request, { timeout = seconds })
+  core.set(self, "vcpu", reply.vcpu)
+  core.set(self, "memory_bytes", reply.memory_bytes)
+  return reply
+end
+
+-- box:resize{ vcpu=, memory="8G", wait=false } -> { vcpu, memory_bytes, rebooted }:
+-- either names a size, the other follows.
 function settings:resize(opts)
-  local compute = resource.compute(self)
-  opts = check.options(1, "resize", opts, { "vcpu", "memory", "timeout" })
+  resource.compute(self)
+  opts = check.options(1, "resize", opts,
+    { "vcpu", "memory", "wait", "timeout" })
   local request = { vm_id = self.id,
     vcpu = method.option("resize", opts, "vcpu", kinds.count),
     memory_bytes = method.option("resize", opts, "memory", check.size) }
   if not request.vcpu and not request.memory_bytes then
     check.invalid("resize: vcpu or memory expected; either names a size")
   end
-  local reply = resource.call(compute, "ResizeVm", request, opts)
-  core.set(self, "vcpu", reply.vcpu)
-  core.set(self, "memory_bytes", reply.memory_bytes)
-  return reply
+  if not check.field("resize", opts, "wait", "boolean") then
+    return resize(self, request, opts.timeout)
+  end
+  return lifecycle.through_boot(self, "resize", opts.timeout or 120,
+    function(left)
+      local reply = resize(self, request, left)
+      return reply, reply.rebooted
+    end) or { vcpu = self.vcpu, memory_bytes = self.memory_bytes,
+      rebooted = true }
 end
 
 -- The request's fields of "in so many seconds" or { cron = "0 18 * * *" }.

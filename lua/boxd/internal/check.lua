@@ -30,6 +30,13 @@ function check.where()
   return info and ("%s:%d:"):format(info.short_src, info.currentline) or ""
 end
 
+-- Raises the error of a task of ours, which has no line of the script's.
+function check.raise(e)
+  if type(e) == "string" then e = check.where() .. " " .. e end
+  if core.type(e) == "Error" and e.where == "" then e.where = check.where() end
+  error(e, 0)
+end
+
 local function typename(v)
   local ours = core.type(v)
   if ours then return "boxd." .. ours end

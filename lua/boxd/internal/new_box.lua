@@ -3,8 +3,8 @@
 -- that should have had an end.
 
 local core = require "boxd.core"
-local boxes = require "boxd.box"
 local resource = require "boxd.internal.resource"
+local temporary = require "boxd.temporary"
 core.internal()
 
 local function set(box, o, opts)
@@ -24,6 +24,6 @@ return function(box, o, left)
   end
   local ok, e = pcall(set, box, o, resource.within({}, math.max(left, 0.001)))
   if ok then return box end
-  boxes.discard(box)
+  temporary.discard(box)
   error(e, 0)
 end

@@ -70,17 +70,102 @@ function Box:start(options) end
 ---@param options? boxd.Options
 function Box:stop(options) end
 
+--- Brings it up whatever its state is, and while that changes: starts, resumes or
+--- wakes it, and waits until it runs and answers a command.
+--- Round trips: 2 of a box that runs, 4 of one that is stopped, suspended or
+--- hibernated, and 1 a look while it changes by itself.
+--- RPC: GetVm, StartVm, ResumeVm, WakeVm, Exec.
+--- Raises: BoxdError when it is failed, destroying or destroyed; TimeoutError with
+--- the last reason; NotFoundError.
+---@param options? boxd.Options timeout: default 90, for all of it
+---@return boxd.Box self
+function Box:up(options) end
+
+--- Runs `sync` in the box (10 s at most; a failure is a warning) and stops it, since
+--- a stop is a power cut. A box that sleeps wakes for it; one that is stopped
+--- already is left as it is.
+--- Round trips: 4, of a stopped one 1, and 1 a look while it changes.
+--- RPC: GetVm, Exec, StopVm.
+--- Raises: BoxdError when it is failed, destroying or destroyed; TimeoutError with
+--- the last reason; NotFoundError.
+---@param options? boxd.Options timeout: default 60, for all of it
+---@return boxd.Box self
+function Box:down(options) end
+
 --- Sets status to running.
---- RPC: RebootVm.
---- Raises: NotFoundError.
----@param options? boxd.Options
+--- Round trips: 1; with wait 4, and 2 a look until it is up again.
+--- RPC: RebootVm; with wait also Exec, GetVm.
+--- Raises: NotFoundError, ConflictError; TimeoutError.
+---@param options? boxd.RebootOptions
 function Box:reboot(options) end
 
+---@class boxd.RebootOptions: boxd.Options
+---@field wait? boolean sync the box first, and return once it has booted anew and answers; timeout is then 90 by default
+
 --- Takes the box away with all that is in it; sets status to destroyed.
+--- Round trips: 1.
 --- RPC: DestroyVm.
---- Raises: NotFoundError.
----@param options? boxd.Options
+--- Raises: NotFoundError unless missing_ok.
+---@param options? boxd.DestroyOptions
 function Box:destroy(options) end
+
+---@class boxd.DestroyOptions: boxd.Options
+---@field missing_ok? boolean a box that is gone already is as wished
+
+--- Waits until something in the box listens on a port, on any of its addresses.
+--- The box looks, so that looking costs no round trips.
+--- Round trips: 1, and 1 every 15 s.
+--- RPC: Exec.
+--- Raises: TimeoutError, NotFoundError, ConflictError when the box is stopped.
+---@param port integer 1 to 65535
+---@param options? boxd.Options timeout: default 60
+function Box:wait_for_port(port, options) end
+
+--- Has a proxy lead to the port, and returns its url once that answers. The default
+--- proxy, or the one of that name, which is made, or taken when it is there.
+--- Round trips: 2 (of a new name 1), then HTTP requests.
+--- RPC: CreateProxy, SetProxyPort, ListProxies.
+--- Raises: TimeoutError with the last answer, and whether something listens on the
+--- port and is reached by proxies; NotFoundError.
+---@param port integer 1 to 65535
+---@param options? boxd.PublishOptions
+---@return string url without the path
+function Box:publish(port, options) end
+
+---@class boxd.PublishOptions: boxd.Options
+---@field name? string of the proxy, default: the default one
+---@field path? string that is asked for, default "/"
+---@field status? integer|integer[] that it must answer, default 200
+---@field ca_file? string PEM file of roots to trust instead of the system's
+---@field timeout? number seconds for all of it, default 120
+
+--- What lies under a path; a link is not followed. Where the box's user may not
+--- look, root does, by sudo.
+--- Round trips: 1.
+--- RPC: Exec.
+--- Raises: BoxdError when it can't be looked at; NotFoundError of the box.
+---@param path string in the box
+---@param options? boxd.Options
+---@return boxd.Stat? stat nil: nothing is there
+function Box:stat(path, options) end
+
+--- Is anything there, if only a link that leads nowhere?
+--- Round trips: 1.
+--- RPC: Exec.
+--- Raises: as stat.
+---@param path string in the box
+---@param options? boxd.Options
+---@return boolean
+function Box:exists(path, options) end
+
+---@class boxd.Stat
+---@field type string "file", "directory", "link", "fifo", "socket", "char", "block"
+---@field size integer bytes
+---@field mode integer permission bits, with setuid, setgid and sticky
+---@field mtime integer Unix seconds
+---@field owner string a name, or UNKNOWN
+---@field group string a name, or UNKNOWN
+---@field target? string of a link: where it leads
 
 --- Sets status to suspended.
 --- RPC: SuspendVm.
@@ -185,7 +270,7 @@ function Box:read_file(path, options) end
 --- when a mode can't be set.
 ---@param local_path string|boxd.Path
 ---@param dest string path in the box
----@param options? boxd.FileTransferOptions
+---@param options? boxd.UploadOptions
 ---@return integer bytes written
 function Box:upload(local_path, dest, options) end
 
@@ -220,6 +305,14 @@ function Box:download_folder(path, local_path, options) end
 
 ---@class boxd.WriteOptions: boxd.ReadOptions
 ---@field mode? string permission bits as octal digits, such as "644"
+---@field owner? string "user" or "user:group", by sudo where that is needed; others read the file at no time (2 Execs more)
+
+---@class boxd.MkdirOptions: boxd.Options
+---@field mode? string permission bits as octal digits, such as "755"
+---@field owner? string "user" or "user:group", by sudo where that is needed
+
+---@class boxd.UploadOptions: boxd.FileTransferOptions
+---@field owner? string "user" or "user:group", by sudo where that is needed; of a folder, what is new in it
 
 ---@class boxd.FileTransferOptions: boxd.TransferOptions
 ---@field verify? boolean of one file: compare the SHA-256 with that of the box's sha256sum, and do it once more where it differs
@@ -397,9 +490,10 @@ function Box:unshare(options) end
 ---@param options? boxd.Options
 function Box:rename(new_name, options) end
 
---- Either size names both. A running box is rebooted.
---- RPC: ResizeVm.
---- Raises: InvalidArgumentError, QuotaExceededError.
+--- Either size names both. A running box is rebooted, after the answer.
+--- Round trips: 1; with wait 2, and 2 a look until a rebooted box is up again.
+--- RPC: ResizeVm; with wait also Exec, GetVm.
+--- Raises: InvalidArgumentError, QuotaExceededError; TimeoutError.
 ---@param options boxd.ResizeOptions
 ---@return { vcpu: integer, memory_bytes: integer, rebooted: boolean }
 function Box:resize(options) end
@@ -407,6 +501,7 @@ function Box:resize(options) end
 ---@class boxd.ResizeOptions: boxd.Options
 ---@field vcpu? integer
 ---@field memory? string|integer "8G" or bytes
+---@field wait? boolean sync the box first, and return once a box that is rebooted for it has booted anew and answers; timeout is then 120 by default
 
 --- RPC: SetAutoSuspendTimeout.
 --- Raises: NotFoundError.
@@ -540,10 +635,10 @@ function Box:exposed_ports(options) end
 ---@return boolean truncated: the service left some out
 function Box:list_dir(path, options) end
 
---- RPC: Mkdir.
+--- RPC: Mkdir; with mode or owner Exec instead.
 --- Raises: NotFoundError, InvalidArgumentError when it is there.
 ---@param path string in the box, in a folder that is there
----@param options? boxd.Options
+---@param options? boxd.MkdirOptions
 function Box:mkdir(path, options) end
 
 --- A file, or a folder with all in it.

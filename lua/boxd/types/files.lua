@@ -24,11 +24,27 @@ local Files = {}
 ---@return boolean truncated: the service left some out
 function Files:list_dir(path, options) end
 
---- RPC: Mkdir.
+--- RPC: Mkdir; with mode or owner Exec instead.
 --- Raises: NotFoundError, InvalidArgumentError when it is there.
 ---@param path string in the box, in a folder that is there
----@param options? boxd.Options
+---@param options? boxd.MkdirOptions
 function Files:mkdir(path, options) end
+
+--- As Box:stat.
+--- RPC: Exec.
+--- Raises: as Box:stat.
+---@param path string
+---@param options? boxd.Options
+---@return boxd.Stat?
+function Files:stat(path, options) end
+
+--- As Box:exists.
+--- RPC: Exec.
+--- Raises: as Box:stat.
+---@param path string
+---@param options? boxd.Options
+---@return boolean
+function Files:exists(path, options) end
 
 --- A file, or a folder with all in it.
 --- RPC: CopyPath.
@@ -71,7 +87,7 @@ function Files:read_file(path, options) end
 --- Raises: NotFoundError.
 ---@param local_path string|boxd.Path
 ---@param dest string
----@param options? boxd.FileTransferOptions
+---@param options? boxd.UploadOptions
 ---@return integer bytes written
 function Files:upload(local_path, dest, options) end
 

@@ -124,6 +124,19 @@ function boxd.now() end
 ---@return any ... its results
 function boxd.with_timeout(seconds, fn, ...) end
 
+--- Calls fn again and again, from 10 ms on and then less often, until its first
+--- result is true. An error of fn counts as not yet.
+--- Raises: TimeoutError, with the last error or result.
+---@param fn fun(): ...
+---@param options? boxd.WaitUntilOptions
+---@return any ... the results of fn
+function boxd.wait_until(fn, options) end
+
+---@class boxd.WaitUntilOptions: boxd.Options
+---@field timeout? number seconds for all of it, default 60
+---@field interval? number seconds between two calls at most, default 0.5
+---@field what? string for the error and the progress
+
 --- A descriptor for another program's event loop: readable while boxd.step has
 --- something to do (level-triggered). It stays boxd's own: don't read or close it.
 --- The first call starts a thread. Raises BoxdError in a forked process.
@@ -277,6 +290,19 @@ local Http = {}
 ---@param request boxd.HttpRequest
 ---@return boxd.HttpResponse
 function Http.request(request) end
+
+--- Asks again and again until the address answers with the status. That it has no
+--- address yet, TLS fails, nothing is reached or another status comes counts as not
+--- yet.
+--- Raises: TimeoutError with the last reason, InvalidArgumentError.
+---@param request boxd.HttpWait
+---@return boxd.HttpResponse
+function Http.wait(request) end
+
+---@class boxd.HttpWait: boxd.HttpRequest
+---@field status? integer|integer[] default 200
+---@field timeout? number seconds for all of it, default 60
+---@field interval? number seconds between two requests at most, default 0.5
 
 ---@class boxd.HttpRequest
 ---@field url string http:// or https://

@@ -1,0 +1,103 @@
+-- The rows of the methods that compose others: which calls each makes, and so how
+-- many round trips it costs.
+
+local rows = require "spec.support.rows"
+
+local row, unary, exec = rows.row, rows.unary, rows.exec
+local refused, with = rows.refused, rows.with
+local VM, ID, DONE = rows.VM, rows.ID, rows.DONE
+
+-- A script of a file of ours, as an argument of a command. That it is right is
+-- for the specs of real boxes to say.
+local function script(file, name)
+  local f <close> = assert(io.open("lua/boxd/" .. file))
+  local text = assert(f:read "a":match("local " .. name .. " = %[%[\n?(.-)%]%]"))
+  return "sh -c '" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+local function bounded(command, ...)
+  local call = exec({ vm_id = "vm-1", command = command }, 1, { "half_close" },
+    ...)
+  call.deadline = true
+  return call
+end
+
+local function is(status) return with(VM, { status = status }) end
+local SHELL = bounded("true", DONE)
+local function say(text) return { "send", { data = text } } end
+
+row("Box.up", "of one that runs: two round trips",
+  { unary("GetVm", ID, VM), SHELL },
+  function(s) return { s.box:up() == s.box, s.box.status } end,
+  { true, "running" })
+for status, rpc in pairs { stopped = "StartVm", suspended = "ResumeVm",
+  hibernated = "WakeVm" } do
+  row("Box.up", "of one that is " .. status .. ": four round trips",
+    { unary("GetVm", ID, is(status)), unary(rpc, ID), unary("GetVm", ID, VM),
+      SHELL },
+    function(s) return { s.box:up().status } end, { "running" })
+end
+row("Box.down", "files are safe before the stop: four round trips",
+  { unary("GetVm", ID, VM), bounded("sync", DONE), unary("StopVm", ID),
+    unary("GetVm", ID, is "stopped") },
+  function(s) return { s.box:down().status } end, { "stopped" })
+row("Box.down", "of one that is stopped",
+  { unary("GetVm", ID, is "stopped") },
+  function(s) return { s.box:down().status } end, { "stopped" })
+
+local BOOT = script("lifecycle.lua", "BOOT")
+row("Box.reboot", "until it is up anew",
+  { bounded(BOOT, say "one", DONE), unary("RebootVm", ID),
+    unary("GetVm", ID, is "rebooting"),
+    unary("GetVm", ID, VM), bounded(BOOT, say "one", DONE),
+    unary("GetVm", ID, VM), bounded(BOOT, say "two", DONE) },
+  function(s)
+    s.box:reboot { wait = true }
+    return { s.box.status }
+  end, { "running" })
+row("Box.resize", "until it is up anew",
+  { bounded(BOOT, say "one", DONE),
+    unary("ResizeVm", with(ID, { vcpu = 4 }), { vcpu = 4, memory_bytes = 16 << 30,
+      rebooted = true }),
+    unary("GetVm", ID, VM), bounded(BOOT, say "two", DONE) },
+  function(s) return { s.box:resize { vcpu = 4, wait = true }.rebooted } end,
+  { true })
+row("Box.resize", "with nothing to wait for",
+  { bounded(BOOT, say "one", DONE),
+    unary("ResizeVm", with(ID, { vcpu = 4 }), { vcpu = 4 }) },
+  function(s) return { s.box:resize { vcpu = 4, wait = true }.vcpu } end, { 4 })
+row("Box.destroy", "one that is gone already",
+  { refused(unary("DestroyVm", ID), 5) },
+  function(s)
+    s.box:destroy { missing_ok = true }
+    return { s.box.status }
+  end, { "destroyed" })
+
+row("Box.wait_for_port", "the box looks, in one round trip",
+  { bounded(script("publish.lua", "LISTENS") .. " sh 1F90 14000",
+    say "00000000\n", DONE) },
+  function(s) s.box:wait_for_port(8080) end)
+
+row("Box.publish", "by the default proxy", {
+  unary("SetProxyPort", { vm = "vm-1", vm_name = "web", port = "8080" }),
+  unary("ListProxies", { vm = "vm-1", vm_name = "web" }, { proxies = {
+    { name = "", is_default = true, domain = "127.0.0.1:1" } } }),
+  bounded(script("publish.lua", "LISTENS") .. " sh 1F90 0",
+    { "send", { exit_code = 1 } }),
+}, function(s)
+  local ok, e = pcall(s.box.publish, s.box, 8080, { timeout = 0.2 })
+  return { ok, e.class }
+end, { false, "TimeoutError" })
+
+local STAT = script("stat.lua", "STAT") .. " sh /f"
+local function unbounded(...)
+  return exec({ vm_id = "vm-1", command = STAT }, 1, { "half_close" }, ...)
+end
+row("Box.stat", "one round trip", {
+  unbounded(say "81a4\n5\n42\nroot\nwww-data\n", DONE) },
+  function(s) return s.box:stat "/f" end, { type = "file", size = 5, mode = 420,
+    mtime = 42, owner = "root", group = "www-data" })
+row("Box.exists", "one round trip", {
+  unbounded({ "send", { data = "stat: cannot statx '/f': No such file or "
+    .. "directory\n", is_stderr = true } }, { "send", { exit_code = 1 } }) },
+  function(s) return { s.box:exists "/f" } end, { false })
