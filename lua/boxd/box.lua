@@ -172,7 +172,6 @@ core.methods("boxd.Files", stat.methods)
 core.methods("boxd.Boxes", service)
 
 return {
-  begin = begin,
   call_on = call_on,
   resolve = resolve,
   new = function(compute, message)

@@ -37,7 +37,6 @@ local function listeners(box, port, seconds)
   local waits = math.max(seconds - ANSWER_SECONDS, 0)
   local ok, result = pcall(core.exec, box, "sh", "-c", LISTENS, "sh",
     ("%04X"):format(port), ("%d"):format(waits * 1000 // 1),
-    
     { timeout = seconds, killable = false })
   if not ok and not poll.is_lost(result) then error(result, 0) end
   if ok and result.success then return result.stdout end

@@ -27,9 +27,12 @@ local under_way = setmetatable({}, { __mode = "k" })
 -- when the first of them does.
 local limits = setmetatable({}, { __mode = "k" })
 
-local function begin(compute, fn)
+--- Runs fn in a task that nothing cancels.
+function temporary.begin(compute, fn)
   return core.spawn_alone(under_way, compute, fn)
 end
+
+local begin = temporary.begin
 
 -- Waits for those of a Compute, or for all. Raises what ends the wait.
 local function settle(compute)

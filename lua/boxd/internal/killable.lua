@@ -6,7 +6,7 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
-local boxes = require "boxd.box"
+local temporary = require "boxd.temporary"
 local check = require "boxd.internal.check"
 core.internal()
 
@@ -158,7 +158,7 @@ end
 --- Ends what is left of a command whose call has ended before it, whatever ends
 --- the caller meanwhile. Where the box can't be reached the watchdog does it.
 function killable.finish(target)
-  boxes.begin(core.compute(target.box), function()
+  temporary.begin(core.compute(target.box), function()
     pcall(run_last_killer, target)
   end):join()
 end

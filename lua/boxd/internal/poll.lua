@@ -46,8 +46,8 @@ local function text_of(why)
 end
 
 --- look(seconds left) -> what is waited for, or false and why not yet: an error,
---- text, or nil, the reason of the look before. with: timeout and interval (seconds), name (for the progress), late
---- (of the message: "box web was not ready"), status (the RPC, or nil).
+--- text, or nil, the reason of the look before. with: timeout and interval (seconds),
+--- name (for the progress), late (of the message: "box web was not ready").
 --- Raises: TimeoutError with the last reason; what look raises.
 function poll.wait(with, look)
   local ends, pause = boxd.now() + with.timeout, 0.01
