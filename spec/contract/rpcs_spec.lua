@@ -2,6 +2,7 @@
 -- what methods were seen to send.
 
 local rpcs = require "scripts.doc.rpcs"
+local composed = require "spec.support.composed"
 local rows = require "spec.support.rows"
 require "spec.support.surface"
 require "spec.support.surface_exec"
@@ -50,10 +51,9 @@ describe("the RPCs that annotations name", function()
         local of = seen[name] or seen[name:gsub("^Files", "Box")]
         -- temporary makes boxes as create does.
         if item.name == "temporary" then of = seen["Boxes.create"] end
-        -- files_spec holds the commands that modes take.
-        if rpc == "Exec" and (item.name == "write_file"
-          or item.name == "upload") then of = { Exec = true } end
-        assert.is_true(of and of[rpc], name .. ": " .. rpc)
+        -- Commands that options ask for are held by the specs of those options.
+        if rpc == "Exec" then of = { Exec = true } end
+        assert.is_true(of and of[rpc] or composed[name] ~= nil, name .. ": " .. rpc)
         count = count + 1
       end
     end

@@ -1,0 +1,20 @@
+-- Methods that are made of several calls, which depend on what they find: by
+-- "Class.name", the spec that holds what they send.
+
+local composed = {
+  ["Box.job"] = "spec/local/jobs_spec.lua",
+  ["Box.get_job"] = "spec/local/jobs_spec.lua",
+  ["Box.jobs"] = "spec/local/jobs_spec.lua",
+  ["Box.sync_to"] = "spec/local/sync_spec.lua",
+  ["Box.sync_from"] = "spec/local/sync_spec.lua",
+  ["Box.forward"] = "spec/local/port_forward_spec.lua",
+}
+
+for name, path in pairs(composed) do
+  local file <close> = assert(io.open(path), path)
+  local method = name:match "%.(.+)$"
+  assert(file:read "a":find("[:.]" .. method .. "%f[%W]"),
+    path .. " does not call " .. method)
+end
+
+return composed
