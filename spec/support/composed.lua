@@ -2,6 +2,9 @@
 -- "Class.name", the spec that holds what they send.
 
 local composed = {
+  ["Box.up"] = "spec/api/lifecycle_spec.lua",
+  ["Box.down"] = "spec/api/lifecycle_spec.lua",
+  ["Box.publish"] = "spec/api/lifecycle_spec.lua",
   ["Box.job"] = "spec/local/jobs_spec.lua",
   ["Box.get_job"] = "spec/local/jobs_spec.lua",
   ["Box.jobs"] = "spec/local/jobs_spec.lua",
