@@ -132,6 +132,7 @@ function methods:close()
   for task in pairs(s.tasks) do task:cancel() end
 end
 Forward.__close = methods.close
+Forward.__gc = methods.close -- nothing else could end it then
 
 local function read_listen(opts)
   local text = check.field("forward", opts, "listen", "string") or "127.0.0.1:0"
