@@ -4,7 +4,8 @@
 local composed = {
   ["Box.up"] = "spec/api/lifecycle_spec.lua",
   ["Box.down"] = "spec/api/lifecycle_spec.lua",
-  ["Box.publish"] = "spec/api/lifecycle_spec.lua",
+  ["Box.reboot"] = "spec/api/lifecycle_spec.lua",
+  ["Box.resize"] = "spec/api/lifecycle_spec.lua",
   ["Box.job"] = "spec/local/jobs_spec.lua",
   ["Box.get_job"] = "spec/local/jobs_spec.lua",
   ["Box.jobs"] = "spec/local/jobs_spec.lua",
