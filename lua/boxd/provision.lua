@@ -4,6 +4,7 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local engine = require "boxd.internal.provision.engine"
+local progress = require "boxd.internal.progress"
 local journal = require "boxd.internal.provision.journal"
 local report = require "boxd.internal.provision.report"
 local steps = require "boxd.internal.provision.steps"
@@ -84,7 +85,15 @@ local function declare(list, fn, opts, call)
 end
 
 -- Runs one box: its report, and the error that it ended with.
-local function run_box(box, plan, opts, on_step)
+local function run_box(box, plan, opts, take)
+  local say, _shown <close> = progress.wait(box.name or box.id)
+  local done = 0
+  local function on_step(step)
+    done = done + 1
+    take(step)
+    say(("%d of %d steps"):format(done, #plan))
+  end
+  say "facts"
   local ok, run = pcall(engine.run, box, plan, { dry_run = opts.dry_run,
     diff = opts.diff, timeout = opts.timeout, on_step = on_step })
   if not ok then

@@ -172,6 +172,8 @@ local function label(item, i)
   if type(item) == "table" then
     local name = rawget(item, "name") or rawget(item, "id")
     if type(name) == "string" then return name end
+  elseif boxd.type(item) == "Box" then
+    return item.name or item.id
   elseif type(item) == "string" or type(item) == "number" then
     return tostring(item)
   end
