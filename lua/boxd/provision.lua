@@ -158,8 +158,12 @@ function provision.provision(boxes, fn, opts)
   calls = calls + 1
   local call = calls
   local plans = declare(list, fn, opts, call)
+  local same = opts.resume == opts.journal
   local log <close> = opts.journal and not opts.dry_run
-    and journal.open(opts.journal, opts.resume == opts.journal or call > 1) or nil
+    and journal.open(opts.journal, same) or nil
+  for i = 1, log and not same and #list or 0 do
+    log:copy(call, list[i].name or list[i].id, plans[i])
+  end
   local reports, errors, names = run_all(list, plans, opts, function(name, step)
     if log then log:add(call, name, step) end
     if opts.dry_run then report.foretell(name, step)

@@ -3,6 +3,7 @@
 
 local boxd = require "boxd"
 local program = require "spec.support.program"
+local terminal = require "spec.support.terminal"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
@@ -98,8 +99,29 @@ describe("provision", function()
     local resumed = lua { "--resume", folder .. "/journal", script }
     assert.equal("", resumed.err)
     assert.equal("first\nlast\n", sh "cat /srv/order")
-    assert.equal("", lua({ "--resume", folder .. "/journal", script }).err)
+    for _ = 1, 2 do -- by the script's journal, which another one's beginning is in
+      assert.equal("", lua({ "--resume", folder .. "/journal", script }).err)
+      assert(os.execute(("mv %s/journal %s/other"):format(folder, folder)))
+      assert.equal("", lua({ "--resume", folder .. "/other", script }).err)
+    end
     assert.equal("first\nlast\n", sh "cat /srv/order")
+  end)
+
+  it("shows on a terminal a line a step that changes, and a table", function()
+    local script = save [[
+      boxd.provision(box, function(on)
+        on.file("/srv/tty", { content = "x", mode = "600" })
+        on.directory "/srv"
+      end)]]
+    local out, status = terminal.play({ program.boxdlua, script, env = {
+      BOXD_API_URL = service.api_url, BOXD_API_KEY = service.api_key,
+      BOXD_EXCHANGE_URL = service.exchange_url, TERM = "xterm", NO_COLOR = "1" } },
+      { { "end" } })
+    assert.equal(0, status, out)
+    assert.matches("run  changed  file /srv/tty %(create%)\n", out)
+    assert.is_nil(out:find("directory /srv", 1, true))
+    assert.matches("box +changed +maybe +ok +failed +skipped +seconds\n"
+      .. "run +1 +0 +1 +0 +0 +%d", out)
   end)
 
   it("becomes root by sudo, and says when it may not", function()

@@ -216,6 +216,26 @@ describe("a step of provision", function()
     assert.equal("www-data /usr /var/www x y\n", sh "cat /tmp/who")
   end)
 
+  it("sync: sends what differs, and foretells it", function()
+    if not boxd.has(box, "sync_to") then return pending "there is no sync_to yet" end
+    local from = os.tmpname()
+    os.remove(from)
+    finally(function() os.execute("rm -r " .. from) end)
+    assert(os.execute("mkdir " .. from .. "; echo 1 > " .. from .. "/f"))
+    holds(function(on)
+      on.directory "/srv/synced"
+      on.sync(from, "/srv/synced", { delete = true })
+    end, "ls -A /srv/synced 2>&1; true")
+  end)
+
+  it("file: large contents", function()
+    local content = ("0123456789abcdef"):rep(1 << 20)
+    local function fn(on) on.file("/srv/large", { content = content }) end
+    assert.equal("changed", statuses(run(fn)))
+    assert.equal("ok", statuses(run(fn)))
+    assert.equal(boxd.sha256(content) .. "\n", sh "sha256sum < /srv/large | cut -d' ' -f1")
+  end)
+
   it("fact and fn: read, and run in order", function()
     local seen
     local report = run(function(on)

@@ -6,7 +6,7 @@ local file = require "boxd.provision.file"
 local want = require "boxd.internal.provision.want"
 core.internal()
 
-local unit = { name = "unit", blind = true, systemd = true, plan = file.plan }
+local unit = { name = "unit", blind = true, systemd = true }
 
 function unit.declare(name, text, opts)
   if type(name) ~= "string" or not name:find "^[%w:_.@\\-]+$" then
@@ -31,9 +31,14 @@ function unit.facts(step, ask)
   ask("systemd", "service", step.name)
 end
 
+function unit.plan(step, facts)
+  local due = facts and facts.systemd.NeedDaemonReload == "yes"
+  return file.plan(step, facts) or due and { "daemon-reload" } or nil
+end
+
 function unit.apply(step, changes, act)
   file.apply(step, changes, act)
-  act "daemon_reload"
+  act("daemon_reload", step.name)
 end
 
 function unit.reads(step) return { step.path } end

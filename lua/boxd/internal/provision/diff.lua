@@ -7,6 +7,7 @@ core.internal()
 local diff = {}
 
 local CELLS_MAX = 1 << 20 -- of the table; beyond, all lines in between differ
+local BYTES_MAX = 2 << 20
 local AROUND = 3
 
 local function common(a, b)
@@ -112,8 +113,8 @@ end
 -- The difference of two contents of a file; nil where they are the same.
 function diff.unified(path, old, new)
   if old == new then return nil end
-  if (old .. new):find "\0" then
-    return ("%s: binary, %d -> %d bytes\n"):format(path, #old, #new)
+  if #old + #new > BYTES_MAX or old:find("\0", 1, true) or new:find("\0", 1, true) then
+    return ("%s: binary or large, %d -> %d bytes\n"):format(path, #old, #new)
   end
   local list = edits(read(old), read(new))
   local out = { "--- " .. (old == "" and "/dev/null" or path), "+++ " .. path }

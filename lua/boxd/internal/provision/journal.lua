@@ -32,12 +32,22 @@ function journal.read(path)
   return done
 end
 
+local opened = {} -- by this program: a later call of provision adds to it
+
 function journal.open(path, append)
-  local file, why = io.open(path, append and "ab" or "wb")
+  local file, why = io.open(path, (append or opened[path]) and "ab" or "wb")
+  opened[path] = true
   if not file then
     check.invalid("provision: can't write the journal: %s", why)
   end
   return setmetatable({ file = file, path = path }, journal)
+end
+
+-- What was right already in another journal.
+function journal:copy(call, box, plan)
+  for _, step in ipairs(plan) do
+    if step.resumed then self:add(call, box, step) end
+  end
 end
 
 journal.__close = function(self) self.file:close() end

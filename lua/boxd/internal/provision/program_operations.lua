@@ -110,9 +110,8 @@ sub op_mkdir {
     $built .= "/$part";
     next if -d $built;
     my $last = $built eq $path;
-    mkdir $built, $last ? 0700 : 0755 or die "$built: $!\n";
+    mkdir $built, $last && length $mode ? 0700 : 0755 or die "$built: $!\n";
     $acted = 1;
-    $mode = '755' if $last && !length $mode;
   }
   op_attr($path, $mode, $owner, $group, 1);
 }

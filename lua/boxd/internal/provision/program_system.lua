@@ -198,6 +198,7 @@ sub op_git {
   return if length $is->{head} && $is->{wanted} eq $is->{head} && !length $is->{dirty}
     && $is->{repo} eq $repo;
   $acted = 1;
+  unlink "$dir/.git/index.lock"; # of a run that was killed
   my $wanted = $is->{wanted} || remote_commit($user, $repo, $ref);
   die "$repo has no branch, tag or commit $ref\n" if !length $wanted;
   my ($missing) = git($user, @in, 'cat-file', '-e', "$wanted^{commit}");
@@ -235,5 +236,11 @@ sub fetch {
   die "a download needs curl or wget: on.package{\"curl\"} before it installs one\n";
 }
 
-sub op_daemon_reload { must('systemctl', 'daemon-reload') if $acted }
+# Also when a run before was cut short between the unit's file and this.
+sub op_daemon_reload {
+  my ($name) = @_;
+  return if !$acted && (services($name)->{$name}{NeedDaemonReload} // '') ne 'yes';
+  must('systemctl', 'daemon-reload');
+  $acted = 1;
+}
 ]==]

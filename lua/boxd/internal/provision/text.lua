@@ -21,11 +21,14 @@ end
 
 -- A text's lines, without their newlines; and whether the last one had one.
 function text.lines(s)
-  local list = {}
-  for line in s:gmatch "([^\n]*)\n" do list[#list + 1] = line end
-  local rest = s:match "([^\n]*)$"
-  if rest ~= "" then list[#list + 1] = rest end
-  return list, rest == ""
+  local list, at = {}, 1
+  while true do
+    local stop = s:find("\n", at, true)
+    if not stop then break end
+    list[#list + 1], at = s:sub(at, stop - 1), stop + 1
+  end
+  if at <= #s then list[#list + 1] = s:sub(at) end
+  return list, at > #s
 end
 
 function text.join(lines)
