@@ -159,7 +159,7 @@ def walk_box():
 
 def walk_proxy(vm):
     proxy = unary("ListProxies", vm_name="walked").proxies[0]
-    assert proxy.is_default and proxy.port == 8000
+    assert proxy.is_default and proxy.effective_port == 8000
     made = unary("CreateProxy", vm_name="walked", name="web", port=9000)
     execute(vm, "mkdir -p /w; echo page > /w/p; cd /w; "
                 "python3 -m http.server 9000 >/dev/null 2>&1 &")
