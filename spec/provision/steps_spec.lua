@@ -27,7 +27,7 @@ describe("a step of provision", function()
     local after = sh(state)
     local again = run(fn)
     assert.equal(0, again.changed)
-    assert.equal(1, again.rounds)
+    assert.is_true(again.rounds <= 1)
     assert.equal(after, sh(state))
     return after, done
   end
@@ -193,6 +193,20 @@ describe("a step of provision", function()
     assert.equal("ok changed ok", statuses(run(plan "true")))
   end)
 
+  it("command: one that was due, and is right already, is due no more", function()
+    local function plan(command)
+      return function(on)
+        local f = on.file("/srv/cut-2", { content = "new" })
+        on.command(command)
+        on.command("false", { on_change = f, creates = "/srv/cut-2" })
+      end
+    end
+    assert.is_false(pcall(run, plan "exit 1"))
+    assert.matches("^%x+\n$", sh "ls /var/lib/boxd/provision")
+    run(plan "true")
+    assert.equal("", sh "ls /var/lib/boxd/provision")
+  end)
+
   it("command: a failure shows command, code and its last 20 lines", function()
     local ok, e = pcall(run, function(on)
       on.command "seq 1 50; echo oops >&2; exit 7"
@@ -217,13 +231,11 @@ describe("a step of provision", function()
   end)
 
   it("sync: sends what differs, and foretells it", function()
-    if not boxd.has(box, "sync_to") then return pending "there is no sync_to yet" end
     local from = os.tmpname()
     os.remove(from)
     finally(function() os.execute("rm -r " .. from) end)
     assert(os.execute("mkdir " .. from .. "; echo 1 > " .. from .. "/f"))
     holds(function(on)
-      on.directory "/srv/synced"
       on.sync(from, "/srv/synced", { delete = true })
     end, "ls -A /srv/synced 2>&1; true")
   end)

@@ -214,9 +214,18 @@ local function predict(run, step, changes, certain)
   finish(run, step, certain and "changed" or "maybe", { changes = changes })
 end
 
+-- Right already; a mark that a run before has left is done with.
+local function leave(run, step)
+  local facts = run.facts[step.index]
+  if facts.mark and facts.mark.set == "1" and not run.dry_run then
+    run.unmark[#run.unmark + 1] = step.mark
+  end
+  finish(run, step, "ok")
+end
+
 local function plan_step(run, queue, step)
   local changes, certain = decide(run, step)
-  if not changes then return finish(run, step, "ok") end
+  if not changes then return leave(run, step) end
   step.changes = changes
   if run.dry_run then predict(run, step, changes, certain)
   else enqueue(run, queue, step, changes) end
