@@ -2,6 +2,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local ensure = require "boxd.ensure"
 local files = require "boxd.files"
 local forward = require "boxd.forward"
 local job = require "boxd.job"
@@ -170,6 +171,7 @@ core.methods("boxd.Box", methods)
 core.methods("boxd.Files", files.methods)
 core.methods("boxd.Files", stat.methods)
 core.methods("boxd.Boxes", service)
+core.methods("boxd.Boxes", ensure.methods)
 
 return {
   call_on = call_on,

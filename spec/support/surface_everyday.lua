@@ -73,6 +73,26 @@ row("Box.destroy", "one that is gone already",
     return { s.box.status }
   end, { "destroyed" })
 
+row("Boxes.destroy", "by its name, one round trip",
+  { unary("DestroyVm", { vm_id = "web" }) },
+  function(s) s.c.box:destroy "web" end)
+row("Boxes.sweep", "what matches", {
+  unary("ListVms", {}, { vms = { VM, with(VM, { vm_id = "vm-9",
+    name = "db" }) } }), unary("DestroyVm", ID),
+}, function(s) return s.c.box:sweep { prefix = "we" } end, { "web" })
+row("Boxes.ensure", "one that runs: two round trips",
+  { unary("GetVm", { vm_id = "web" }, VM), SHELL },
+  function(s)
+    local box, created, differences = s.c.box:ensure "web"
+    return { box.id, created, differences }
+  end, { "vm-1", false, {} })
+row("Boxes.ensure", "a new one: five round trips", {
+  refused(unary("GetVm", { vm_id = "new" }), 5),
+  unary("ListVms", {}, {}),
+  unary("CreateVm", { name = "new" }, with(ID, { name = "new" })),
+  unary("GetVm", ID, VM), SHELL },
+  function(s) return { (select(2, s.c.box:ensure "new")) } end, { true })
+
 row("Box.wait_for_port", "the box looks, in one round trip",
   { bounded(script("publish.lua", "LISTENS") .. " sh 1F90 14000",
     say "00000000\n", DONE) },

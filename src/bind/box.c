@@ -364,7 +364,8 @@ static const lbx_method service_methods[] = {
      .disks = &lbx_config_disks},
     {"suggest_name", "SuggestVmName", .result = LBX_FIELD, .field = "name"},
     {0}};
-static const char *const service_composed[] = {"temporary", NULL};
+static const char *const service_composed[] = {"temporary", "ensure",
+                                               "destroy", "sweep", NULL};
 
 const lbx_type lbx_boxes_type = {
     .name = "Boxes", .metatable = "boxd.Boxes", .methods = service_methods,

@@ -78,6 +78,60 @@ function Boxes:create(name, options) end
 ---@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
 function Boxes:temporary(name, options) end
 
+--- The box of that name, up: made if there is none; adopted if there is one, also
+--- when another makes it meanwhile or the answer to create was lost (then created is
+--- true, as there was none before). A failed one is replaced. An adopted box gets the
+--- labels and idle timers that are asked for; what can't be changed in place stays,
+--- and is listed.
+--- Round trips: 2 for a box that runs, 5 for a new one, 1 a label or timer that
+--- differs.
+--- RPC: GetVm, ListVms, CreateVm, Exec, StartVm, ResumeVm, WakeVm, DestroyVm, UpdateVmLabels, SetAutoSuspendTimeout, SetAutoHibernateTimeout.
+--- Raises: ConflictError when the name is taken by a box that the key does not see,
+--- QuotaExceededError with the boxes there are, BoxdError, TimeoutError.
+---@param name string
+---@param options? boxd.EnsureOptions
+---@return boxd.Box
+---@return boolean created
+---@return { field: string, want: any, have: any }[] differences
+function Boxes:ensure(name, options) end
+
+---@class boxd.EnsureOptions: boxd.NewBoxOptions
+---@field image? string
+---@field config? boxd.Config
+---@field org? string
+---@field shared? boolean
+---@field labels? table<string, string>
+---@field networks? string[]
+---@field isolated? boolean
+---@field team? string
+---@field spec? boxd.Spec
+---@field from_snapshot? string|boxd.Snapshot
+---@field replace_failed? boolean default true; false: raises for a failed box
+---@field timeout? number seconds for all of it, default 120
+
+--- Round trips: 1, of a service that knows ids alone up to 4.
+--- RPC: DestroyVm, GetVm, ListVms.
+--- Raises: NotFoundError unless missing_ok.
+---@param box boxd.Box|string a box, an id or a name
+---@param options? boxd.DestroyOptions
+function Boxes:destroy(box, options) end
+
+--- Destroys the boxes that match all that is given, 8 at a time; a failure is raised
+--- when all were tried.
+--- Round trips: 1, and 1 a box.
+--- RPC: ListVms, DestroyVm.
+--- Raises: InvalidArgumentError without a prefix or labels.
+---@param options boxd.SweepOptions
+---@return string[] names in order, destroyed ones, or with dry_run those that would be
+function Boxes:sweep(options) end
+
+---@class boxd.SweepOptions: boxd.Options
+---@field prefix? string of the name
+---@field labels? table<string|integer, string> as in list
+---@field older_than? number seconds since it was made
+---@field keep? (string|boxd.Box)[] names, ids or boxes that stay
+---@field dry_run? boolean only say which
+
 --- RPC: ListVms.
 ---@param options? boxd.ListOptions
 ---@return boxd.Box[]
