@@ -121,3 +121,22 @@ row("Box.exists", "one round trip", {
   unbounded({ "send", { data = "stat: cannot statx '/f': No such file or "
     .. "directory\n", is_stderr = true } }, { "send", { exit_code = 1 } }) },
   function(s) return { s.box:exists "/f" } end, { false })
+
+local function snapshot(fields)
+  return unary("GetSnapshot", { name = "s" }, { snapshot = with(
+    { snapshot_id = "s-1", name = "s" }, fields) })
+end
+
+row("Snapshots.wait_until_ready", "ready, and the version", {
+  snapshot { status = "pending", version = 1 },
+  snapshot { status = "ready", version = 1 },
+  snapshot { status = "ready", version = 2 },
+}, function(s)
+  return s.c.snapshot:wait_until_ready("s", { version = 2 })
+end, { id = "s-1", version = 2 })
+row("Snapshots.wait_until_ready", "a failure has its reason", {
+  snapshot { status = "failed", failure_reason = "no space" },
+}, function(s)
+  local ok, e = pcall(s.c.snapshot.wait_until_ready, s.c.snapshot, "s")
+  return { ok, e.message }
+end, { false, "snapshot s has failed: no space" })

@@ -73,9 +73,12 @@ static const lbx_method snapshot_methods[] = {
     {"delete", "DeleteSnapshot", .args = {SNAPSHOT}, .options = org},
     {0}};
 
+static const char *const snapshot_composed[] = {"wait_until_ready", NULL};
+
 const lbx_type lbx_snapshots_type = {
     .name = "Snapshots", .metatable = "boxd.Snapshots",
-    .methods = snapshot_methods};
+    .methods = snapshot_methods, .module = "boxd.snapshot",
+    .composed = snapshot_composed};
 
 /* c.checkpoint: a box's own. */
 

@@ -92,6 +92,21 @@ function Snapshots:list(options) end
 ---@return boxd.Snapshot
 function Snapshots:get(snapshot, options) end
 
+--- Waits until it is ready, in that version or a later one: while it is copied it is
+--- pending, its source must stay, and create refuses it.
+--- Round trips: 1 a look.
+--- RPC: GetSnapshot.
+--- Raises: BoxdError with the reason when it has failed, TimeoutError, NotFoundError.
+---@param snapshot boxd.Snapshot|string a snapshot, an id or a name
+---@param options? boxd.SnapshotWaitOptions
+---@return boxd.Snapshot
+function Snapshots:wait_until_ready(snapshot, options) end
+
+---@class boxd.SnapshotWaitOptions: boxd.OrgOptions
+---@field version? integer at least, default: that of the snapshot object
+---@field poll_interval? number seconds between two looks at most, default 0.5
+---@field timeout? number seconds for all of it, default 600
+
 --- RPC: DeleteSnapshot.
 --- Raises: NotFoundError.
 ---@param snapshot boxd.Snapshot|string a snapshot, an id or a name
