@@ -101,7 +101,7 @@ end
 local function serve(s, client)
   local client_ <close> = client
   local process <close> = core.exec(s.box, "perl", "-e", PROGRAM,
-    tostring(s.remote), { stream = true })
+    tostring(s.remote), { stream = true, killable = true })
   local up = boxd.spawn(function()
     if not pcall(upward, client_, process) then process:close() end
   end)

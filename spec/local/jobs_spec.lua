@@ -66,7 +66,7 @@ describe("box:job", function()
         :match "%d+")
     assert.equal("", shell "grep -rl [c]anary ~/.boxd /tmp /dev/shm | grep -v command || :")
     assert.equal("", shell("cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | "
-      .. "grep -x canary || :"))
+      .. "grep -x [c]anary || :"))
     job:kill()
     assert.same({ "killed", 143 }, { job.status, job.exit_code })
     assert.equal(143, job:wait())

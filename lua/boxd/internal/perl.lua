@@ -61,17 +61,20 @@ end
 local AS_ROOT = "if [ \"$(id -u)\" = 0 ]; then exec perl -; "
   .. "else exec sudo -n -E HOME=\"$HOME\" perl -; fi"
 
+-- Not killable: what a job's start leaves behind must outlive its call.
+
 --- Starts a program in the box: an ExecProcess. root: by sudo where needed.
 function perl.start(box, program, arguments, root, opts)
   return box:sh(root and AS_ROOT or "exec perl -",
     { stdin = perl.input(program, arguments), stream = true,
-      timeout = opts and opts.timeout })
+      killable = false, timeout = opts and opts.timeout })
 end
 
 --- Runs a program to its end: what it wrote. what: for errors.
 function perl.run(box, what, program, arguments, root, opts)
   local result = box:sh(root and AS_ROOT or "exec perl -",
-    { stdin = perl.input(program, arguments), timeout = opts and opts.timeout })
+    { stdin = perl.input(program, arguments), killable = false,
+      timeout = opts and opts.timeout })
   if result.success then return result.stdout end
   core.raise("BoxdError", ("%s: perl in the box ended with exit code %d: %s")
     :format(what, result.exit_code, (result.stderr:gsub("%s+$", ""))))

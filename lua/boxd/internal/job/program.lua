@@ -125,7 +125,9 @@ sub tree {
       $in{$pid} = $more = 1 if $in{$parent{$pid}[0]};
     }
   }
-  return map { [$_, $parent{$_}[1]] } keys %in;
+  # The command first: its end is to be by the signal, not by that of a child.
+  return map { [$_, $parent{$_}[1]] }
+    sort { ($b == $main) - ($a == $main) || $a <=> $b } keys %in;
 }
 sub nap { select undef, undef, undef, $_[0] }
 # Until none is left: the signal, to each process once, and KILL 5 s later.
@@ -167,6 +169,7 @@ sub become {
   my ($name, undef, $uid, $gid, undef, undef, undef, $dir, $shell) = getpwnam $user;
   @ENV{qw(HOME USER LOGNAME SHELL)} = ($dir, $name, $name, $shell);
   delete @ENV{grep { /^SUDO_/ } keys %ENV};
+  return if $> == $uid;
   return ('setpriv', "--reuid=$uid", "--regid=$gid", '--init-groups', '--');
 }
 sub pairs_of { map { split /=/, $_, 2 } split /\0/, $_[0] }

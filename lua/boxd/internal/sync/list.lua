@@ -94,7 +94,8 @@ end
 --- Those of a folder of the box; nil: there is none.
 function list.there(box, folder, excluded, opts)
   local q = shell_path(folder)
-  local result = box:sh(FIND:format(q, q, q), { timeout = opts.timeout })
+  local result = box:sh(FIND:format(q, q, q), { timeout = opts.timeout,
+    killable = false })
   if result.stdout == "none\n" then return nil end
   if not result.success then
     core.raise("BoxdError", ("can't read the folder %s of the box: %s"):format(
