@@ -131,7 +131,7 @@ local function how_to_go_on(opts)
   if opts.dry_run then return "" end
   if not opts.journal then
     return "\nnothing after it was done; mend the cause and run the script again: "
-      .. "what is right already stays"
+      .. "it changes only the rest"
   end
   return ("\nmend the cause, then: boxdlua --resume %s %s"):format(opts.journal,
     arg and arg[0] or "script.lua")

@@ -32,7 +32,7 @@ const char host_options_help[] =
     "    --limits WHAT    production (default): what boxd.sh limits is limited\n"
     "                     here; none: it is not\n"
     "    --exec-survives  commands outlive the call that started them\n"
-    "  --dry-run        provision shows what it would do, and changes nothing\n"
+    "  --dry-run        provision shows its plan and changes nothing\n"
     "                   (or BOXD_DRY_RUN=1)\n"
     "  --resume FILE    provision goes on by this journal: with what failed or\n"
     "                   was not reached\n"

@@ -30,7 +30,8 @@ sub adjust {
   my $gid = length $group ? group_id($group) : $s[5];
   my $want = length $mode ? oct $mode : $s[2] & 07777;
   if ($uid != $s[4] || $gid != $s[5]) {
-    chown $uid, $gid, $f or die "$path: can't change the owner: $!\n";
+    chown $uid, $gid, $f or die "$path: can't change the owner: $!"
+      . ($!{EINVAL} ? ': the box maps no such user (/etc/subuid of its machine)' : '') . "\n";
     $acted = 1;
     @s = stat $f; # chown takes the setuid bits away
   }
