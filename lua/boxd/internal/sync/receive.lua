@@ -10,31 +10,33 @@ core.internal()
 -- "!" when it was written meanwhile.
 local PROGRAM = [=[
 use Fcntl;
+my $held = '';
+sub say { $held .= $_[0]; if (length $held > 65536) { put($held); $held = '' } }
 chdir $a{folder} or exit 5;
 for my $path (split /\0/, $a{paths}) {
   my $f;
   if (!sysopen $f, $path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK) {
-    if ($!{ENOENT} || $!{ELOOP} || $!{ENOTDIR}) { put("m\n"); next }
+    if ($!{ENOENT} || $!{ELOOP} || $!{ENOTDIR}) { say("m\n"); next }
     print STDERR "$path: $!"; exit 6;
   }
   my @s = stat $f;
-  if (!-f _) { put("m\n"); next }
+  if (!-f _) { say("m\n"); next }
   my ($left, $head) = ($s[7], "f $s[7] $s[9]\n");
   while ($left > 0) {
     my $n = sysread $f, my $data, $left < 262144 ? $left : 262144;
     last unless $n;
-    put($head . $data);
+    say($head . $data);
     ($left, $head) = ($left - $n, '');
   }
   my $whole = $left == 0 && (stat $f)[9] == $s[9] && (stat _)[7] == $s[7];
   while ($left > 0) {
     my $n = $left < 262144 ? $left : 262144;
-    put($head . "\0" x $n);
+    say($head . "\0" x $n);
     ($left, $head) = ($left - $n, '');
   }
-  put($head . ($whole ? "=\n" : "!\n"));
+  say($head . ($whole ? "=\n" : "!\n"));
 }
-put("e\n");
+put($held . "e\n");
 ]=]
 
 local input = {} -- bytes of the process's output
