@@ -141,6 +141,13 @@ local function read_output(self)
   return data, file
 end
 
+-- All has come: the call may end by itself. A broken end of it is no loss.
+local function finish(self)
+  local ok, e = pcall(self.process.wait, self.process, { timeout = 2 })
+  if ok or passes(e) or boxd.is_error(e, boxd.TimeoutError) then return end
+  error(e, 0)
+end
+
 --- The next bytes, and "out" or "err"; at the job's end, or where there is no
 --- more to follow: nil and the job's record.
 function follow:next()
@@ -154,7 +161,10 @@ function follow:next()
     else
       local data = read_whole(self)
       if data and self.letter == "a" then self.from.out = math.tointeger(data) end
-      if data and self.letter == "z" then return nil, data end
+      if data and self.letter == "z" then
+        finish(self)
+        return nil, data
+      end
     end
   end
 end

@@ -169,6 +169,7 @@ return function(box, source, entries, paths, folder, tell, opts)
   if from:line() ~= "e" then
     core.raise("InternalError", "sync: the box sent more than was asked for")
   end
+  process:wait()
   for i = #paths, 1, -1 do
     local entry = entries[paths[i]]
     if entry.kind == "folder" then
