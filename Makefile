@@ -78,7 +78,7 @@ SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o \
   $(BUILD)/embedded_so.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
-  $(BUILD)/proto/boxd_desc.o
+  $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o
 
 .PHONY: all help test quick soak storm faults flat mutated handovers check check-lua check-sh check-c \
   check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
@@ -134,6 +134,17 @@ $(BUILD)/%.o: %.cc
 $(BUILD)/%.o: $(BUILD)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -w -MMD -MP -c -o $@ $<
+
+# sudo of boxes, a program of its own that boxdlua carries: as plain as it is.
+$(BUILD)/sudo: src/sudo/sudo.c | $(BUILD)
+	$(CC) -std=c11 -D_GNU_SOURCE -Os $(WARN) $(CFLAGS) -fPIE -pie -s \
+	  -Wl,-z,relro,-z,now -o $@ $<
+
+$(BUILD)/sudo_program.c: $(BUILD)/sudo
+	{ echo 'const unsigned char bx_sudo_program[] = {'; \
+	  od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g'; \
+	  echo '}; const unsigned long bx_sudo_size = sizeof bx_sudo_program;'; \
+	} > $@.new && mv $@.new $@
 
 $(BUILD):
 	mkdir -p $@

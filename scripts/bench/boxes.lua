@@ -115,7 +115,7 @@ local function exec_of_a_grown_service(box)
   local pid, data = service_pid(), ("x"):rep(60 << 20)
   local list = {}
   for i = 1, 8 do list[i] = i end
-  boxd.map(list, function(i) box:write_file(data, "/root/grow-" .. i) end)
+  boxd.map(list, function(i) box:write_file(data, "/home/boxd/grow-" .. i) end)
   local grown = memory(pid)
   report(("exec `true`, the service grown to %.0f MB"):format(grown), "5 ms",
     "%.1f ms", times(100, function() box:exec "true" end))
@@ -133,7 +133,7 @@ local function freezes(box)
 end
 
 local function forks(compute, box)
-  box:sh "head -c 100000000 /dev/urandom > /root/data; sync"
+  box:sh "head -c 100000000 /dev/urandom > /home/boxd/data; sync"
   local list = {}
   for i = 1, 5 do
     local fork

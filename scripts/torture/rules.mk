@@ -11,7 +11,7 @@ $(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 
-TORTURE_OBJ := $(SO_OBJ) $(BUILD)/proto/boxd_desc.o \
+TORTURE_OBJ := $(SO_OBJ) $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o \
   $(filter $(BUILD)/src/server/% $(BUILD)/src/sandbox/% \
     $(BUILD)/src/bind/serve/%,$(EXE_OBJ)) \
   $(BUILD)/torture/torture.o $(BUILD)/torture/fault.o

@@ -32,8 +32,8 @@ local box
 local function ready()
   box = c.box:create("base")
   box:wait_until_ready()
-  box:write_file("0123456789", "/root/ten")
-  box:sh("mkdir -p /root/tree/a/b; echo x > /root/tree/a/b/c; ln -s c /root/tree/a/b/l")
+  box:write_file("0123456789", "/home/boxd/ten")
+  box:sh("mkdir -p tree/a/b; echo x > tree/a/b/c; ln -s c tree/a/b/l")
 end
 ready()
 
@@ -95,19 +95,19 @@ scenario("exec, closed", function()
   return first
 end)
 scenario("upload, download", function()
-  box:upload(here, "/root/up")
-  return (box:download("/root/up", folder .. "/there"))
+  box:upload(here, "/home/boxd/up")
+  return (box:download("/home/boxd/up", folder .. "/there"))
 end)
 scenario("write_file, read_file", function()
-  box:write_file("text", "/root/text")
-  return box:read_file("/root/text")
+  box:write_file("text", "/home/boxd/text")
+  return box:read_file("/home/boxd/text")
 end)
 scenario("file trees", function()
   local files = box.files
-  files:copy("/root/tree", "/root/other")
-  files:rename("/root/other", "/root/third")
-  local n = #files:list_dir("/root/third/a/b")
-  files:remove("/root/third")
+  files:copy("/home/boxd/tree", "/home/boxd/other")
+  files:rename("/home/boxd/other", "/home/boxd/third")
+  local n = #files:list_dir("/home/boxd/third/a/b")
+  files:remove("/home/boxd/third")
   return n
 end)
 scenario("disk", function()
@@ -139,7 +139,7 @@ end)
 scenario("fork", function()
   local copy = c.box:fork(box, { name = "copy" })
   copy:wait_until_ready()
-  local text = copy:read_file("/root/ten")
+  local text = copy:read_file("/home/boxd/ten")
   copy:destroy()
   return text
 end)
@@ -158,7 +158,7 @@ end)
 
 local function works()
   return c:whoami().user_id == "local" and box:exec("true").exit_code == 0
-    and box:read_file("/root/ten") == "0123456789"
+    and box:read_file("/home/boxd/ten") == "0123456789"
 end
 
 local function clean()
@@ -176,7 +176,7 @@ local function clean()
   for _, other in ipairs(c.box:list()) do
     if other.id ~= box.id then other:destroy() end
   end
-  box:sh("rm -rf /root/third /root/other")
+  box:sh("rm -rf /home/boxd/third /home/boxd/other")
 end
 
 local function canary()

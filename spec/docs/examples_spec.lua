@@ -141,9 +141,9 @@ describe("the example", function()
   it("shell", function()
     local out, status = terminal.play({ program.boxdlua, FOLDER .. "shell.lua",
       "sh-box", env = environment { TERM = "xterm" } }, {
-        { "expect", "sh-box with it\n" }, { "expect", "# " },
+        { "expect", "sh-box with it\n" }, { "expect", "$ " },
         { "send", "echo $((40 + 2)) $(hostname)\r" },
-        { "expect", "42 sh-box" }, { "expect", "# " },
+        { "expect", "42 sh-box" }, { "expect", "$ " },
         { "send", "exit 5\r" },
         { "expect", "the shell ended with exit code 5" }, { "end" } })
     assert.equal(0, status, out)

@@ -30,7 +30,8 @@ describe("boxdlua(1)", function()
 
   -- Every way in which our sources read a variable.
   local function variables()
-    local pipe <close> = assert(io.popen("cat src/*/*.c src/*/*/*.c lua/boxd/*.lua "
+    local pipe <close> = assert(io.popen(
+      "cat $(ls src/*/*.c | grep -v ^src/sudo/) src/*/*/*.c lua/boxd/*.lua "
       .. "lua/boxd/*/*.lua"))
     local source, seen, count = pipe:read "a", {}, 0
     for _, way in ipairs { "getenv%s*%(?%s*", "is_set%s*%(?%s*",

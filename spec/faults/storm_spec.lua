@@ -14,7 +14,7 @@ local CLIENTS, NAMES, SECONDS = 16, 4, 60
 local function pick(list) return list[math.random(#list)] end
 
 local function name() return "b" .. math.random(NAMES) end
-local function path() return "/root/" .. pick { "a", "b", "a/c", "b/c/d" } end
+local function path() return "/home/boxd/" .. pick { "a", "b", "a/c", "b/c/d" } end
 
 -- An RPC with the box of a name, and more fields.
 local function rpc(which, more)
@@ -55,7 +55,7 @@ local calls = {
   run "true", run("cat", { stdin = ("x"):rep(1 << 20) }), run "seq 100000",
   run "sleep 0.05 & echo x", run "exit 3", run("tty; sleep 0.02", { pty = true }),
   run "setsid sh -c 'sleep 0.2; seq 9999' & seq 9999",
-  run "rm -rf /root; echo gone", run "kill -9 -1",
+  run "rm -rf /home/boxd; echo gone", run "kill -9 -1",
   leave {}, leave { pty = true },
   function(c) box(c):write_file(("y"):rep(9999), path()) end,
   function(c) box(c):read_file(path()) end,

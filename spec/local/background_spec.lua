@@ -65,22 +65,22 @@ while True: print("y"); time.sleep(0.01)' &]])
 
   it("go on at the next line that they write, in every way out", function()
     for i, how in ipairs {
-      "(sleep 0.4; echo late; echo late >&2; echo > /root/went-on%d) &",
-      "setsid sh -c 'sleep 0.4; seq 100000; echo > /root/went-on%d' &",
-      "(sleep 0.4; seq 100000 >&2; echo > /root/went-on%d) 2>&1 &",
+      "(sleep 0.4; echo late; echo late >&2; echo > /home/boxd/went-on%d) &",
+      "setsid sh -c 'sleep 0.4; seq 100000; echo > /home/boxd/went-on%d' &",
+      "(sleep 0.4; seq 100000 >&2; echo > /home/boxd/went-on%d) 2>&1 &",
     } do
       box:sh(how:format(i) .. " echo now")
     end
     for i = 1, 3 do
       support.eventually(function()
-        return box:exec("test", "-f", "/root/went-on" .. i).success
+        return box:exec("test", "-f", "/home/boxd/went-on" .. i).success
       end)
     end
   end)
 
   it("serve on when they log to the output of a command that is over",
     function()
-      box:sh("cd /srv && python3 -m http.server 3000 & sleep 0.5")
+      box:sh("cd && python3 -m http.server 3000 & sleep 0.5")
       for _ = 1, 3 do
         local r
         support.eventually(function()
@@ -94,19 +94,19 @@ while True: print("y"); time.sleep(0.01)' &]])
 
   it("go on when the client of their command has left", function()
     local p = box:exec("sh", "-c", "setsid sh -c 'echo up; sleep 0.3; "
-      .. "seq 100000; echo > /root/alone' & sleep 100", { stream = true })
+      .. "seq 100000; echo > /home/boxd/alone' & sleep 100", { stream = true })
     assert.equal("up\n", p:read_stdout())
     p:close()
     support.eventually(function()
-      return box:exec("test", "-f", "/root/alone").success
+      return box:exec("test", "-f", "/home/boxd/alone").success
     end)
   end)
 
   it("go on when the box's main process has left them behind", function()
     local other = compute.box:create { config = { restart_policy = "never",
-      cmd = { "sh", "-c", "(sleep 0.5; seq 3; echo > /root/on) & echo first" } } }
+      cmd = { "sh", "-c", "(sleep 0.5; seq 3; echo > /home/boxd/on) & echo first" } } }
     support.eventually(function()
-      return other:exec("test", "-f", "/root/on").success
+      return other:exec("test", "-f", "/home/boxd/on").success
     end)
     support.eventually(function()
       local text = {}

@@ -12,16 +12,16 @@ describe("backups of the embedded service", function()
 
   it("are taken, listed, restored, deleted, and go with their box", function()
     local box = compute.box:create "b"
-    box:write_file("old", "/root/f")
+    box:write_file("old", "/home/boxd/f")
     local id = call("TriggerBackup", { vm = "b" }).backup_id
-    box:write_file("new", "/root/f")
+    box:write_file("new", "/home/boxd/f")
     local b = list("b")[1]
     assert.equal(id, b.backup_id)
     assert.equal("ready", b.status)
     assert.is_true(b.expires_at > b.created_at)
     assert.is_true(b.created_at > 1000000000000)
     call("RestoreBackup", { vm = "b", backup_id = id })
-    assert.equal("old", box:read_file "/root/f")
+    assert.equal("old", box:read_file "/home/boxd/f")
     service:restart "KILL"
     assert.equal(1, #list "b")
     call("DeleteBackup", { vm = "b", backup_id = id })

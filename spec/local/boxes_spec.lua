@@ -107,7 +107,7 @@ describe("boxes of the embedded service", function()
 
   it("stops, starts and reboots, files kept, processes not", function()
     local box = compute.box:create "cycle"
-    box:write_file("kept", "/root/file")
+    box:write_file("kept", "/home/boxd/file")
     box:sh "sleep 1000 >/dev/null 2>&1 &"
     box:stop()
     assert.equal("stopped", compute.box:get(box.id).status)
@@ -121,20 +121,20 @@ describe("boxes of the embedded service", function()
     box:start()
     assert.matches("'cycle' is running",
       refused("FAILED_PRECONDITION", box.start, box))
-    assert.equal("kept", box:read_file "/root/file")
+    assert.equal("kept", box:read_file "/home/boxd/file")
     assert.equal(1, box:exec("pgrep", "sleep").exit_code)
     box:sh "sleep 1000 >/dev/null 2>&1 &"
     box:reboot()
-    assert.equal("kept", box:read_file "/root/file")
+    assert.equal("kept", box:read_file "/home/boxd/file")
     assert.equal(1, box:exec("pgrep", "sleep").exit_code)
   end)
 
   it("freezes a box's processes and goes on with them in the middle", function()
     local box = compute.box:create "frozen"
-    box:sh "(while :; do echo x >> /root/ticks; sleep 0.01; done) >/dev/null 2>&1 &"
-    local function ticks() return #box:read_file "/root/ticks" end
+    box:sh "(while :; do echo x >> /home/boxd/ticks; sleep 0.01; done) >/dev/null 2>&1 &"
+    local function ticks() return #box:read_file "/home/boxd/ticks" end
     support.eventually(function()
-      return box:exec("test", "-s", "/root/ticks").success
+      return box:exec("test", "-s", "/home/boxd/ticks").success
     end)
     assert.is_true(box:suspend().suspend_us > 0)
     assert.equal("suspended", compute.box:get(box.id).status)
@@ -156,7 +156,7 @@ describe("boxes of the embedded service", function()
     assert.equal("hi\n", box:exec("echo", "hi").stdout)
     assert.equal("running", status())
     box:suspend()
-    box:write_file("x", "/root/x")
+    box:write_file("x", "/home/boxd/x")
     assert.equal("running", status())
     box:suspend()
     box:start()
@@ -172,33 +172,33 @@ describe("boxes of the embedded service", function()
   it("copies files, deletions, links and modes into a fork", function()
     local box = compute.box:create { name = "source", config = {
       env = { COLOR = "red" }, memory = "1G" } }
-    box:sh [[echo data > /root/f; ln -s f /root/link; ln /root/f /root/hard
-      chmod 751 /root/f; rm -f /etc/hostname-never; rm /etc/issue; mkdir -p /srv/d]]
+    box:sh [[echo data > /home/boxd/f; ln -s f /home/boxd/link; ln /home/boxd/f /home/boxd/hard
+      chmod 751 /home/boxd/f; rm -f /etc/hostname-never; sudo rm /etc/issue; sudo mkdir -p /srv/d]]
     local fork = compute.box:fork(box, { name = "copy" })
     assert.equal(box.id, fork.forked_from)
     assert.equal("copy", fork.name)
-    assert.equal("data\n", fork:read_file "/root/link")
-    assert.equal("751 2\n", fork:sh("stat -c '%a %h' /root/f").stdout)
-    assert.equal("f\n", fork:sh("readlink /root/link").stdout)
+    assert.equal("data\n", fork:read_file "/home/boxd/link")
+    assert.equal("751 2\n", fork:sh("stat -c '%a %h' /home/boxd/f").stdout)
+    assert.equal("f\n", fork:sh("readlink /home/boxd/link").stdout)
     assert.is_false(fork:exec("test", "-e", "/etc/issue").success)
     assert.is_true(fork:exec("test", "-d", "/srv/d").success)
     assert.equal("copy red\n", fork:sh("echo $(hostname) $COLOR").stdout)
     assert.equal(1 << 30, call("GetVm", { vm_id = fork.id }).memory_bytes)
-    fork:write_file("changed", "/root/f")
-    assert.equal("data\n", box:read_file "/root/f")
+    fork:write_file("changed", "/home/boxd/f")
+    assert.equal("data\n", box:read_file "/home/boxd/f")
     assert.equal("running", compute.box:get(box.id).status)
     box:destroy()
-    assert.equal("changed", fork:read_file "/root/f")
+    assert.equal("changed", fork:read_file "/home/boxd/f")
   end)
 
   it("forks a stopped and a suspended box, which stay so", function()
     local box = compute.box:create "still"
-    box:write_file("1", "/root/f")
+    box:write_file("1", "/home/boxd/f")
     box:suspend()
-    assert.equal("1", compute.box:fork(box):read_file "/root/f")
+    assert.equal("1", compute.box:fork(box):read_file "/home/boxd/f")
     assert.equal("suspended", compute.box:get(box.id).status)
     box:stop()
-    assert.equal("1", compute.box:fork(box):read_file "/root/f")
+    assert.equal("1", compute.box:fork(box):read_file "/home/boxd/f")
     assert.equal("stopped", compute.box:get(box.id).status)
     refused("NOT_FOUND", call, "ForkVm", { source_vm_id = "nobody" })
     refused("INVALID_ARGUMENT", call, "ForkVm", {})
@@ -281,8 +281,8 @@ describe("boxes of the embedded service", function()
 import ctypes
 libc = ctypes.PyDLL(None)
 if libc.vfork() == 0: libc.pause()
-]], "/root/wait.py")
-    box:sh "/usr/bin/python3 /root/wait.py >/dev/null 2>&1 &"
+]], "/home/boxd/wait.py")
+    box:sh "/usr/bin/python3 /home/boxd/wait.py >/dev/null 2>&1 &"
     support.eventually(function()
       return box:sh("grep -l '(python3) D' /proc/[0-9]*/stat").success
     end)
@@ -305,8 +305,8 @@ while True:
 
   it("does not block other calls for ever, whatever it does to its processes", function()
     local box = compute.box:create { name = "held" }
-    box:write_file(stopper, "/root/stop.py")
-    box:sh "/usr/bin/python3 /root/stop.py >/dev/null 2>&1 &"
+    box:write_file(stopper, "/home/boxd/stop.py")
+    box:sh "sudo /usr/bin/python3 /home/boxd/stop.py >/dev/null 2>&1 &"
     -- One that is stopped when it is a command already hangs by right.
     local e, ok
     for _ = 1, 1000 do
@@ -319,7 +319,7 @@ while True:
     local rename = boxd.spawn(pcall, boxd.with_timeout, 20, call, "RenameVm",
       { vm_id = box.id, new_name = "other" })
     local upload = boxd.spawn(pcall, boxd.with_timeout, 20, box.write_file, box,
-      "x", "/root/f")
+      "x", "/home/boxd/f")
     assert.is_true((rename:join()))
     boxd.with_timeout(20, box.destroy, box)
     upload:join()

@@ -28,7 +28,7 @@ describe("a box of the embedded service that dies by itself", function()
     local always = compute.box:create { name = "always" }
     local never = compute.box:create { name = "never",
       config = { restart_policy = "never" } }
-    always:write_file("kept", "/root/f")
+    always:write_file("kept", "/home/boxd/f")
     kill_all()
     support.eventually(function() return status(never) ~= "running" end)
     assert.equal("failed", status(never))
@@ -36,7 +36,7 @@ describe("a box of the embedded service that dies by itself", function()
     never:start()
     assert.is_true(never:exec("true").success)
     support.eventually(function()
-      local ok, result = pcall(always.exec, always, "cat", "/root/f")
+      local ok, result = pcall(always.exec, always, "cat", "/home/boxd/f")
       return ok and result.stdout == "kept"
     end)
   end)
@@ -59,7 +59,7 @@ describe("a box of the embedded service that dies by itself", function()
 
   it("does not fail a suspend that is under way", function()
     local box = compute.box:create()
-    box:sh "head -c 150000000 /dev/zero >/root/much"
+    box:sh "head -c 150000000 /dev/zero >/home/boxd/much"
     local boxd = require "boxd"
     local fork = boxd.spawn(pcall, compute.box.fork, compute.box, box)
     support.eventually(function() -- its files are being copied

@@ -71,9 +71,9 @@ describe("disks of the embedded service", function()
 
   it("names a folder that is gone, or a path where it cannot be", function()
     local disk = compute.disk:create("lost", "1M")
-    box:sh "touch /root/file"
-    assert.matches("/root/file", refused("INVALID_ARGUMENT", disk.attach, disk,
-      box, "/root/file/x"))
+    box:sh "touch /home/boxd/file"
+    assert.matches("/home/boxd/file", refused("INVALID_ARGUMENT", disk.attach, disk,
+      box, "/home/boxd/file/x"))
     local folder = service.state .. "/disks.d/" .. disk.id
     assert(os.rename(folder, folder .. ".away"))
     local message = refused("FAILED_PRECONDITION", disk.attach, disk, box,

@@ -21,7 +21,7 @@ describe("exec in the embedded service", function()
 
   it("runs the string by sh, at home, as root, with the box's env", function()
     local r = box:sh 'echo "$SET|$HOME|$PWD|$(id -u)|$0"; echo err >&2; exit 7'
-    assert.equal("a b|/root|/root|0|sh\n", r.stdout)
+    assert.equal("a b|/home/boxd|/home/boxd|1000|sh\n", r.stdout)
     assert.equal("err\n", r.stderr)
     assert.equal(7, r.exit_code)
   end)
@@ -89,12 +89,12 @@ describe("exec in the embedded service", function()
 
   it("sends TERM first", function()
     local p = box:exec("sh", "-c",
-      "trap 'echo termed > /root/termed; exit' TERM; echo up; "
+      "trap 'echo termed > /home/boxd/termed; exit' TERM; echo up; "
       .. "while :; do sleep 0.01; done", { stream = true })
     assert.equal("up\n", p:read_stdout())
     p:close()
     support.eventually(function()
-      return box:exec("test", "-s", "/root/termed").success
+      return box:exec("test", "-s", "/home/boxd/termed").success
     end)
   end)
 

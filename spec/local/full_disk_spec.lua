@@ -32,7 +32,7 @@ describe("the embedded service on a full disk", function()
 
   before_each(function()
     box = compute.box:create "full"
-    box:write_file("here", "/root/x")
+    box:write_file("here", "/home/boxd/x")
     fill()
   end)
   after_each(function()
@@ -46,7 +46,7 @@ describe("the embedded service on a full disk", function()
   end)
 
   it("reads, runs commands and lists", function()
-    assert.equal("here", box:read_file "/root/x")
+    assert.equal("here", box:read_file "/home/boxd/x")
     assert.equal("hi\n", box:sh("echo hi").stdout)
     assert.equal(1, #compute.box:list())
   end)
@@ -63,7 +63,7 @@ describe("the embedded service on a full disk", function()
     refused("RESOURCE_EXHAUSTED", call, "CreateCheckpoint",
       { vm = box.id, name = "c" })
     refused("RESOURCE_EXHAUSTED", box.write_file, box, ("x"):rep(1 << 20),
-      "/root/y")
+      "/home/boxd/y")
     refused("RESOURCE_EXHAUSTED", compute.token.create, compute.token)
     refused("RESOURCE_EXHAUSTED", compute.disk.create, compute.disk, "d", "1G")
     assert.equal(1, #compute.box:list())

@@ -23,7 +23,7 @@ describe("boxes of the embedded service that sleep or go", function()
     local box = call("CreateVm", { name = "h",
       cmd = { "sh", "-c", "echo begun; exec sleep 1000" } })
     box = compute.box:get(box.vm_id)
-    box:write_file("kept", "/root/f")
+    box:write_file("kept", "/home/boxd/f")
     box:sh "sleep 999 >/dev/null 2>&1 &"
     call("HibernateVm", { vm_id = box.id })
     assert.matches("is hibernated",
@@ -42,7 +42,7 @@ describe("boxes of the embedded service that sleep or go", function()
     assert.equal("running", vm.status)
     assert.equal(0, vm.hibernated_at_ms)
     box = compute.box:get(box.id)
-    assert.equal("kept", box:read_file "/root/f")
+    assert.equal("kept", box:read_file "/home/boxd/f")
     assert.is_false(box:exec("pgrep", "-f", "[s]leep 999").success)
     support.eventually(function() -- its main process is started again
       return box:exec("pgrep", "-f", "[s]leep 1000").success
@@ -78,10 +78,10 @@ describe("boxes of the embedded service that sleep or go", function()
 
   it("are forked and destroyed in their sleep", function()
     local box = compute.box:create "s"
-    box:write_file("x", "/root/f")
+    box:write_file("x", "/home/boxd/f")
     call("HibernateVm", { vm_id = box.id })
     local fork = compute.box:fork(box, { name = "f" })
-    assert.equal("x", fork:read_file "/root/f")
+    assert.equal("x", fork:read_file "/home/boxd/f")
     assert.equal("hibernated", get(box).status)
     box:destroy()
     refused("NOT_FOUND", call, "WakeVm", { vm_id = box.id })

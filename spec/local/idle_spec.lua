@@ -55,7 +55,7 @@ describe("idle boxes of the embedded service", function()
 
   at_once("are not idle while a command is under way", function()
     local box = create(compute, 1)
-    assert.is_true(box:sh("sleep 1.5; test ! -e /root/none").success)
+    assert.is_true(box:sh("sleep 1.5; test ! -e /home/boxd/none").success)
     assert.equal("running", status(compute, box))
     becomes(compute, box, "suspended")
   end)

@@ -93,7 +93,7 @@ describe("--serve", function()
     local compute = service.compute
     local up, down, frozen = compute.box:create "up",
       compute.box:create "down", compute.box:create "frozen"
-    up:write_file("1", "/root/f")
+    up:write_file("1", "/home/boxd/f")
     up:sh "sleep 1000 >/dev/null 2>&1 &"
     down:stop()
     frozen:suspend()
@@ -106,7 +106,7 @@ describe("--serve", function()
       assert.same({ up = "running", down = "stopped", frozen = "running" },
         status)
       up = compute.box:get "up"
-      assert.equal("1", up:read_file "/root/f")
+      assert.equal("1", up:read_file "/home/boxd/f")
       assert.is_false(up:exec("pgrep", "sleep").success)
     end
   end)

@@ -69,16 +69,16 @@ describe("a process whose main thread has ended", function()
 import ctypes, os, threading, time
 def count():
     for i in range(10**9):
-        with open("/root/n", "w") as f: f.write(str(i))
-        with open("/root/m", "w") as f: f.write(str(i))
+        with open("/home/boxd/n", "w") as f: f.write(str(i))
+        with open("/home/boxd/m", "w") as f: f.write(str(i))
 threading.Thread(target=count).start()
 ctypes.CDLL(None).pthread_exit(None)
 ]]
 
   it("stands still in a box that is suspended, and goes on after", function()
     local box = compute.box:create()
-    box:write_file(counter, "/root/count.py")
-    box:sh "setsid python3 /root/count.py >/dev/null 2>&1 </dev/null &"
+    box:write_file(counter, "/home/boxd/count.py")
+    box:sh "setsid python3 /home/boxd/count.py >/dev/null 2>&1 </dev/null &"
     support.eventually(function()
       return box:sh("cat n; cat /proc/$(pgrep python3 | head -1)/stat").stdout
         :find ") Z" ~= nil

@@ -28,7 +28,7 @@ describe("the main process of a box", function()
   it("runs with the box's env, both streams logged", function()
     local box = create("echo \"out $WHO $(pwd)\"; echo err >&2; exec sleep 100",
       nil, { WHO = "me" })
-    log_has(box, "out me /root\n")
+    log_has(box, "out me /home/boxd\n")
     log_has(box, "err\n")
     assert.is_true(box:exec("pgrep", "-f", "[s]leep 100").success)
   end)
@@ -75,16 +75,16 @@ describe("the main process of a box", function()
   end)
 
   it("is asked to end before its box goes down", function()
-    local box = create("trap 'echo bye > /root/bye; exit' TERM; echo up; "
+    local box = create("trap 'echo bye > /home/boxd/bye; exit' TERM; echo up; "
       .. "while :; do sleep 0.01; done", "never")
     log_has(box, "up\n")
     box:stop()
     box:start()
-    assert.equal("bye\n", box:read_file "/root/bye")
+    assert.equal("bye\n", box:read_file "/home/boxd/bye")
   end)
 
   it("is followed live, up to the box's end", function()
-    local box = create("echo first; while ! test -e /root/go; do sleep 0.01; "
+    local box = create("echo first; while ! test -e /home/boxd/go; do sleep 0.01; "
       .. "done; echo second; exec sleep 100", "never")
     log_has(box, "first\n")
     local text, ended = "", false
@@ -93,7 +93,7 @@ describe("the main process of a box", function()
       ended = true
     end)
     support.eventually(function() return text == "first\n" end)
-    box:write_file("", "/root/go")
+    box:write_file("", "/home/boxd/go")
     support.eventually(function() return text == "first\nsecond\n" end)
     assert.is_false(ended)
     box:destroy()

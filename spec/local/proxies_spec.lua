@@ -137,8 +137,8 @@ while True:
     if not part: break
     data += part
 c.sendall(b"got %d" % len(data))
-]], "/root/half.py")
-    box:sh "python3 /root/half.py >/dev/null 2>&1 &"
+]], "/home/boxd/half.py")
+    box:sh "python3 /home/boxd/half.py >/dev/null 2>&1 &"
     web.await(box, 8000)
     local client <close> = io.popen(([[/usr/bin/python3 -c '
 import socket

@@ -35,17 +35,17 @@ describe("captures of the embedded service", function()
       local box = create { name = "origin",
         env = { { key = "MODE", value = "first" } },
         config = { vcpu = 3, memory_bytes = 1 << 30 } }
-      box:write_file("one", "/root/f")
+      box:write_file("one", "/home/boxd/f")
       local made = support.save(call, { vm = "origin", name = "base" })
       assert.equal("ready", made.status)
       assert.equal(1, made.version)
-      box:write_file("two", "/root/f")
+      box:write_file("two", "/home/boxd/f")
       box:destroy()
       local a, b = restore("base", "a"), restore(made.snapshot_id, "b")
       assert.equal("a\n", a:exec("hostname").stdout)
-      assert.equal("one", a:read_file "/root/f")
-      a:write_file("of a", "/root/f")
-      assert.equal("one", b:read_file "/root/f")
+      assert.equal("one", a:read_file "/home/boxd/f")
+      a:write_file("of a", "/home/boxd/f")
+      assert.equal("one", b:read_file "/home/boxd/f")
       assert.equal("first\n", b:sh("echo $MODE").stdout)
       local vm = call("GetVm", { vm_id = "b" })
       assert.equal("snapshot", vm.source)
@@ -66,15 +66,15 @@ describe("captures of the embedded service", function()
 
   it("have a version more when their name is saved again", function()
     local box = compute.box:create "again"
-    box:write_file("1", "/root/f")
+    box:write_file("1", "/home/boxd/f")
     local first = support.save(call, { vm = box.id, name = "s" })
-    box:write_file("2", "/root/f")
+    box:write_file("2", "/home/boxd/f")
     local second = support.save(call, { vm = box.id, name = "s" })
     assert.equal(first.snapshot_id, second.snapshot_id)
     assert.equal(2, second.version)
     assert.equal(1, #call("ListSnapshots").snapshots)
     assert.equal(1, kept())
-    assert.equal("2", restore("s"):read_file "/root/f")
+    assert.equal("2", restore("s"):read_file "/home/boxd/f")
     call("DeleteSnapshot", { name = "s" })
     assert.equal(0, kept())
     refused("NOT_FOUND", restore, "s")
@@ -84,27 +84,27 @@ describe("captures of the embedded service", function()
 
   it("hold the box still: a file is in them whole", function()
     local box = compute.box:create "writer"
-    box:sh [[cat >/root/w.sh <<'E'
+    box:sh [[cat >/home/boxd/w.sh <<'E'
 i=0
-while :; do i=$((i+1)); echo $i >/root/a; echo $i >/root/b; done
+while :; do i=$((i+1)); echo $i >/home/boxd/a; echo $i >/home/boxd/b; done
 E
-sh /root/w.sh >/dev/null 2>&1 &]]
+sh /home/boxd/w.sh >/dev/null 2>&1 &]]
     support.eventually(function()
-      return box:sh("test -s /root/b").success
+      return box:sh("test -s /home/boxd/b").success
     end)
     support.save(call, { vm = "writer", name = "still" })
     local copy = restore "still"
-    local a, b = copy:read_file "/root/a", copy:read_file "/root/b"
+    local a, b = copy:read_file "/home/boxd/a", copy:read_file "/home/boxd/b"
     assert.is_true(math.abs((tonumber(a) or tonumber(b))
       - (tonumber(b) or tonumber(a))) <= 1, a .. "/" .. b)
     -- It goes on afterwards.
-    local before = box:read_file "/root/a"
-    support.eventually(function() return box:read_file "/root/a" ~= before end)
+    local before = box:read_file "/home/boxd/a"
+    support.eventually(function() return box:read_file "/home/boxd/a" ~= before end)
   end)
 
   it("are saved and restored by many at once", function()
     local box = compute.box:create "busy"
-    box:write_file("x", "/root/f")
+    box:write_file("x", "/home/boxd/f")
     support.save(call, { vm = "busy", name = "n" })
     boxd.map({ 1, 2, 3, 4, 5, 6 }, function(i)
       if i % 2 == 0 then
@@ -112,7 +112,7 @@ sh /root/w.sh >/dev/null 2>&1 &]]
       else
         local ok, made = pcall(restore, "n")
         if ok then
-          assert.equal("x", made:read_file "/root/f")
+          assert.equal("x", made:read_file "/home/boxd/f")
         else
           assert.matches("is pending", made.message)
         end
@@ -146,26 +146,26 @@ sh /root/w.sh >/dev/null 2>&1 &]]
   it("are checkpoints, to which a box goes back", function()
     local box = create { name = "cp",
       env = { { key = "KEPT", value = "yes" } } }
-    box:write_file("good", "/root/f")
+    box:write_file("good", "/home/boxd/f")
     local made = call("CreateCheckpoint", { vm = "cp", name = "good" })
     assert.equal("ready", made.status)
     local c = call("ListCheckpoints", { vm = "cp" }).checkpoints[1]
     assert.equal(made.checkpoint_id, c.checkpoint_id)
     assert.is_true(c.available)
     assert.is_true(c.created_at > 1000000000000)
-    box:sh "rm -rf /root/f /usr/bin/env; sleep 1000 >/dev/null 2>&1 &"
+    box:sh "rm -rf /home/boxd/f /usr/bin/env; sleep 1000 >/dev/null 2>&1 &"
     call("RestoreCheckpoint", { vm = "cp", name = "good" })
-    assert.equal("good", box:read_file "/root/f")
+    assert.equal("good", box:read_file "/home/boxd/f")
     assert.equal("running", call("GetVm", { vm_id = "cp" }).status)
     assert.is_false(box:sh("pgrep -x sleep").success)
     assert.is_true(box:sh("env | grep -q KEPT=yes").success)
     -- Once more, of a box that does not run.
-    box:sh "rm /root/f"
+    box:sh "rm /home/boxd/f"
     box:stop()
     call("RestoreCheckpoint", { vm = "cp", name = made.checkpoint_id })
     assert.equal("stopped", call("GetVm", { vm_id = "cp" }).status)
     box:start()
-    assert.equal("good", box:read_file "/root/f")
+    assert.equal("good", box:read_file "/home/boxd/f")
     assert.equal(1, folders_of_boxes())
     call("DeleteCheckpoint", { vm = "cp", name = "good" })
     assert.same({}, call("ListCheckpoints", { vm = "cp" }).checkpoints)
@@ -178,25 +178,25 @@ sh /root/w.sh >/dev/null 2>&1 &]]
 
   it("bring a box back as it was, or to its files where it is up", function()
     local box = compute.box:create "down"
-    box:write_file("x", "/root/f")
+    box:write_file("x", "/home/boxd/f")
     call("CreateCheckpoint", { vm = "down", name = "c" })
     for state, rpcs in pairs { suspended = { "SuspendVm", "ResumeVm" },
       hibernated = { "HibernateVm", "WakeVm" },
       stopped = { "StopVm", "StartVm" } } do
-      box:sh "rm /root/f"
+      box:sh "rm /home/boxd/f"
       call(rpcs[1], { vm_id = box.id })
       call("RestoreCheckpoint", { vm = "down", name = "c" })
       -- A suspended one had processes: it runs anew.
       assert.equal(state == "suspended" and "running" or state,
         call("GetVm", { vm_id = box.id }).status)
       if state ~= "suspended" then call(rpcs[2], { vm_id = box.id }) end
-      assert.equal("x", box:read_file "/root/f")
+      assert.equal("x", box:read_file "/home/boxd/f")
     end
   end)
 
   it("are there after a kill, except unfinished ones", function()
     local box = compute.box:create "k"
-    box:write_file("kept", "/root/f")
+    box:write_file("kept", "/home/boxd/f")
     support.save(call, { vm = "k", name = "s" })
     call("CreateCheckpoint", { vm = "k", name = "c" })
     call("RestoreCheckpoint", { vm = "k", name = "c" })
@@ -205,17 +205,17 @@ sh /root/w.sh >/dev/null 2>&1 &]]
     service:restart "KILL"
     assert.equal(2, kept())
     assert.equal(1, folders_of_boxes())
-    assert.equal("kept", compute.box:get("k"):read_file "/root/f")
-    assert.equal("kept", restore("s"):read_file "/root/f")
+    assert.equal("kept", compute.box:get("k"):read_file "/home/boxd/f")
+    assert.equal("kept", restore("s"):read_file "/home/boxd/f")
     call("RestoreCheckpoint", { vm = "k", name = "c" })
-    assert.equal("kept", compute.box:get("k"):read_file "/root/f")
+    assert.equal("kept", compute.box:get("k"):read_file "/home/boxd/f")
   end)
 
   it("leave a box old or new when a restore is killed", function()
     local box = compute.box:create "torn"
-    box:sh "for i in $(seq 300); do echo old >/root/f$i; done"
+    box:sh "for i in $(seq 300); do echo old >/home/boxd/f$i; done"
     call("CreateCheckpoint", { vm = "torn", name = "old" })
-    box:sh "for i in $(seq 300); do echo new >/root/f$i; done"
+    box:sh "for i in $(seq 300); do echo new >/home/boxd/f$i; done"
     for i = 1, 4 do
       local task = boxd.spawn(pcall, call, "RestoreCheckpoint",
         { vm = "torn", name = "old" })
@@ -224,9 +224,9 @@ sh /root/w.sh >/dev/null 2>&1 &]]
       task:join()
       service:restart "KILL"
       box = compute.box:get "torn"
-      assert.equal("1\n", box:sh("cat /root/f* | sort -u | wc -l").stdout)
+      assert.equal("1\n", box:sh("cat /home/boxd/f* | sort -u | wc -l").stdout)
       assert.equal(1, folders_of_boxes())
-      box:sh "for i in $(seq 300); do echo new >/root/f$i; done"
+      box:sh "for i in $(seq 300); do echo new >/home/boxd/f$i; done"
     end
   end)
 end)

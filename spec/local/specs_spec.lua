@@ -96,8 +96,8 @@ describe("machine specs of the embedded service", function()
 
   it("run packages once, in order, to the first failure", function()
     local box = create { env = { WORD = "of-env" }, packages = {
-      "echo one $WORD $DEBIAN_FRONTEND; echo 1 >>/root/ran",
-      "echo two >&2; exit 7", "echo 3 >>/root/ran" } }
+      "echo one $WORD $DEBIAN_FRONTEND; echo 1 >>/home/boxd/ran",
+      "echo two >&2; exit 7", "echo 3 >>/home/boxd/ran" } }
     support.eventually(function()
       return vm_of(box).packages[2].state == "failed"
     end)
@@ -113,7 +113,7 @@ describe("machine specs of the embedded service", function()
       "/var/log/boxd/packages.log")
     assert.is_nil(compute:call("ListVms").vms[1].packages[1].output_tail)
     box:reboot()
-    assert.equal("1\n", box:read_file "/root/ran")
+    assert.equal("1\n", box:read_file "/home/boxd/ran")
     -- The failed one is removed: it is skipped, and what follows runs.
     local reply = update(box, { packages = {
       p[1].command, p[3].command } })
@@ -122,29 +122,29 @@ describe("machine specs of the embedded service", function()
     support.eventually(function()
       return vm_of(box).packages[2].state == "done"
     end)
-    assert.equal("1\n3\n", box:read_file "/root/ran")
+    assert.equal("1\n3\n", box:read_file "/home/boxd/ran")
     assert.equal("skipped", vm_of(box).packages[3].state)
   end)
 
   it("run failed packages again when asked", function()
-    local box = create { packages = { "test -e /root/go", "echo x >/root/x" } }
+    local box = create { packages = { "test -e /home/boxd/go", "echo x >/home/boxd/x" } }
     support.eventually(function()
       return vm_of(box).packages[1].state == "failed"
     end)
-    box:write_file("", "/root/go")
+    box:write_file("", "/home/boxd/go")
     local reply = update(box, {}, { retry_packages = true })
-    assert.equal("test -e /root/go", reply.changes[1].changed[1])
+    assert.equal("test -e /home/boxd/go", reply.changes[1].changed[1])
     packages_of(box, "done")
-    assert.equal("x\n", box:read_file "/root/x")
+    assert.equal("x\n", box:read_file "/home/boxd/x")
   end)
 
   it("run again what the box's end cut short, without secrets in its output",
     function()
       call("SetVar", { kind = "secret", name = "HUSH", value = "a.b%c" })
-      local box = create { packages = { "echo $HUSH; echo >>/root/n; "
-        .. "test $(wc -l </root/n) = 2 || exec sleep 1000" } }
+      local box = create { packages = { "echo $HUSH; echo >>/home/boxd/n; "
+        .. "test $(wc -l </home/boxd/n) = 2 || exec sleep 1000" } }
       support.eventually(function()
-        return box:sh("test -s /root/n").success
+        return box:sh("test -s /home/boxd/n").success
       end)
       service:restart "KILL"
       local p = packages_of(box, "done")[1]
@@ -154,16 +154,16 @@ describe("machine specs of the embedded service", function()
 
   it("start from snapshots, and merge with theirs", function()
     local source = create({ env = { A = "1", B = "1" }, networks = { "x" },
-      labels = { k = "old" }, packages = { "echo >>/root/n" } },
+      labels = { k = "old" }, packages = { "echo >>/home/boxd/n" } },
       { name = "src" })
     packages_of(source, "done")
-    source:write_file("kept", "/root/f")
+    source:write_file("kept", "/home/boxd/f")
     support.save(call, { vm = "src", name = "golden" })
     source:destroy()
     local box = create { base = { snapshot = "golden" }, env = { B = "2" },
       networks = { "y" }, labels = { k = "new" },
-      packages = { "echo more >/root/m" } }
-    assert.equal("kept", box:read_file "/root/f")
+      packages = { "echo more >/home/boxd/m" } }
+    assert.equal("kept", box:read_file "/home/boxd/f")
     assert.equal("1 2\n", box:sh("echo $A $B").stdout)
     local vm = vm_of(box)
     assert.equal("new", vm.labels.k)
@@ -171,8 +171,8 @@ describe("machine specs of the embedded service", function()
     assert.equal("snapshot", vm.source)
     assert.equal("golden", vm.spec.base.snapshot)
     packages_of(box, "done")
-    assert.equal("\n", box:read_file "/root/n")
-    assert.equal("more\n", box:read_file "/root/m")
+    assert.equal("\n", box:read_file "/home/boxd/n")
+    assert.equal("more\n", box:read_file "/home/boxd/m")
     refused("INVALID_ARGUMENT", create, { base = { snapshot = "golden" },
       size = "1x1" })
     refused("NOT_FOUND", create, { base = { snapshot = "no" } })

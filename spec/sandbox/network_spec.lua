@@ -50,12 +50,18 @@ end
 local WAYS = { "udp", "udp by the device", "tcp", "tcp by the device", "raw udp",
   "raw tcp" }
 
+-- A box of a user without ids for root has no raw sockets.
+local function without(results, way)
+  return results["box: root"] == "false" and way:find "^raw"
+end
+
 -- None of the addresses was reached, whatever the way.
 local function refused(results, where, addresses)
   for _, address in ipairs(addresses) do
     for _, way in ipairs(WAYS) do
       local what = ("%s: %s %s"):format(where, way, address)
-      assert.equal("refused", results[what], what .. "\n" .. results.errors)
+      local expected = not without(results, way) and "refused" or nil
+      assert.equal(expected, results[what], what .. "\n" .. results.errors)
     end
   end
 end
@@ -101,7 +107,8 @@ describe("the network of", function()
         for _, how in ipairs { "resolver", "udp 203.0.113.9", "tcp 203.0.113.9",
           "tcp by the device 203.0.113.9", "raw udp 203.0.113.9",
           "raw tcp 203.0.113.9" } do
-          assert.equal("reached", results["box: " .. how], results.errors)
+          local expected = not without(results, how) and "reached" or nil
+          assert.equal(expected, results["box: " .. how], results.errors)
         end
       end)
 
@@ -144,7 +151,8 @@ describe("the network of", function()
           "NETWORK.255.100" } do
           for _, way in ipairs { "raw udp", "raw tcp" } do
             local what = ("box: %s 203.0.113.9 as %s"):format(way, source)
-            assert.equal("refused", results[what], what)
+            local expected = not without(results, way) and "refused" or nil
+            assert.equal(expected, results[what], what)
           end
         end
         assert.equal("0", results["box: forged packets that left"])

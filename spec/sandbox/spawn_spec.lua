@@ -18,6 +18,11 @@ local run = function(...) return boxes:run(...) end
 local output = function(...) return boxes:output(...) end
 local eventually = sandbox.eventually
 
+local function has_root(box) return run(box, "sudo -n true").code == 0 end
+
+-- What goes before a command for root; boxd owns all where the box has none.
+local function sudo(box) return has_root(box) and "sudo " or "" end
+
 local function stopped_in(text)
   local n = 0
   for _ in text:gmatch "T %(stopped%)" do n = n + 1 end
@@ -39,12 +44,49 @@ describe("a box", function()
       assert.same({ out = "out\n", err = "err\n", code = 7 }, r)
     end)
 
-    it("as root, at home, with the environment of one", function()
-      assert.equal("0 root /root /root root one", output(box,
+    it("as boxd, at home, with the environment of one", function()
+      assert.equal("1000 boxd /home/boxd /home/boxd boxd one", output(box,
         "echo $(id -u) $(id -un) $HOME $PWD $USER $(hostname)"))
     end)
 
+    it("as boxd, whose groups are those of the box's own list", function()
+      if not has_root(box) then
+        assert.equal("boxd", output(box, "id -nG"))
+        return
+      end
+      assert.equal("boxd sudo docker", output(box, "id -nG"))
+      output(box, "sudo groupadd -g 4000 mine; sudo usermod -aG mine boxd")
+      assert.equal("boxd sudo docker mine", output(box, "id -nG"))
+      output(box, "sudo groupdel mine")
+    end)
+
+    it("with the profile of a user in a login shell", function()
+      assert.equal("/home/boxd boxd", output(box, "bash -lc 'echo ~ $(whoami)'"))
+      assert.equal(".bash_logout .bashrc .profile",
+        output(box, "cd; echo $(ls -A .bash* .profile)"))
+    end)
+
+    it("that opens its output again by name", function()
+      assert.same({ out = "out\n", err = "err\n", code = 0 },
+        run(box, "echo out >/dev/stdout; echo err >/dev/stderr"))
+    end)
+
+    it("without the right to change the system, but by sudo", function()
+      if not has_root(box) then return pending "this user has no ids for root" end
+      assert.equal(1, run(box, "test -w /etc/passwd").code)
+      assert.equal("0 root", output(box,
+        "sudo touch /etc/mine; stat -c '%u %U' /etc/mine"))
+    end)
+
+    it("with sudo, which says why where the box has one id", function()
+      if has_root(box) then return pending "this user has ids for root" end
+      local r = run(box, "sudo -n true")
+      assert.equal(1, r.code)
+      assert.matches("^sudo: .*uidmap", r.err)
+    end)
+
     it("with sudo", function()
+      if not has_root(box) then return pending "this user has no ids for root" end
       assert.equal("0", output(box, "sudo id -u"))
       assert.equal("yes", output(box, "sudo -u root FOO=yes sh -c 'echo $FOO'"))
     end)
@@ -127,7 +169,7 @@ describe("a box", function()
     it("with a name, a size, and job control", function()
       local c = assert(boxes.spawner:exec(box, { command = "exec bash -i",
         pty = true, cols = 100, rows = 30 }))
-      expect(c, "# ")
+      expect(c, "$ ")
       c.stdin:write("tty; stty size; echo D$((1+1))\n")
       local text = expect(c, "D2")
       assert.truthy(text:find "/dev/pts/%d", text)
@@ -148,7 +190,7 @@ describe("a box", function()
     it("whose hanging up ends its jobs", function()
       local c = assert(boxes.spawner:exec(box, { command = "exec bash -i",
         pty = true }))
-      expect(c, "# ")
+      expect(c, "$ ")
       c.stdin:write("sleep 1002 &\n")
       eventually(function()
         return run(box, "pgrep -f 'sleep 1002$'").code == 0
@@ -166,13 +208,13 @@ describe("a box", function()
       -- Appended: a file that is truncated each time is empty for as long
       -- as a busy disk has it.
       local c = assert(boxes.spawner:exec(box, { command =
-        "i=0; while :; do i=$((i+1)); echo $i >> /root/count; done" }))
-      eventually(function() return run(box, "cat /root/count").out ~= "" end)
+        "i=0; while :; do i=$((i+1)); echo $i >> /home/boxd/count; done" }))
+      eventually(function() return run(box, "cat /home/boxd/count").out ~= "" end)
       assert(boxes.spawner:suspend(box))
       assert(boxes.spawner:suspend(box)) -- twice is fine
       local function count()
         return sandbox.read((assert(boxes.spawner:file(box, "read",
-          "/root/count"))))
+          "/home/boxd/count"))))
       end
       local before = count()
       boxd.sleep(0.05) -- what is frozen has time to show that it is not
@@ -228,10 +270,10 @@ describe("a box", function()
       local fd, temporary, final = assert(file("begin", "a/b/c.txt"))
       assert(fd:write "some data")
       fd:close()
-      assert.equal("/root/a/b/c.txt", final)
+      assert.equal("/home/boxd/a/b/c.txt", final)
       assert.equal(1, run(box, "test -e a/b/c.txt").code)
       assert(file("commit", temporary, final, 488)) -- 0750
-      assert.equal("some data 750 root 1", output(box,
+      assert.equal("some data 750 boxd 1", output(box,
         "echo $(cat a/b/c.txt) $(stat -c '%a %U' a/b/c.txt) $(ls -A a/b | wc -l)"))
     end)
 
@@ -244,7 +286,7 @@ describe("a box", function()
       local s = file("stat", "r")[1]
       assert.same({ "r", "file", 416, 5 }, { s.name, s.kind, s.mode, s.size })
       local kinds = {}
-      for _, entry in ipairs(file("list", "/root")) do
+      for _, entry in ipairs(file("list", "/home/boxd")) do
         kinds[entry.name] = entry.kind
       end
       assert.equal("file", kinds.r)
@@ -254,7 +296,7 @@ describe("a box", function()
     end)
 
     it("that a reader cannot be held by, or led astray", function()
-      for _, path in ipairs { "pipe", "/dev/null", "/root", "no/such" } do
+      for _, path in ipairs { "pipe", "/dev/null", "/home/boxd", "no/such" } do
         local fd, message = file("read", path)
         assert.is_nil(fd, path)
         assert.truthy(message:find(path, 1, true), message)
@@ -345,9 +387,9 @@ describe("a box", function()
       local list = { one = box, two = two }
       local servers, replies = {}, {}
       for name, b in pairs(list) do
-        output(b, ("mkdir -p /root/www; echo this is %s > /root/www/who")
+        output(b, ("mkdir -p /home/boxd/www; echo this is %s > /home/boxd/www/who")
           :format(name))
-        servers[name] = assert(boxes.spawner:exec(b, { cwd = "/root/www",
+        servers[name] = assert(boxes.spawner:exec(b, { cwd = "/home/boxd/www",
           command = "exec /usr/bin/python3 -m http.server 8000 2>&1" }))
       end
       for name, b in pairs(list) do
@@ -372,7 +414,7 @@ describe("a box", function()
 
   it("comes back with its files, and nothing that ran", function()
     local b = boxes:start "back"
-    output(b, "echo kept > /root/f; echo t > /tmp/t; rm /etc/issue; "
+    output(b, "echo kept > /home/boxd/f; echo t > /tmp/t; " .. sudo(b) .. "rm /etc/issue; "
       .. "sleep 1000 >/dev/null 2>&1 &")
     boxes:kill(b)
     assert.is_nil(boxes.spawner:exec(b, { command = "true" }))
@@ -427,12 +469,13 @@ describe("a fork of a box", function()
 
   setup(function()
     from = boxes:start "from"
+    local as_root = sudo(from)
+    output(from, as_root .. [[sh -c 'rm /etc/issue; rm -r /usr/share/doc/bash
+      rm -rf /etc/alternatives; mkdir /etc/alternatives
+      mkdir /etc/new; echo machine > /etc/machine-of-box']])
     output(from, [[
       echo text > f; chmod 640 f; ln f hard; ln -s f soft; ln -s /nowhere dead
       mkdir -p d/e; chmod 1777 d/e; mkfifo pipe; truncate -s 1G sparse
-      rm /etc/issue; rm -r /usr/share/doc/bash
-      rm -rf /etc/alternatives; mkdir /etc/alternatives
-      mkdir /etc/new; echo machine > /etc/machine-of-box
       setfattr -n user.note -v kept f 2>/dev/null || true
     ]])
     assert(boxes.spawner:suspend(from))
@@ -539,7 +582,7 @@ describe("after boxes", function()
     local before = traces()
     for i = 1, rounds do
       local b = boxes:start("round", { outgoing = i % 10 == 0 })
-      local r = run(b, "touch /etc/a /usr/b /root/c; "
+      local r = run(b, sudo(b) .. "touch /etc/a /usr/b /home/boxd/c; "
         .. "sleep 1000 >/dev/null 2>&1 & echo up")
       assert.equal("up\n", r.out)
       boxes:kill(b)

@@ -9,7 +9,7 @@ local model = {}
 model.__index = model
 
 local SLOTS, DISKS = 2, 6
-local MARK = "/root/mark"
+local MARK = "/home/boxd/mark"
 
 -- A box has its slot's name, or that with this at its end.
 local OTHER = "-b"

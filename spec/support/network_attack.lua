@@ -89,8 +89,15 @@ local function count(log, pattern)
   return n
 end
 
+-- Root has raw sockets; where a box has none, nothing there has.
+local has_root = box:exec("sudo", "-n", "true").success
+print("box: root " .. tostring(has_root))
+
 local function in_box(facts)
-  return box:exec(PYTHON, "-c", attack, boxd.json.encode(facts)).stdout
+  facts.raw = facts.raw and has_root
+  local line = { PYTHON, "-c", attack, boxd.json.encode(facts) }
+  if has_root then table.insert(line, 1, "sudo") end
+  return box:exec(table.unpack(line)).stdout
 end
 
 local function outside(facts)
@@ -107,7 +114,7 @@ try("box", in_box, { device = "eth0", targets = targets, spoofed = spoofed,
   raw = true, stranger = true })
 local log = file(folder .. "/log")
 print("box: hits on the machine " .. count(log, "^machine [ut]"))
-print("box: forged packets that left " .. count(log, "raw") - 1)
+print("box: forged packets that left " .. count(log, "raw") - (has_root and 1 or 0))
 print("box: hits on the other box "
   .. count(other:sh("cat log").stdout, "^internet [ut]"))
 

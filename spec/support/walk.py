@@ -128,15 +128,15 @@ def walk_box():
     vm = box.vm_id
     assert [b.name for b in unary("ListVms").vms] == ["walked"]
     assert execute(vm, "cat; echo $K >&2; exit 3", b"in") == (b"in", b"v\n", 3)
-    unary("UploadFile", vm_id=vm, path="/a/b", data=b"\0\xff")
-    assert unary("DownloadFile", vm_id=vm, path="/a/b").data == b"\0\xff"
+    unary("UploadFile", vm_id=vm, path="/home/boxd/a/b", data=b"\0\xff")
+    assert unary("DownloadFile", vm_id=vm, path="/home/boxd/a/b").data == b"\0\xff"
     sent = method("stream_unary", "UploadFileStream")(iter(
-        [pb.UploadFileChunk(vm_id=vm, path="/s", total_size=3 << 20,
+        [pb.UploadFileChunk(vm_id=vm, path="/home/boxd/s", total_size=3 << 20,
                             data=b"x" * (1 << 20))] +
         [pb.UploadFileChunk(data=b"y" * (1 << 20))] * 2))
     assert sent.bytes_written == 3 << 20
     back = list(method("unary_stream", "DownloadFileStream")(
-        pb.DownloadFileRequest(vm_id=vm, path="/s")))
+        pb.DownloadFileRequest(vm_id=vm, path="/home/boxd/s")))
     assert sum(len(c.data) for c in back) == 3 << 20
     assert back[0].total_size == 3 << 20
     logs = b"".join(c.data for c in method("unary_stream", "StreamLogs")(
@@ -153,7 +153,7 @@ def walk_box():
     refused(grpc.StatusCode.FAILED_PRECONDITION, execute, vm, "true")
     unary("StartVm", vm_id=vm)
     unary("RebootVm", vm_id=vm)
-    assert execute(vm, "cat /a/b")[0] == b"\0\xff"
+    assert execute(vm, "cat a/b")[0] == b"\0\xff"
     return vm
 
 
@@ -161,7 +161,7 @@ def walk_proxy(vm):
     proxy = unary("ListProxies", vm_name="walked").proxies[0]
     assert proxy.is_default and proxy.effective_port == 8000
     made = unary("CreateProxy", vm_name="walked", name="web", port=9000)
-    execute(vm, "mkdir -p /w; echo page > /w/p; cd /w; "
+    execute(vm, "mkdir -p w; echo page > w/p; cd w; "
                 "python3 -m http.server 9000 >/dev/null 2>&1 &")
     for _ in range(500):
         try:

@@ -36,8 +36,8 @@ end
 
 --- Starts a server on the port, whose word is `word`; it listens then.
 function web.serve(box, port, word)
-  box:write_file(SERVER, "/root/server.py")
-  box:sh(("python3 /root/server.py %d %s >/dev/null 2>&1 &"):format(port,
+  box:write_file(SERVER, "/home/boxd/server.py")
+  box:sh(("python3 /home/boxd/server.py %d %s >/dev/null 2>&1 &"):format(port,
     word))
   web.await(box, port)
 end

@@ -86,7 +86,7 @@ static void try_network(bx_host *h, char *why, size_t size) {
 }
 
 static _Noreturn void child(int out) {
-  bx_host h = {.box_id = 100000, .id_count = 65536};
+  bx_host h = {.box_id = 100000, .id_count = BX_IDS};
   bx_error e;
   findings f = {0};
   f.privileged = geteuid() == 0 && bx_userns_is_first() &&
@@ -142,8 +142,9 @@ static void tell_ids(bx_probe_line *l, size_t *n, const findings *f) {
                         "boxes");
   add(l, n, "user ids", f->ids > 1, false, "%s",
       f->ids > 1 ? "65536 in a box"
-                 : "one in a box: install uidmap and give this user 65536 ids "
-                   "in /etc/subuid and /etc/subgid");
+                 : "one in a box, boxd's, so that sudo cannot work there: "
+                   "install uidmap and give this user 65536 ids in "
+                   "/etc/subuid and /etc/subgid");
 }
 
 size_t bx_sandbox_probe(bx_probe_line *lines) {

@@ -8,20 +8,25 @@ local SECONDS = 3 -- for files of a box that may hold up who writes them
 
 local FILE_MAX = 1 << 16 -- /etc/hosts of a box may be anything
 
+-- As the box's root, whose files they are.
+local function call(spawner, handle, operation, path, other)
+  return spawner:file(handle, operation, path, other, 0, true)
+end
+
 local function read(spawner, handle, path)
-  local fd, size = spawner:file(handle, "read", path)
+  local fd, size = call(spawner, handle, "read", path)
   if not fd then return nil end
   local _fd <close> = fd
   return size > 0 and size <= FILE_MAX and fd:read_file(size) or nil
 end
 
 local function write(spawner, handle, path, data)
-  local fd, temporary, final = spawner:file(handle, "begin", path)
+  local fd, temporary, final = call(spawner, handle, "begin", path)
   if not fd then return end
   local ok = fd:write(data)
   fd:close()
-  ok = ok and spawner:file(handle, "commit", temporary, final)
-  if not ok then spawner:file(handle, "remove", temporary) end
+  ok = ok and call(spawner, handle, "commit", temporary, final)
+  if not ok then call(spawner, handle, "remove", temporary) end
 end
 
 -- The text with one name for another, as a word of its own.

@@ -118,7 +118,7 @@ local function run(self, record, handle, command)
   local env = self.service.boxes:env(record)
   env[#env + 1] = "DEBIAN_FRONTEND=noninteractive"
   local started, message = self.service.spawner:exec(handle,
-    { command = wrap(command), env = env })
+    { command = wrap(command), env = env, root = true })
   if not started then return nil, message end
   started:end_input()
   local out = boxd.spawn(read_tail, started.stdout)

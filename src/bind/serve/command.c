@@ -55,7 +55,8 @@ static const char *const *read_env(lua_State *L, int idx) {
   return env;
 }
 
-/* spawner:exec(box, { command=, env=, cwd=, pty=, cols=, rows= }) -> Command */
+/* spawner:exec(box, { command=, env=, cwd=, pty=, root=, cols=,
+** rows= }) -> Command */
 int lbx_spawner_exec(lua_State *L) {
   bx_error e;
   lbx_spawner *s = lbx_check_spawner(L);
@@ -64,6 +65,7 @@ int lbx_spawner_exec(lua_State *L) {
   bx_exec_spec spec = {
       .cwd = lbx_opt_string(L, 3, "cwd", NULL, NULL),
       .pty = lbx_opt_boolean(L, 3, "pty", false),
+      .root = lbx_opt_boolean(L, 3, "root", false),
       .cols = (uint16_t)lbx_opt_integer(L, 3, "cols", 0),
       .rows = (uint16_t)lbx_opt_integer(L, 3, "rows", 0)};
   spec.command = lbx_opt_string(L, 3, "command", &spec.command_len, "");

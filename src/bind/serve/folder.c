@@ -58,7 +58,7 @@ static const file_row file_rows[] = {
     {"copy", BX_FILE_COPY, AS_TRUE, 0},
 };
 
-/* spawner:file(box, operation, path [, path2 [, mode]]) */
+/* spawner:file(box, operation, path [, path2 [, mode [, as_root]]]) */
 int lbx_spawner_file(lua_State *L) {
   bx_error e;
   lbx_spawner *s = lbx_check_spawner(L);
@@ -72,7 +72,8 @@ int lbx_spawner_file(lua_State *L) {
                        .path = luaL_checkstring(L, 4),
                        .path2 = luaL_optstring(L, 5, NULL),
                        .flags = row->flags,
-                       .mode = (mode_t)luaL_optinteger(L, 6, 0)};
+                       .mode = (mode_t)luaL_optinteger(L, 6, 0),
+                       .root = lua_toboolean(L, 7)};
   request *r = lbx_new_request(L, s, row->as);
   return lbx_submit(L, r, bx_box_file(s->sp, box, &spec, &e), &e);
 }

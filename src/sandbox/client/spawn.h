@@ -185,10 +185,11 @@ typedef struct bx_exec_spec {
   const char *const *env; /* "NAME=value", NULL-terminated, or NULL; over the
                              defaults PATH HOME USER LOGNAME SHELL LANG, TERM
                              with a PTY */
-  const char *cwd;        /* missing: ENOENT. NULL: home (/root), or / where the
-                             box has removed that */
+  const char *cwd;        /* missing: ENOENT. NULL: /home/boxd, or / where the box
+                             has removed that */
   bool pty;
   uint16_t cols, rows;    /* 0: 80, 24 */
+  bool root;              /* as the box's root, where it has one, not as boxd */
 } bx_exec_spec;
 
 /* Runs a command in the box in a session and process group of its own. Reply,
@@ -224,8 +225,9 @@ uint64_t bx_exec_drop(bx_spawner *sp, uint64_t box, uint64_t exec,
 int bx_pty_resize(int master, uint16_t cols, uint16_t rows);
 
 /* ---- files of a running box --------------------------------------------- */
-/* Carried out as the box's root by a process inside it: links end inside the
-** box, as for any program there. A relative path starts at /root. For a
+/* Carried out as boxd by a process inside it: links end inside the box, as for
+** any program there, and what boxd may not do fails with EACCES or EPERM. A
+** relative path starts at /home/boxd. For a
 ** stopped box: start it (7 ms, nothing runs in it), ask, kill it. */
 
 typedef enum bx_file_op {
@@ -262,6 +264,7 @@ typedef struct bx_file_spec {
   const char *path, *path2;
   int flags;
   mode_t mode; /* 0: 0644, folders 0755 */
+  bool root;   /* as the box's root, where it has one */
 } bx_file_spec;
 
 uint64_t bx_box_file(bx_spawner *sp, uint64_t box, const bx_file_spec *spec,

@@ -133,7 +133,7 @@ uint64_t bx_net_connect(bx_spawner *sp, uint64_t box, uint16_t port,
   return bx_spawner_request(sp, &m, e);
 }
 
-/* EXEC: n0 pty, n1 cols, n2 rows; s0 command, s1 env ("A=1\0B=2\0"), s2 cwd. */
+/* EXEC: n0 pty, n1 cols, n2 rows, n3 as root; s0 command, s1 env ("A=1\0B=2\0"), s2 cwd. */
 uint64_t bx_box_exec(bx_spawner *sp, uint64_t box, const bx_exec_spec *spec,
                      bx_error *e) {
   if (!spec->command || memchr(spec->command, 0, spec->command_len))
@@ -151,7 +151,7 @@ uint64_t bx_box_exec(bx_spawner *sp, uint64_t box, const bx_exec_spec *spec,
   bx_msg m = {.type = BX_M_EXEC,
               .box = box,
               .n = {spec->pty, spec->cols ? spec->cols : 80,
-                    spec->rows ? spec->rows : 24}};
+                    spec->rows ? spec->rows : 24, spec->root}};
   m.s[0] = bx_bytes_of(spec->command, spec->command_len);
   m.s[1] = bx_bytes_of(env, len);
   m.s[2] = bx_bytes_str(spec->cwd ? spec->cwd : "");
@@ -175,7 +175,7 @@ uint64_t bx_exec_drop(bx_spawner *sp, uint64_t box, uint64_t exec,
   return bx_spawner_request(sp, &m, e);
 }
 
-/* FILE: n0 operation, n1 flags, n2 mode; s0 path, s1 path2. */
+/* FILE: n0 operation, n1 flags, n2 mode, n3 as root; s0 path, s1 path2. */
 uint64_t bx_box_file(bx_spawner *sp, uint64_t box, const bx_file_spec *spec,
                      bx_error *e) {
   if (!spec->path || !*spec->path) return refuse(e, "a path cannot be empty");
@@ -185,7 +185,7 @@ uint64_t bx_box_file(bx_spawner *sp, uint64_t box, const bx_file_spec *spec,
     return refuse(e, "a path cannot be empty");
   bx_msg m = {.type = BX_M_FILE,
               .box = box,
-              .n = {spec->op, spec->flags, (int64_t)spec->mode}};
+              .n = {spec->op, spec->flags, (int64_t)spec->mode, spec->root}};
   m.s[0] = bx_bytes_str(spec->path);
   m.s[1] = bx_bytes_str(two ? spec->path2 : NULL);
   return bx_spawner_request(sp, &m, e);

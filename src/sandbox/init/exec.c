@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "init.h"
+#include "user.h"
 #include "../spawn_private.h"
 
 /* A single argument can be 128 KiB long, with its NUL. */
 #define ARGUMENT_MAX (128 * 1024 - 1)
 #define SCRIPT_FD 9
-#define HOME "/root"
 #define START_MS 3000
 
 typedef struct run {
@@ -28,6 +28,7 @@ typedef struct run {
   int in, out, err; /* the command's ends */
   int script;       /* a command too long for an argument, or -1 */
   bool pty;
+  bool root; /* stays the box's root */
   const char *cwd;
   char *argv[5];
   char **envp;
@@ -42,11 +43,12 @@ static bool same_name(const char *a, const char *b) {
 }
 
 /* The defaults, and over them the pairs of the request; the last wins. */
-static char **make_env(const bx_msg *m) {
+static char **make_env(const bx_msg *m, bool root) {
   static char *const defaults[] = {
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-      "HOME=" HOME, "USER=root", "LOGNAME=root", "SHELL=/bin/bash",
-      "LANG=C.UTF-8"};
+      "SHELL=/bin/bash", "LANG=C.UTF-8", "HOME=" BX_HOME,
+      "USER=" BX_USER_NAME, "LOGNAME=" BX_USER_NAME};
+  static char *const of_root[] = {"HOME=/root", "USER=root", "LOGNAME=root"};
   enum { DEFAULTS = sizeof defaults / sizeof *defaults };
   size_t n = 0, max = DEFAULTS + 2;
   const char *end = m->s[1].p + m->s[1].n;
@@ -54,6 +56,7 @@ static char **make_env(const bx_msg *m) {
   char **env = calloc(max, sizeof *env);
   if (!env) return NULL;
   for (; n < DEFAULTS; n++) env[n] = defaults[n];
+  for (size_t i = 0; root && i < 3; i++) env[DEFAULTS - 3 + i] = of_root[i];
   if (m->n[0]) env[n++] = "TERM=xterm-256color";
   for (char *p = (char *)(uintptr_t)m->s[1].p; p < end; p += strlen(p) + 1) {
     size_t i = 0;
@@ -148,7 +151,7 @@ static _Noreturn void fail(const run *r, int step) {
   _exit(w < 0 ? 126 : 127);
 }
 
-enum { STEP_FDS = 1, STEP_CWD, STEP_SH, STEP_START };
+enum { STEP_FDS = 1, STEP_USER, STEP_CWD, STEP_SH, STEP_START };
 
 /* Moves the descriptors to their places: all are above SCRIPT_FD. */
 static int place(const run *r) {
@@ -178,8 +181,10 @@ static _Noreturn void child(const run *r) {
   /* all else is close-on-exec already; this holds whatever comes */
   int low = r->script >= 0 ? SCRIPT_FD + 1 : 3;
   close_range((unsigned)low, ~0u, CLOSE_RANGE_CLOEXEC);
+  if (!r->root && (errno = bx_user_become(r->agent->host)) != 0)
+    fail(r, STEP_USER);
   /* a box may have removed its home */
-  if (chdir(*r->cwd ? r->cwd : HOME) < 0 && (*r->cwd || chdir("/") < 0))
+  if (chdir(*r->cwd ? r->cwd : BX_HOME) < 0 && (*r->cwd || chdir("/") < 0))
     fail(r, STEP_CWD);
   umask(022);
   if (r->agent->host->id_count == 1)
@@ -194,6 +199,7 @@ static _Noreturn void child(const run *r) {
 /* How the child failed, which says the step and the errno. */
 static void tell_failure(const run *r, const int said[2], bx_msg *reply) {
   static const char *const what[] = {"", "cannot set up the command",
+                                     "cannot become boxd in the box",
                                      "cannot enter the folder ",
                                      "cannot run /bin/sh in the box",
                                      "the command was stopped in the box"};
@@ -279,6 +285,11 @@ static int lift(int *fd) {
   return 0;
 }
 
+/* To boxd: programs open them again, as /dev/stdout or by their name. */
+static int give(int fd) {
+  return fchown(fd, BX_USER_ID, (gid_t)-1) < 0 ? errno : 0;
+}
+
 static int open_ends(const bx_msg *m, run *r, int ours[3], int theirs[3]) {
   int err = r->pty ? open_pty(m, ours, theirs) : open_pipes(ours, theirs);
   if (m->s[0].n > ARGUMENT_MAX && !err) {
@@ -286,7 +297,10 @@ static int open_ends(const bx_msg *m, run *r, int ours[3], int theirs[3]) {
     if (r->script < 0) err = errno;
     r->argv[3] = ". /proc/self/fd/9";
   }
-  for (int i = 0; i < (r->pty ? 1 : 3) && !err; i++) err = lift(&theirs[i]);
+  for (int i = 0; i < (r->pty ? 1 : 3) && !err; i++) {
+    err = !r->root && r->agent->host->id_count > 1 ? give(theirs[i]) : 0;
+    if (!err) err = lift(&theirs[i]);
+  }
   if (r->pty) theirs[1] = theirs[2] = theirs[0];
   if (!err) err = lift(&r->script);
   return err;
@@ -294,9 +308,10 @@ static int open_ends(const bx_msg *m, run *r, int ours[3], int theirs[3]) {
 
 void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply) {
   int ours[3] = {-1, -1, -1}, theirs[3] = {-1, -1, -1};
-  run r = {.agent = a, .script = -1, .pty = m->n[0] != 0, .cwd = m->s[2].p,
+  run r = {.agent = a, .script = -1, .pty = m->n[0] != 0,
+           .root = m->n[3] && a->host->id_count > 1, .cwd = m->s[2].p,
            .argv = {"sh", "-c", "--", (char *)(uintptr_t)m->s[0].p, NULL}};
-  r.envp = make_env(m);
+  r.envp = make_env(m, r.root);
   int err = r.envp ? open_ends(m, &r, ours, theirs) : ENOMEM;
   if (!err) {
     r.in = theirs[0];

@@ -1,4 +1,4 @@
-/* File calls, in a child of the agent: in the box, as its root, so that paths
+/* File calls, in a child of the agent: in the box, as boxd, so that paths
    and links mean the same as there. */
 #include <dirent.h>
 #include <errno.h>
@@ -7,7 +7,9 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +17,7 @@
 
 #include "init.h"
 #include "file_tree.h"
+#include "user.h"
 #include "../spawn_private.h"
 
 #define OPEN_FLAGS                                                        \
@@ -105,7 +108,7 @@ static int call_open(call *c) {
 /* ---- folders ------------------------------------------------------------- */
 
 static int absolute(const char *path, char out[PATH_MAX]) {
-  const char *home = path[0] == '/' ? "" : "/root/";
+  const char *home = path[0] == '/' ? "" : BX_HOME "/";
   int n = snprintf(out, PATH_MAX, "%s%s", home, path);
   return n >= PATH_MAX ? ENAMETOOLONG : 0;
 }
@@ -167,8 +170,10 @@ static int call_begin(call *c) {
   if (!err) err = resolve(path, final);
   if (!err) err = make_parents(final);
   if (err) return err;
-  if (stat(final, &st) == 0 && !S_ISREG(st.st_mode))
+  bool there = stat(final, &st) == 0;
+  if (there && !S_ISREG(st.st_mode))
     return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+  if (there && access(final, W_OK) < 0) return errno;
   const char *slash = strrchr(final, '/');
   if (slash[1] == '\0') return EISDIR;
   if (getrandom(r, sizeof r, 0) < 0) return errno;
@@ -284,7 +289,15 @@ static int carry_out(call *c, bx_file_op op) {
   return EINVAL;
 }
 
-void bx_file_call(const bx_msg *m, bx_msg *reply) {
+/* n3: as the box's root, where it has one. A change of user takes the death
+   signal away. */
+static int take_user(const bx_host *h, const bx_msg *m) {
+  int err = m->n[3] ? 0 : bx_user_become(h);
+  if (!err && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) err = errno;
+  return err;
+}
+
+void bx_file_call(const bx_host *h, const bx_msg *m, bx_msg *reply) {
   call c = {.path = m->s[0].p, .path2 = m->s[1].p, .flags = (int)m->n[1],
             .mode = (mode_t)m->n[2], .reply = reply};
   char what[160];
@@ -292,9 +305,9 @@ void bx_file_call(const bx_msg *m, bx_msg *reply) {
   bx_file_op op = (bx_file_op)m->n[0];
   /* a box may have removed its home: these two make it again */
   bool makes = op == BX_FILE_BEGIN || op == BX_FILE_MKDIR;
-  int err = chdir("/root") < 0 && c.path[0] != '/' && !makes
-                ? errno
-                : carry_out(&c, op);
+  int err = take_user(h, m);
+  if (!err && chdir(BX_HOME) < 0 && c.path[0] != '/' && !makes) err = errno;
+  if (!err) err = carry_out(&c, op);
   reply->s[1] = bx_bytes_of(c.text, c.len);
   if (!err) return;
   snprintf(what, sizeof what, "%s%.120s", strlen(c.path) > 120 ? "..." : "",

@@ -61,12 +61,11 @@ void bx_agent_connect(const bx_agent *a, const bx_msg *m, bx_msg *reply) {
 
 /* ---- file calls, in children --------------------------------------------- */
 
-static void file_child(const bx_msg *m, int sock) {
+static void file_child(const bx_agent *a, const bx_msg *m, int sock) {
   bx_link answer;
   bx_msg reply = {.type = BX_M_REPLY, .id = m->id, .box = m->box};
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   bx_link_open(&answer, sock);
-  bx_file_call(m, &reply);
+  bx_file_call(a->host, m, &reply);
   bx_link_send(&answer, &reply);
   _exit(0);
 }
@@ -80,7 +79,7 @@ static int start_worker(bx_agent *a, const bx_msg *m) {
     return errno;
   }
   pid_t pid = fork();
-  if (pid == 0) file_child(m, pair[1]);
+  if (pid == 0) file_child(a, m, pair[1]);
   int err = pid < 0 ? errno : 0;
   close(pair[1]);
   if (err) {

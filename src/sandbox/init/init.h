@@ -1,8 +1,8 @@
 /*
 ** init: the first process of a box. It reaps, runs commands, signals and
 ** freezes them, carries out file calls in children, and dies with the spawner
-** or with its link to it. It is root of the box with no more rights than the
-** box has, closed to inspection from inside (not dumpable), and reads nothing
+** or with its link to it. It is root of the box (boxd, where that has one
+** id) with no more rights than the box has, closed to inspection from inside (not dumpable), and reads nothing
 ** but the spawner's messages.
 */
 #ifndef BX_AGENT_H
@@ -86,6 +86,6 @@ void bx_output_turn(bx_agent *a, const struct pollfd *p);
 int bx_session_signal(pid_t session, int signo);
 
 /* Runs in a child of the agent. */
-void bx_file_call(const bx_msg *m, bx_msg *reply);
+void bx_file_call(const bx_host *h, const bx_msg *m, bx_msg *reply);
 
 #endif

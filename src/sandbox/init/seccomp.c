@@ -111,8 +111,5 @@ int bx_confine_syscalls(void) {
   }
   code[n++] = (struct sock_filter)ALLOW;
   struct sock_fprog program = {(unsigned short)n, code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-    return errno;
-  return 0;
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? errno : 0;
 }

@@ -1,7 +1,7 @@
 /*
 ** seccomp: what a process gives up before it is a box's: capabilities beyond
-** a container's usual ones, gaining rights by setuid programs, and system
-** calls that only serve to get out. All three pass to every child.
+** a container's usual ones, and system calls that only serve to get out. Both
+** pass to every child, and to root by sudo: it gains no more than these.
 */
 #ifndef BX_CONFINE_H
 #define BX_CONFINE_H
@@ -9,7 +9,8 @@
 /* Keeps only the container set, in every capability set. 0 or an errno. */
 int bx_confine_capabilities(void);
 
-/* no_new_privs and the filter. 0 or an errno. */
+/* The filter. Without no_new_privs, which would be the end of sudo, so the
+** caller still needs CAP_SYS_ADMIN. 0 or an errno. */
 int bx_confine_syscalls(void);
 
 #endif

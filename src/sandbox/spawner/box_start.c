@@ -69,17 +69,19 @@ static int give_address(void) {
   return err;
 }
 
-/* Root of the box, and nothing more. In this order: rights dropped first are
-   not needed after. */
-static int become_root(const making *k) {
+/* Root of the box, or boxd where that has one id, and nothing more. In this
+   order: rights dropped first are not needed after, and a filter of calls
+   without no_new_privs, which would be the end of sudo, needs one. */
+static int become_first(const making *k) {
+  uid_t id = k->host->id_count > 1 ? 0 : BX_USER_ID;
   if (k->host->id_count > 1 && setgroups(0, NULL) < 0) return errno;
-  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) return errno;
+  if (setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0) return errno;
   const char *name = k->m->s[1].p;
   if (sethostname(name, strlen(name)) < 0) return errno;
   int err = k->m->n[2] ? 0 : loopback_up();
   if (!err && !k->m->n[2]) err = give_address();
-  if (!err) err = bx_confine_capabilities();
   if (!err) err = bx_confine_syscalls();
+  if (!err) err = bx_confine_capabilities();
   if (err) return err;
   /* changed credentials cleared it; not dumpable: no process in the box looks
      into this process, which was forked from the service */
@@ -99,7 +101,7 @@ static void agent_main(const making *k, int oom) {
   close_range(oom == OOM_FD ? OOM_FD + 1 : OOM_FD, ~0u, 0);
   bx_link_open(&a.link, LINK_FD);
   bx_agent_know_oom(&a, oom == OOM_FD ? OOM_FD : -1);
-  int err = become_root(k);
+  int err = become_first(k);
   if (err) bx_msg_fail(&ready, err, "cannot set up the box's first process");
   prctl(PR_SET_NAME, "init");
   if (bx_link_send(&a.link, &ready) == 0 && !err) bx_agent_run(&a);
@@ -209,7 +211,8 @@ static int join_first(const making *k, pid_t pid, bx_error *e) {
       bx_error_set(e, BX_INTERNAL, "the box's first process was killed");
     return err;
   }
-  int err = bx_host_map_ids(k->host, pid);
+  uint32_t first = k->host->id_count > 1 ? 0 : BX_USER_ID;
+  int err = bx_host_map_ids(k->host, pid, first);
   if (err) bx_error_errno(e, BX_INTERNAL, err, "cannot map the box's user ids");
   return err;
 }

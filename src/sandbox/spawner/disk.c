@@ -26,7 +26,7 @@ static bool is_empty(int fd) {
 int bx_disk_open(const bx_host *h, const char *source, bool read_only) {
   int fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return -1;
-  bool refused = is_empty(fd) && fchown(fd, h->box_id, h->box_id) < 0;
+  bool refused = is_empty(fd) && fchown(fd, bx_host_user(h), bx_host_user(h)) < 0;
   int tree = refused ? -1
                      : open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE |
                                              OPEN_TREE_CLOEXEC);

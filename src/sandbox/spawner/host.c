@@ -61,6 +61,10 @@ uint32_t bx_host_id(const bx_host *h, uint32_t id) {
   return !h->privileged || id >= h->id_count ? h->box_id : h->box_id + id;
 }
 
+uint32_t bx_host_user(const bx_host *h) {
+  return h->id_count > 1 ? h->box_id + BX_USER_ID : h->box_id;
+}
+
 /* Top-level folders that hold the system itself. What else is at the top is
    somebody's data. */
 static bool of_the_system(const char *name) {
@@ -246,7 +250,7 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
                   void (*tell)(const char *text), bx_error *e) {
   int err = 0;
   *h = (bx_host){.box_id = o->id_base ? o->id_base : 100000,
-                 .id_count = 65536};
+                 .id_count = BX_IDS};
   getrlimit(RLIMIT_NOFILE, &h->nofile);
   if (strpbrk(o->state_dir, ",:\\\"")) {
     bx_error_set(e, BX_INVALID_ARGUMENT,
@@ -270,6 +274,8 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   bx_host_find_programs(h);
   if (!err) err = read_top(h, e);
   if (!err) err = make_base(h, e);
+  if (!err && (err = bx_sudo_put(h)) != 0)
+    bx_error_errno(e, BX_BOXD, err, "cannot prepare sudo for boxes");
   if (!err && h->privileged) err = idmap_lowers(h, e);
   if (!err && !h->idmapped) err = bx_base_build(h, tell, e);
   if (!err) err = bx_layer_build(h, o->hidden, e);

@@ -7,7 +7,8 @@
 **
 ** Numbers of users: the spawner acts as root, "its" root being this machine's
 ** or that of its user namespace. box_id is the spawner's number for the root
-** of a box, and id_count how many ids a box has from there.
+** of a box, and id_count how many ids a box has from there. Where that is one,
+** it is boxd's in the box, which has no root then.
 */
 #ifndef BX_HOST_H
 #define BX_HOST_H
@@ -22,6 +23,14 @@
 #include "../client/spawn.h"
 
 #define BX_FOLDERS_MAX 16
+#define BX_IDS 65536u /* a box's, where it has more than one */
+
+/* The user of boxes, in them. Where a box has one id, it is this. */
+#define BX_USER_NAME "boxd"
+#define BX_USER_ID 1000
+#define BX_HOME "/home/" BX_USER_NAME
+
+#define BX_SUDO "/usr/local/bin/sudo" /* in boxes */
 #define BX_PATH_MAX PATH_MAX
 
 typedef struct bx_folder {
@@ -62,6 +71,15 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
 ** that boxes do not have. */
 uint32_t bx_host_id(const bx_host *h, uint32_t id);
 
+/* The spawner's number for boxd. */
+uint32_t bx_host_user(const bx_host *h);
+
+/* Puts sudo, the one program that gains rights, where each box has it mounted
+** from: host->base/sudo. Then mounts it below the caller's host->base/root. 0
+** or an errno. */
+int bx_sudo_put(const bx_host *h);
+int bx_sudo_mount(const bx_host *h);
+
 /* Removes from the state folder what only the spawner can, at its end. */
 void bx_host_leave(const bx_host *h);
 
@@ -87,9 +105,9 @@ int bx_base_clean(const char *cache);
 /* Builds the base if it is not there or not of today: see base.c. */
 int bx_base_build(bx_host *h, void (*tell)(const char *text), bx_error *e);
 
-/* Writes the id maps of a child that has just made its user namespace: boxes'
-** root is the spawner's box_id. 0 or an errno. */
-int bx_host_map_ids(const bx_host *h, pid_t pid);
+/* Writes the id maps of a child that has just made its user namespace: its
+** ids from `first` on are the spawner's from box_id on. 0 or an errno. */
+int bx_host_map_ids(const bx_host *h, pid_t pid, uint32_t first);
 
 /* Finds the programs of boxes' network on PATH. */
 void bx_host_find_programs(bx_host *h);

@@ -27,7 +27,7 @@
 static const char *const hidden_paths[] = {
     "/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key",
     "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_dsa_key",
-    "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d", "/etc/krb5.keytab",
+    "/etc/ssl/private", "/etc/sudoers.d", "/etc/krb5.keytab",
     "/etc/security/opasswd", "/etc/wireguard", "/etc/openvpn",
     "/etc/letsencrypt", "/etc/wpa_supplicant", "/etc/kubernetes",
     "/etc/docker", "/etc/rancher", "/etc/cloud",
@@ -223,6 +223,34 @@ static int put_locked(bx_host *h, const char *path, const char *names,
   return err;
 }
 
+/* Where sudo is mounted, first on PATH, so that a package sudo does not take its
+   place, and the name that scripts have. */
+static int put_sudo(bx_host *h) {
+  static const char usual[] = "/usr/bin/sudo";
+  char at[BX_PATH_MAX];
+  int err = put(h, BX_SUDO, "", 0755, 0);
+  if (!err) err = layer_path(h, at, usual);
+  if (!err) err = make_parents(h, usual);
+  if (!err && symlink(BX_SUDO, at) < 0) err = errno;
+  if (!err && lchown(at, h->box_id, h->box_id) < 0) err = errno;
+  if (err) return err == EXDEV ? 0 : err;
+  err = put(h, "/etc/sudoers", bx_layer_sudoers, 0440, 0);
+  return err ? err
+             : put(h, "/etc/sudoers.d/90-boxd", bx_layer_sudoers_boxd, 0440, 0);
+}
+
+/* The names of this machine's users, and boxd. */
+static int put_users(bx_host *h) {
+  char *users = bx_layer_users("/etc/passwd");
+  char *groups = bx_layer_groups("/etc/group");
+  int err = users && groups ? 0 : ENOMEM;
+  if (!err) err = put(h, "/etc/passwd", users, 0644, 0);
+  if (!err) err = put(h, "/etc/group", groups, 0644, 0);
+  free(users);
+  free(groups);
+  return err;
+}
+
 static int put_files(bx_host *h) {
   int err = put_locked(h, "/etc/shadow", "/etc/passwd", ":*:19000:0:99999:7:::");
   if (!err) err = put_locked(h, "/etc/gshadow", "/etc/group", ":*::");
@@ -235,10 +263,9 @@ static int put_files(bx_host *h) {
   if (!err) err = put(h, "/etc/resolv.conf", dns, 0644, 0);
   free(dns);
   if (!err) err = put(h, "/etc/fstab", "", 0644, 0);
-  if (!err) err = put(h, "/usr/bin/sudo", bx_layer_sudo, 0755, 0);
+  if (!err) err = put_sudo(h);
+  if (!err) err = put_users(h);
   if (!err) err = put(h, "/usr/sbin/policy-rc.d", bx_layer_policy, 0755, 0);
-  if (!err && h->id_count == 1)
-    err = put(h, "/etc/apt/apt.conf.d/99boxd", bx_layer_apt, 0644, 0);
   return err;
 }
 

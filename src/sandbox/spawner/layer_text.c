@@ -1,111 +1,24 @@
 #include "layer_text.h"
 
+#include "host.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* sudo without a password and without a program that gains rights: the box's
-   root may become any user, other users none. */
-const char bx_layer_sudo[] =
-    "#!/bin/sh\n"
-    "# sudo of a local box: commands already run as root here.\n"
-    "die() { echo \"sudo: $*\" >&2; exit 1; }\n"
-    "usage() { echo 'usage: sudo [-EHnSkKbiPsv] [-u user] [-g group] "
-    "[-D dir] [VAR=value ...] [command [argument ...]]'; }\n"
-    "user=root group= login= shell= back= dir= keep= only=\n"
-    "while [ $# -gt 0 ]; do\n"
-    "  case $1 in\n"
-    "    --) shift; break ;;\n"
-    "    -u|--user) [ $# -gt 1 ] || die \"option $1 needs a user\"\n"
-    "      user=$2; shift ;;\n"
-    "    --user=*) user=${1#*=} ;;\n"
-    "    -g|--group) [ $# -gt 1 ] || die \"option $1 needs a group\"\n"
-    "      group=$2; shift ;;\n"
-    "    --group=*) group=${1#*=} ;;\n"
-    "    -D|--chdir) [ $# -gt 1 ] || die \"option $1 needs a folder\"\n"
-    "      dir=$2; shift ;;\n"
-    "    --chdir=*) dir=${1#*=} ;;\n"
-    "    -p|--prompt|-C|-h|-r|-t|-T|-R) [ $# -gt 1 ] || die \"option $1 needs "
-    "a value\"\n"
-    "      shift ;;\n"
-    "    -E|--preserve-env|--preserve-env=*) keep=1 ;;\n"
-    "    -i|--login) login=1 ;;\n"
-    "    -s|--shell) shell=1 ;;\n"
-    "    -b|--background) back=1 ;;\n"
-    "    -v|--validate|-k|--reset-timestamp|-K|--remove-timestamp) only=1 ;;\n"
-    "    -l|--list) echo '(ALL : ALL) NOPASSWD: ALL'; exit 0 ;;\n"
-    "    -V|--version) echo 'Sudo of a local box'; exit 0 ;;\n"
-    "    --help) usage; exit 0 ;;\n"
-    "    -H|--set-home|-n|--non-interactive|-S|--stdin|-A|--askpass|-P|"
-    "--preserve-groups|-B|--bell|-N|--no-update) ;;\n"
-    "    -u?*) user=${1#-u} ;;\n"
-    "    -g?*) group=${1#-g} ;;\n"
-    "    -[EHnSkKbisvPA][EHnSkKbisvPAu]*)\n"
-    "      first=${1%\"${1#??}\"}; rest=-${1#??}; shift\n"
-    "      set -- \"$first\" \"$rest\" \"$@\"; continue ;;\n"
-    "    -*) usage >&2; die \"unknown option $1\" ;;\n"
-    "    *) break ;;\n"
-    "  esac\n"
-    "  shift\n"
-    "done\n"
-    "case $user in '#'*) user=${user#?}\n"
-    "  user=$(id -nu \"$user\" 2>/dev/null || echo \"#$user\") ;; esac\n"
-    "id \"$user\" >/dev/null 2>&1 || die \"unknown user $user\"\n"
-    "while :; do case ${1-} in\n"
-    "  [a-zA-Z_]*=*) export \"$1\"; shift ;;\n"
-    "  *) break ;;\n"
-    "esac; done\n"
-    "if [ $# -eq 0 ] && [ -z \"$login$shell\" ]; then\n"
-    "  [ -n \"$only\" ] && exit 0\n"
-    "  usage >&2; exit 1\n"
-    "fi\n"
-    "[ \"$(id -u)\" = 0 ] || [ \"$(id -nu)\" = \"$user\" ] ||\n"
-    "  die 'only root may become another user in a local box'\n"
-    "home=$(getent passwd \"$user\" | cut -d: -f6)\n"
-    "prog=$(getent passwd \"$user\" | cut -d: -f7)\n"
-    "export SUDO_USER=\"${SUDO_USER:-$(id -nu)}\" SUDO_UID=\"${SUDO_UID:-$(id "
-    "-u)}\" SUDO_GID=\"${SUDO_GID:-$(id -g)}\" SUDO_COMMAND=\"${*:-$prog}\"\n"
-    "export USER=\"$user\" LOGNAME=\"$user\"\n"
-    "[ -n \"$keep\" ] || export HOME=\"${home:-/}\"\n"
-    "[ -z \"$dir\" ] || cd -- \"$dir\" || exit 1\n"
-    "if [ -n \"$login\" ]; then\n"
-    "  export HOME=\"${home:-/}\" SHELL=\"${prog:-/bin/sh}\"\n"
-    "  cd -- \"$HOME\" 2>/dev/null || cd /\n"
-    "fi\n"
-    "if [ -n \"$login$shell\" ]; then\n"
-    "  [ -n \"$login\" ] || prog=${SHELL:-${prog:-/bin/sh}}\n"
-    "  opt=; [ -z \"$login\" ] || opt=-l\n"
-    "  if [ $# -gt 0 ]; then\n"
-    "    line=\n"
-    "    for a; do line=\"$line '$(printf %s \"$a\" | sed \"s/'/'\\\\\\\\''/g\")'\"; done\n"
-    "    set -- \"${prog:-/bin/sh}\" $opt -c \"$line\"\n"
-    "  else\n"
-    "    set -- \"${prog:-/bin/sh}\" $opt\n"
-    "  fi\n"
-    "fi\n"
-    "if [ \"$(id -nu)\" != \"$user\" ] || [ -n \"$group\" ]; then\n"
-    "  if [ -n \"$group\" ]; then\n"
-    "    set -- setpriv --reuid \"$user\" --regid \"$group\" --init-groups "
-    "-- \"$@\"\n"
-    "  else\n"
-    "    set -- setpriv --reuid \"$user\" --regid \"$(id -g \"$user\")\" "
-    "--init-groups -- \"$@\"\n"
-    "  fi\n"
-    "fi\n"
-    "if [ -n \"$back\" ]; then \"$@\" & exit 0; fi\n"
-    "command -v -- \"$1\" >/dev/null 2>&1 || { echo \"sudo: $1: command not "
-    "found\" >&2; exit 1; }\n"
-    "exec \"$@\"\n";
+const char bx_layer_sudoers[] =
+    "Defaults env_reset\n"
+    "root ALL=(ALL:ALL) ALL\n"
+    "%sudo ALL=(ALL:ALL) NOPASSWD:ALL\n"
+    "@includedir /etc/sudoers.d\n";
+
+const char bx_layer_sudoers_boxd[] = "boxd ALL=(ALL:ALL) NOPASSWD:ALL\n";
 
 const char bx_layer_policy[] =
     "#!/bin/sh\n"
     "# A local box has no service manager: packages only install.\n"
     "exit 101\n";
-
-const char bx_layer_apt[] =
-    "# This box has one user id: apt cannot become _apt.\n"
-    "APT::Sandbox::User \"root\";\n";
 
 static int append(char **text, size_t *len, const char *s, size_t n) {
   char *grown = realloc(*text, *len + n + 1);
@@ -139,6 +52,88 @@ char *bx_layer_locked(const char *names, const char *rest) {
   if (f) fclose(f);
   return text;
 }
+
+/* ---- users --------------------------------------------------------------- */
+
+/* The third field of a line like those of passwd and group. */
+static long id_of(const char *line) {
+  const char *p = strchr(line, ':');
+  p = p ? strchr(p + 1, ':') : NULL;
+  return p ? strtol(p + 1, NULL, 10) : -1;
+}
+
+static bool is_named(const char *line, const char *name) {
+  size_t n = strlen(name);
+  return strncmp(line, name, n) == 0 && line[n] == ':';
+}
+
+/* Of boxd's name or number: it has its own. */
+static bool is_replaced(const char *line) {
+  return is_named(line, BX_USER_NAME) || id_of(line) == BX_USER_ID;
+}
+
+char *bx_layer_users(const char *file) {
+  static const char own[] = BX_USER_NAME ":x:1000:1000::" BX_HOME ":/bin/bash\n";
+  char *text = calloc(1, 1), line[1024];
+  size_t len = 0;
+  FILE *f = fopen(file, "re");
+  bool ok = text != NULL;
+  while (ok && f && fgets(line, sizeof line, f))
+    ok = is_replaced(line) || append(&text, &len, line, strlen(line)) == 0;
+  if (f) fclose(f);
+  if (ok && append(&text, &len, own, sizeof own - 1) == 0) return text;
+  free(text);
+  return NULL;
+}
+
+/* A line of a group, with boxd as its last member. */
+static int append_member(char **text, size_t *len, const char *line) {
+  size_t n = strcspn(line, "\n");
+  bool first = n > 0 && line[n - 1] == ':';
+  if (append(text, len, line, n) < 0) return -1;
+  if (!first && append(text, len, ",", 1) < 0) return -1;
+  return append(text, len, BX_USER_NAME "\n", sizeof BX_USER_NAME);
+}
+
+static int append_group(char **text, size_t *len, const char *name, int id) {
+  char line[80];
+  int n = snprintf(line, sizeof line, "%s:x:%d:" BX_USER_NAME "\n", name, id);
+  return append(text, len, line, (size_t)n);
+}
+
+/* The highest number of a system's group that none has. */
+static int free_group(const bool taken[1000]) {
+  int id = 999;
+  while (id > 100 && taken[id]) id--;
+  return id;
+}
+
+char *bx_layer_groups(const char *file) {
+  static const char own[] = BX_USER_NAME ":x:1000:\n";
+  char *text = calloc(1, 1), *line = NULL;
+  size_t len = 0, room = 0;
+  bool taken[1000] = {false}, sudo = false, docker = false, ok = text != NULL;
+  FILE *f = fopen(file, "re");
+  while (ok && f && getline(&line, &room, f) > 0) {
+    long id = id_of(line);
+    if (is_replaced(line)) continue;
+    if (id >= 0 && id < 1000) taken[id] = true;
+    bool member = is_named(line, "sudo") || is_named(line, "docker");
+    sudo = sudo || is_named(line, "sudo");
+    docker = docker || is_named(line, "docker");
+    ok = member ? append_member(&text, &len, line) == 0
+                : append(&text, &len, line, strlen(line)) == 0;
+  }
+  free(line);
+  if (f) fclose(f);
+  if (ok && !sudo) ok = append_group(&text, &len, "sudo", taken[27] ? free_group(taken) : 27) == 0;
+  if (ok && !docker) ok = append_group(&text, &len, "docker", free_group(taken)) == 0;
+  if (ok && append(&text, &len, own, sizeof own - 1) == 0) return text;
+  free(text);
+  return NULL;
+}
+
+/* ---- name servers -------------------------------------------------------- */
 
 /* A name server that boxes do not reach: of this machine alone, or, for boxes
    with a resolver of their own, one of IPv6. */

@@ -13,8 +13,13 @@ char *bx_layer_locked(const char *names, const char *rest);
 ** of boxes' own, or NULL. */
 char *bx_layer_resolv(const char *own);
 
-extern const char bx_layer_sudo[];   /* in a box one is root already */
+/* /etc/passwd and /etc/group of boxes, from these files of the machine: without
+** the entry of a person with boxd's name or number, and with boxd, a member of
+** the groups sudo and docker. */
+char *bx_layer_users(const char *file);
+char *bx_layer_groups(const char *file);
+
+extern const char bx_layer_sudoers[], bx_layer_sudoers_boxd[];
 extern const char bx_layer_policy[]; /* packages do not start services */
-extern const char bx_layer_apt[];    /* for boxes with a single user id */
 
 #endif

@@ -29,6 +29,47 @@ static int make_link(const bx_host *h, const char *target, const char *path) {
   return lchown(path, h->box_id, h->box_id) < 0 ? errno : 0;
 }
 
+/* A file of a new home, as this machine gives it to new users. */
+static int add_skeleton(int home, const char *name, uint32_t owner) {
+  char path[64], text[16384];
+  snprintf(path, sizeof path, "/etc/skel/%s", name);
+  int in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (in < 0) return 0;
+  ssize_t n = read(in, text, sizeof text);
+  close(in);
+  if (n < 0) return 0;
+  int out = openat(home, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (out < 0) return errno;
+  int err = write(out, text, (size_t)n) != n || fchown(out, owner, owner) < 0
+                ? errno ? errno : EIO
+                : 0;
+  close(out);
+  return err;
+}
+
+/* boxd's, if it is not there. The box owns what is above it: its links are
+   never followed. */
+static int make_home(const bx_host *h, const char *dir) {
+  static const char *const files[] = {".bashrc", ".profile", ".bash_logout"};
+  char path[BX_PATH_MAX];
+  uint32_t owner = bx_host_user(h);
+  int err = bx_path(path, "%s/fs/home", dir);
+  if (err) return err;
+  int above = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (above < 0) return 0; /* the box's own doing */
+  bool made = mkdirat(above, BX_USER_NAME, 0750) == 0;
+  if (!made && errno != EEXIST) err = errno;
+  int home = made ? openat(above, BX_USER_NAME,
+                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                  : -1;
+  if (made && (home < 0 || fchown(home, owner, owner) < 0)) err = errno;
+  for (size_t i = 0; made && !err && i < sizeof files / sizeof *files; i++)
+    err = add_skeleton(home, files[i], owner);
+  if (home >= 0) close(home);
+  close(above);
+  return err;
+}
+
 /* Own folders at the top; those of the system are mount points. */
 static int make_tree(const bx_host *h, const char *dir, bx_error *e) {
   static const struct {
@@ -55,6 +96,8 @@ static int make_tree(const bx_host *h, const char *dir, bx_error *e) {
     if (!err) err = make_dir(h, path, st.st_mode & 07777);
     if (err) return failed(e, err, "folder", path);
   }
+  int err_home = make_home(h, dir);
+  if (err_home) return failed(e, err_home, "folder", BX_HOME);
   for (unsigned i = 0; i < h->nlinks; i++) {
     int err = bx_path(path, "%s/fs/%s", dir, h->links[i].name);
     if (!err) err = make_link(h, h->links[i].target, path);
@@ -189,7 +232,8 @@ static int make_device(const bx_host *h, const char *name, unsigned major_,
   int fd = open(at, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (fd < 0) return errno;
   close(fd);
-  return mount(from, at, NULL, MS_BIND, NULL) < 0 ? errno : 0;
+  if (mount(from, at, NULL, MS_BIND, NULL) < 0) return errno;
+  return set_flags(at, MOUNT_ATTR_NOSUID);
 }
 
 static int make_links(const bx_host *h) {
@@ -242,6 +286,8 @@ int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
     err = mount_folder(h, dir, &h->folders[i]);
     if (err) return failed(e, err, "mount /", h->folders[i].name);
   }
+  err = bx_sudo_mount(h);
+  if (err) return failed(e, err, "mount", "sudo");
   err = make_dev(h, memory);
   if (err) return failed(e, err, "mount", "/dev");
   size_option(size, memory, RUN_PART);

@@ -39,7 +39,7 @@ void bx_rootfs_sys(const bx_host *h);
 int bx_rootfs_pivot(const bx_host *h, bx_error *e);
 
 /* A folder of the machine as a mount not yet anywhere: a descriptor, or -1
-** with errno. An empty one is given to boxes' root. */
+** with errno. An empty one is given to boxd. */
 int bx_disk_open(const bx_host *h, const char *source, bool read_only);
 /* Puts it at a path of the caller's root, made if missing, or takes it away: 0
 ** or an errno. `fds` is bx_disk_fds, opened before the caller took that root.

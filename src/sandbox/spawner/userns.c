@@ -13,8 +13,6 @@
 
 #include "host.h"
 
-#define IDS 65536u
-
 int bx_userns_write(pid_t pid, const char *file, const char *text) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
@@ -34,9 +32,9 @@ bool bx_userns_is_first(void) {
   return n == 3 && inside == 0 && outside == 0 && count >= UINT32_MAX;
 }
 
-int bx_host_map_ids(const bx_host *h, pid_t pid) {
+int bx_host_map_ids(const bx_host *h, pid_t pid, uint32_t first) {
   char map[64];
-  snprintf(map, sizeof map, "0 %u %u\n", h->box_id, h->id_count);
+  snprintf(map, sizeof map, "%u %u %u\n", first, h->box_id, h->id_count);
   int err = bx_userns_write(pid, "uid_map", map);
   return err ? err : bx_userns_write(pid, "gid_map", map);
 }
@@ -65,7 +63,7 @@ int bx_userns_make(const bx_host *h, int *net) {
   int err = pid < 0 ? errno : 0;
   close(pipefd[1]);
   if (!err && (read(pipefd[0], &byte, 1) != 1 || byte != 'x')) err = -byte;
-  if (!err) err = bx_host_map_ids(h, pid);
+  if (!err) err = bx_host_map_ids(h, pid, 0);
   if (!err && (fd = bx_ns_open(pid, "user")) < 0) err = errno;
   if (!err && net && (*net = bx_ns_open(pid, "net")) < 0) err = errno;
   close(pipefd[0]);
@@ -79,7 +77,7 @@ int bx_userns_make(const bx_host *h, int *net) {
 }
 
 /* The first range of FILE ("name:start:count") for this user with at least
-   IDS ids: its start, or 0. */
+   BX_IDS ids: its start, or 0. */
 static unsigned long sub_range(const char *file, const char *name) {
   char line[256], number[24];
   unsigned long found = 0;
@@ -91,7 +89,7 @@ static unsigned long sub_range(const char *file, const char *name) {
     if (!start || !(count = strchr(start + 1, ':'))) continue;
     *start++ = *count++ = '\0';
     if ((strcmp(line, name) == 0 || strcmp(line, number) == 0) &&
-        strtoul(count, NULL, 10) >= IDS)
+        strtoul(count, NULL, 10) >= BX_IDS)
       found = strtoul(start, NULL, 10);
   }
   fclose(f);
@@ -117,7 +115,7 @@ static int map_with(const char *tool, pid_t pid, unsigned own,
   snprintf(p, sizeof p, "%d", (int)pid);
   snprintf(o, sizeof o, "%u", own);
   snprintf(s, sizeof s, "%lu", start);
-  snprintf(n, sizeof n, "%u", IDS);
+  snprintf(n, sizeof n, "%u", BX_IDS);
   char name[16], zero[] = "0", one[] = "1";
   snprintf(name, sizeof name, "%s", tool);
   char *argv[] = {name, p, zero, o, one, one, s, n, NULL};
@@ -183,7 +181,7 @@ int bx_userns_enter(bx_host *h, bx_error *e) {
     return err;
   }
   h->box_id = 1;
-  h->id_count = IDS;
+  h->id_count = BX_IDS;
   if (how != 'r') err = map_single(h, uid, gid);
   if (err) bx_error_errno(e, BX_BOXD, err, "cannot map user ids for boxes");
   return err;
