@@ -211,7 +211,7 @@ local function watch(self)
 end
 
 local OPTIONS = { "delete", "exclude", "checksum", "dry_run", "progress",
-  "watch", "timeout" }
+  "watch", "user", "timeout" }
 
 local function folder(method, index, name)
   path.check(index, method, name)
@@ -229,6 +229,7 @@ local function start(self, method, opts)
   self.excluded = patterns.matcher(method,
     check.field(method, opts, "exclude", "table"))
   self.opts = resource.within(opts, opts.timeout)
+  self.opts.as = check.field(method, opts, "user", "string")
   local shown, _shown <close> = progress.transfer(method .. " " .. self.here)
   self.tell = check.field(method, opts, "progress", "function") or shown
   if self.watch then return watch(self) end
@@ -236,7 +237,7 @@ local function start(self, method, opts)
 end
 
 -- box:sync_to(local_dir, dir, { delete=, exclude=, checksum=, dry_run=,
--- progress=, watch= }) -> { sent, deleted, unchanged, bytes }
+-- progress=, watch=, user= }) -> { sent, deleted, unchanged, bytes }
 function sync:sync_to(here, there, opts)
   resource.compute(self)
   here = folder("sync_to", 1, path.name(here) or here)

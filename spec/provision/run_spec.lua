@@ -125,24 +125,17 @@ describe("provision", function()
   end)
 
   it("becomes root by sudo, and says when it may not", function()
-    sh [[cat > /usr/local/bin/id <<'E'
-#!/bin/sh
-echo 1000
-E
-cat > /usr/local/bin/sudo <<'E'
-#!/bin/sh
-[ -e /srv/allowed ] && [ "$1" = -n ] && { shift; exec "$@"; }
-echo "sudo: a password is required" >&2; exit 1
-E
-chmod 755 /usr/local/bin/id /usr/local/bin/sudo; rm -f /srv/allowed]]
+    sh [[printf '#!/bin/sh\necho "sudo: a password is required" >&2; exit 1\n' \
+      > /usr/local/sbin/sudo; chmod 755 /usr/local/sbin/sudo]]
     local function fn(on) on.file("/srv/by-sudo", { content = "x" }) end
     local ok, e = pcall(run, fn)
-    sh "touch /srv/allowed"
+    assert.equal("boxd\n", box:exec("id", "-un").stdout)
+    assert.is_true(box:sh("/usr/local/bin/sudo rm /usr/local/sbin/sudo").success)
     local report = run(fn)
-    sh "rm /usr/local/bin/id /usr/local/bin/sudo"
     assert.is_false(ok)
     assert.matches("needs root, and sudo .*a password is required.*NOPASSWD", e.message)
     assert.equal("changed", statuses(report))
+    assert.equal("root\n", sh "stat -c %U /srv/by-sudo")
   end)
 
   it("shows secrets nowhere", function()

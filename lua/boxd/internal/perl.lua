@@ -67,7 +67,8 @@ local AS_ROOT = "if [ \"$(id -u)\" = 0 ]; then exec perl -; "
 function perl.start(box, program, arguments, root, opts)
   return box:sh(root and AS_ROOT or "exec perl -",
     { stdin = perl.input(program, arguments), stream = true,
-      killable = false, timeout = opts and opts.timeout })
+      killable = false, timeout = opts and opts.timeout,
+      user = opts and opts.as })
 end
 
 --- Runs a program to its end: what it wrote. what: for errors.

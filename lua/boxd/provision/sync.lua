@@ -1,4 +1,4 @@
--- on.sync(local_dir, dir, opts): box:sync_to, in order; opts are its.
+-- on.sync(local_dir, dir, opts): box:sync_to as root, in order; opts are its.
 
 local core = require "boxd.core"
 local want = require "boxd.internal.provision.want"
@@ -17,7 +17,7 @@ function sync.declare(from, dir, opts)
 end
 
 local function with_dry_run(step, dry_run)
-  local opts = { dry_run = dry_run }
+  local opts = { dry_run = dry_run, user = "root" }
   for k, v in pairs(step.options) do opts[k] = v end
   return opts
 end

@@ -388,6 +388,7 @@ function Box:sync_from(dir, local_dir, options) end
 ---@field dry_run? boolean only count
 ---@field progress? fun(done: integer, total: integer) bytes
 ---@field watch? boolean stay, and send changes until it is cancelled
+---@field user? string what user of the box reads and writes there; another one needs its sudo
 
 ---@class boxd.SyncResult
 ---@field sent integer files and links

@@ -95,7 +95,7 @@ end
 function list.there(box, folder, excluded, opts)
   local q = shell_path(folder)
   local result = box:sh(FIND:format(q, q, q), { timeout = opts.timeout,
-    killable = false })
+    killable = false, user = opts.as })
   if result.stdout == "none\n" then return nil end
   if not result.success then
     core.raise("BoxdError", ("can't read the folder %s of the box: %s"):format(
