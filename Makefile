@@ -219,7 +219,7 @@ check-build:
 
 # For editors: how each C file is compiled.
 compile_commands.json: Makefile
-	@{ sep='['; for f in $(SO_SRC) $(EXE_SRC); do \
+	@{ sep='['; for f in $(SO_SRC) $(EXE_SRC) src/sudo/sudo.c; do \
 	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" \
 	    '$(CURDIR)' "$$f" '$(strip $(CC) $(ALL_CFLAGS) $(LUA_CFLAGS)) -c '"$$f"; \
 	  sep=,; done; echo; echo ']'; } > $@

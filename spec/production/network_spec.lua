@@ -29,7 +29,8 @@ describe("the ways into a box, as on boxd.sh:", function()
   end
 
   local function listen(box, address, port, word)
-    box:sh(("python3 /tmp/server.py %s %d %s >/dev/null 2>&1 & echo $! >/tmp/%d")
+    local as = port < 1024 and "sudo " or ""
+    box:sh((as .. "python3 /tmp/server.py %s %d %s >/dev/null 2>&1 & echo $! >/tmp/%d")
       :format(address, port, word, port))
     calls.eventually(function()
       return box:sh(("grep -q ':%04X 0.*:0000 0A' /proc/net/tcp /proc/net/tcp6")
