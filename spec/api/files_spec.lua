@@ -144,7 +144,7 @@ describe("files", function()
       end
     end)
 
-    it("are streams above 1 MiB, and for what is read", function()
+    it("are streams above 1 MiB, and for every read", function()
       local seen, data = {}, ("0123456789abcdef"):rep(MIB // 16) .. "more"
       local s <close> = scripted.start { UploadFileStream = taker(seen),
         DownloadFileStream = function(_, call)
@@ -164,7 +164,7 @@ describe("files", function()
       assert.equal(0, s:count "Exec")
     end)
 
-    it("are checked: what is short is no whole file", function()
+    it("are checked: a short stream is an error", function()
       local written, total
       local s <close> = scripted.start {
         UploadFileStream = function(_, call)

@@ -58,7 +58,7 @@ describe("boxd.wait_until", function()
 end)
 
 describe("boxd.http.wait", function()
-  it("says why there is no answer, and refuses what is no address", function()
+  it("says why there is no answer, and refuses a wrong address", function()
     local e = failure(boxd.http.wait,
       { url = "http://127.0.0.1:1/", timeout = 0.1 })
     assert.equal("TimeoutError", e.class)

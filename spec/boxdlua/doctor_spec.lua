@@ -78,7 +78,7 @@ describe("--doctor", function()
     assert.equal(1, status)
   end)
 
-  it("says so when there is no such name", function()
+  it("says so when there is not such a name", function()
     local out = run { BOXD_API_URL = "no-such-host.invalid:1",
       BOXD_TOKEN = "t" }
     is("fail", "not found.*spelling", out, "name")

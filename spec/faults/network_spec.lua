@@ -224,7 +224,7 @@ describe("a network that", function()
     assert.is_true(slowest < SECONDS + 1, slowest)
   end)
 
-  it("has packed messages takes no memory for what is in them", function()
+  it("has packed messages takes no memory for their contents", function()
     local function peak()
       local f <close> = assert(io.open "/proc/self/status")
       return tonumber(f:read("a"):match "VmHWM:%s+(%d+)")

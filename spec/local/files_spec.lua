@@ -16,7 +16,7 @@ describe("files of the embedded service", function()
     return call("UploadFile", { vm_id = box.id, path = path, data = data })
   end
 
-  it("verifies what it moves by the sums in the box", function()
+  it("verifies each transfer by the sums in the box", function()
     local data = ("0123456789"):rep(300000)
     box:write_file(data, "sum me", { verify = true, mode = "600" })
     assert.is_true(box:read_file("sum me", { verify = true }) == data)
@@ -125,7 +125,7 @@ python3 /home/boxd/watch.py]], { stream = true })
     assert.is_nil(seen:read_stdout())
   end)
 
-  it("are refused for what is wrong with them, not for a right", function()
+  it("are refused for their own fault, not for a right", function()
     box:sh "ln -s loop /home/boxd/loop; echo x > /home/boxd/file"
     local function class(method, ...)
       local ok, e = pcall(box[method], box, ...)
@@ -158,7 +158,7 @@ python3 /home/boxd/watch.py]], { stream = true })
     assert.equal(here("cd tree && " .. list), here("cd tree2 && " .. list))
   end)
 
-  it("with names that are no UTF-8 are refused before the first", function()
+  it("with names that are not UTF-8 are refused before the first", function()
     box:sh [[mkdir -p /home/boxd/names; cd /home/boxd/names; touch a b; touch "$(printf 'x\377')"]]
     local message = refused(nil, box.download_folder, box, "/home/boxd/names",
       service.folder .. "/names")

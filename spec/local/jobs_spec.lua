@@ -104,7 +104,7 @@ describe("box:job", function()
       "Job has no field or method 'statsu' (did you mean 'status'?)")
   end)
 
-  it("kills all that it started, and what takes no TERM", function()
+  it("kills all that it started, also processes that ignore TERM", function()
     local job = box:job("tree", [[
       trap '' TERM
       setsid sh -c 'trap "" TERM; while :; do sleep 7777; done' &

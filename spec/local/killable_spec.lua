@@ -100,7 +100,7 @@ for _, survives in ipairs { false, true } do
       assert.is_false(alive "a")
     end)
 
-    it("closing a stream ends it, and what it started", function()
+    it("closing a stream ends the command and its children", function()
       local p = box:sh(". ./live.sh; " .. WAYS["a setsid child"],
         { stream = true, killable = true })
       await "a"

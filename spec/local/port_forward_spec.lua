@@ -120,7 +120,7 @@ print(sum(c.recv(100) == b"%d" % i for i, c in enumerate(all)))]]))
       { listen = "127.0.0.1:" .. f.port }).message)
   end)
 
-  it("refuses what is no port or address", function()
+  it("refuses wrong ports and addresses", function()
     failure("InvalidArgumentError", box.forward, box, 0)
     failure("InvalidArgumentError", box.forward, box, 80, { listen = "here" })
     failure("InvalidArgumentError", box.forward, box, 80, { listen = ":99999" })

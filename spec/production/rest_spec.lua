@@ -12,7 +12,7 @@ local function read(path)
   return f:read "a"
 end
 
-describe("what is known of boxd.sh", function()
+describe("the known facts of boxd.sh", function()
   -- Titles are split over source lines now and then.
   local function has_title(path, title)
     local text = read(path):gsub('"%s*%.%.%s*"', "")

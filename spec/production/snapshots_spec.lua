@@ -5,7 +5,7 @@ local support = require "spec.support.service"
 
 local refused = support.refused
 
-describe("what is saved of a box, as on boxd.sh:", function()
+describe("a saved state of a box, as on boxd.sh:", function()
   local service, compute, call = support.of_block()
   after_each(function() service:empty() end)
 

@@ -66,7 +66,7 @@ describe("provision", function()
       assert.equal(1, n)
     end)
 
-  it("shows by --dry-run and BOXD_DRY_RUN what it would do, as diffs", function()
+  it("shows its changes as diffs by --dry-run and BOXD_DRY_RUN", function()
     sh "printf 'a\\nb\\nc\\n' > /srv/shown"
     local script = save [[
       boxd.provision(box, function(on)

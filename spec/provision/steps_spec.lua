@@ -94,7 +94,7 @@ describe("a step of provision", function()
     sh "rm /srv/l; echo kept > /srv/l"
     local ok, e = pcall(run, function(on) on.link("/srv/l", "target") end)
     assert.is_false(ok)
-    assert.matches("is no link", e.message)
+    assert.matches("not a link", e.message)
     assert.equal("kept\n", sh "cat /srv/l")
   end)
 
@@ -146,7 +146,7 @@ describe("a step of provision", function()
     assert.matches("%+line 7\n", report.steps[7].diff)
   end)
 
-  it("user and group: have what is asked", function()
+  it("user and group: have the asked attributes", function()
     holds(function(on)
       on.group("team", { gid = 4321 })
       on.user("worker", { shell = "/bin/sh", groups = { "team" }, uid = 4322 })

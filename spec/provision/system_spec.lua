@@ -183,7 +183,7 @@ describe("provision of a system", function()
     assert.matches("no branch, tag or commit nothing", e.message)
   end)
 
-  it("downloads what has the hash, and nothing else", function()
+  it("downloads only a file that has the hash", function()
     sh "echo content > /srv/source"
     local hash = boxd.sha256 "content\n"
     local function fn(sum)

@@ -14,7 +14,7 @@ local function check_match(match)
   want.text("on.line", "match", match)
   local ok, why = pcall(string.find, "", match)
   if not ok then
-    check.invalid("on.line: match is no Lua pattern: %s", why)
+    check.invalid("on.line: match is not a Lua pattern: %s", why)
   end
   return match
 end

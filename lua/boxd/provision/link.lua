@@ -20,7 +20,7 @@ function link.plan(step, facts)
   local is = facts and facts.is
   if is and (is.type == "directory" or step.state == "present"
       and is.type ~= "absent" and not is.target) then
-    error(("%s is a %s, and is no link: remove it first, by on.file or on.directory "
+    error(("%s is a %s, not a link: remove it first, by on.file or on.directory "
       .. "with state = \"absent\""):format(step.path, is.type), 0)
   end
   if step.state == "absent" then

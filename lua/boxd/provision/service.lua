@@ -9,7 +9,7 @@ local service = { name = "service", blind = true, systemd = true }
 
 function service.declare(name, opts)
   if type(name) ~= "string" or not name:find "^[%w:_.@\\-]+$" or name:find "^%-" then
-    check.invalid("on.service: %s is no name of a unit", check.show(name))
+    check.invalid("on.service: %s is not a unit's name", check.show(name))
   end
   opts = want.options("on.service", opts, { "running", "enabled", "restart_on",
     "reload_on" })

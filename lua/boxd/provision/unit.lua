@@ -10,7 +10,7 @@ local unit = { name = "unit", blind = true, systemd = true }
 
 function unit.declare(name, text, opts)
   if type(name) ~= "string" or not name:find "^[%w:_.@\\-]+$" then
-    check.invalid("on.unit: %s is no name of a unit", check.show(name))
+    check.invalid("on.unit: %s is not a unit's name", check.show(name))
   end
   opts = want.options("on.unit", opts, { "state" })
   local state = want.one_of("on.unit", "state", opts.state, { "present", "absent" })

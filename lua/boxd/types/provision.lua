@@ -80,6 +80,6 @@ function boxd.provision(boxes, fn, options) end
 ---@field facts? fun(step: table, ask: fun(key: string, fact: string, ...: any))
 ---@field plan fun(step: table, facts?: table<string, table<string, string>>): table? nil: right already; else the changes, in words
 ---@field apply fun(step: table, changes: table, act: fun(operation: string, ...: any))
----@field blind? boolean its operations do only what is not so yet, and plan takes no facts as a yes
+---@field blind? boolean its operations do only what differs, and plan takes no facts as a yes
 ---@field reads? fun(step: table): string[] default: anything
 ---@field writes? fun(step: table, changes: table): string[] default: everything

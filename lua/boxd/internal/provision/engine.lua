@@ -1,7 +1,7 @@
 -- Brings one box to what its steps say: reads all facts at once, plans, and
 -- applies what differs in order. A step whose facts an earlier one may have
 -- changed either looks for itself in the box ("blind" kinds: their operations do
--- only what is not so yet) or begins a new round, whose facts come back with the
+-- only what differs) or begins a new round, whose facts come back with the
 -- results of the round before.
 
 local core = require "boxd.core"

@@ -121,7 +121,7 @@ sub op_link {
   my ($path, $target) = @_;
   my $to = readlink $path;
   return if defined $to && $to eq $target;
-  die "$path is there already, and is no link: remove it first, by "
+  die "$path is there already, not a link: remove it first, by "
     . "on.file or on.directory with state = \"absent\"\n" if !defined $to && lstat $path;
   my $new = beside($path);
   unlink $new;

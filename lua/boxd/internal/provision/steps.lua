@@ -33,7 +33,7 @@ local function check_triggers(plan, method, fields, name)
   local list = {}
   for _, each in ipairs(v) do
     if not is_step(each) or plan[each.index] ~= each then
-      check.invalid("%s: %s has %s, which is no step of this box", method, name,
+      check.invalid("%s: %s has %s, which is not a step of this box", method, name,
         is_step(each) and "a step" or check.show(each))
     end
     list[#list + 1] = each

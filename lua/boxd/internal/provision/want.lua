@@ -116,7 +116,7 @@ function want.names(method, what, v, pattern)
         check.show(k))
     end
     if type(each) ~= "string" or not each:find(pattern or NAME) then
-      check.invalid("%s: %s has %s, which is no such name", method, what,
+      check.invalid("%s: %s has %s, which is not such a name", method, what,
         check.show(each))
     end
   end
@@ -136,7 +136,7 @@ function want.env(method, v)
   local copy = {}
   for name, value in pairs(v) do
     if type(name) ~= "string" or not name:find "^[%a_][%w_]*$" then
-      check.invalid("%s: env: %s is no name of a variable", method,
+      check.invalid("%s: env: %s is not a variable's name", method,
         check.show(name))
     end
     if type(value) ~= "string" and type(value) ~= "number"
