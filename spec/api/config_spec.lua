@@ -28,7 +28,7 @@ describe("a config", function()
   it("reaches the request, each field where the contract has it", function()
     local request = created(s, {
       vcpu = 2, memory = "4G", disk = 20 * GIB,
-      env = { B = "2", A = "1" }, cmd = { "sleep", "infinity" },
+      env = { B = 2, A = "1" }, cmd = { "sleep", "infinity" },
       restart_policy = "never",
       lifecycle = { auto_suspend_timeout = 30, auto_destroy_timeout = 3600 },
       network = { ssh = true, proxies = { { name = "api", port = 3001 },
@@ -166,7 +166,7 @@ describe("a config", function()
     bad({ vcpu = -1 }, "config.vcpu")
     bad({ vcpu = 1 << 32 }, "config.vcpu")
     bad({ env = "A=1" }, "config.env", "a table")
-    bad({ env = { PORT = 80 } }, "config.env.PORT", "text", "not 80")
+    bad({ env = { PORT = true } }, "config.env.PORT", "text", "not true")
     bad({ env = { ["1A"] = "x" } }, "config.env", "\"1A\"")
     bad({ env = { "A=1" } }, "config.env", "1")
     bad({ cmd = "sleep 1" }, "config.cmd", "a list")

@@ -127,7 +127,7 @@ static void replace_variables(lua_State *L, const lbx_path *at) {
       lbx_path_error(L, at, "%s is not a name of a variable (letters, digits and "
                      "_, no digit first)", lbx_push_shown(L, -1));
     }
-    check_text(L, &step);
+    if (lua_type(L, -1) != LUA_TNUMBER) check_text(L, &step);
     lua_pushvalue(L, -2);
     lua_rawseti(L, -4, ++n);
   }
@@ -138,6 +138,7 @@ static void replace_variables(lua_State *L, const lbx_path *at) {
     lua_rawgeti(L, -3, i);
     lua_pushvalue(L, -1);
     lua_rawget(L, -6);
+    lua_tostring(L, -1); /* of a number, as exec's arguments are */
     lua_setfield(L, -3, "value");
     lua_setfield(L, -2, "key");
     lua_rawseti(L, -2, i);

@@ -204,7 +204,7 @@ function Boxes:fork(source, options) end
 ---@field networks? string[]
 ---@field isolated? boolean only ever turns on
 ---@field egress? string[] hosts and addresses it may reach
----@field env? table<string, string>
+---@field env? table<string, string|number>
 ---@field secrets? string[] names, none of them in env
 ---@field connections? table<string, string> "personal" or "shared:TAG"
 ---@field agents? string[]
@@ -216,7 +216,7 @@ function Boxes:fork(source, options) end
 ---@field vcpu? integer
 ---@field memory? string|integer "4G" or bytes
 ---@field disk? string|integer "20G" or bytes
----@field env? table<string, string> variables of cmd
+---@field env? table<string, string|number> variables of cmd
 ---@field cmd? string[] instead of the image's own command
 ---@field restart_policy? "always"|"never" default "always"
 ---@field lifecycle? boxd.Lifecycle
