@@ -307,7 +307,7 @@ function lines:take()
   return line, NAMES[file], self.base + stop
 end
 
--- At the end: what has no newline.
+-- At the end: the last line, if it has no newline.
 function lines:rest()
   for _, file in ipairs { "out", "err" } do
     local line = table.concat(self[file])
@@ -391,7 +391,7 @@ function methods:wait(opts)
 end
 
 -- Signals that end a process, unless it takes them otherwise. 5 s after one of
--- these what is left gets KILL.
+-- these the remaining processes get KILL.
 local ENDS = { TERM = 1, KILL = 1, INT = 1, QUIT = 1, HUP = 1, ABRT = 1 }
 local OTHERS = { USR1 = 0, USR2 = 0, STOP = 0, CONT = 0, WINCH = 0, TSTP = 0,
   ALRM = 0, PIPE = 0, URG = 0 }

@@ -85,7 +85,7 @@ function methods:up(opts)
   return lifecycle.bring_up(self, opts.timeout or 90)
 end
 
--- A stop is a power cut: what was written is safe after a sync. It wakes a box
+-- A stop is a power cut: written data is safe after a sync. It wakes a box
 -- that sleeps, whose memory has such data, too.
 local function sync(box, left)
   local seconds = math.min(left, SYNC_SECONDS)

@@ -58,7 +58,7 @@ local function remove_here(folder, paths)
   return done
 end
 
--- The two sides of a sync, each by what it does for a source and a destination.
+-- The two sides of a sync, each as a source and as a destination.
 
 local to = {}
 to.__index = to
@@ -142,7 +142,7 @@ local function report(p)
     bytes = p.bytes }
 end
 
--- Once: what was done, and the paths that were written meanwhile.
+-- Syncs once. Returns the report, and the paths that were written meanwhile.
 local function pass(self, source, dest)
   if self.checksum then add_digests(self, source, dest) end
   local p = plan.make(source, dest, self.delete)

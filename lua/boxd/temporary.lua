@@ -72,7 +72,7 @@ local function destroy(box, seconds)
   end)
 end
 
---- Destroys a box that is not what it should have been.
+--- Destroys a box after an error. If that fails, too, it only warns.
 function temporary.discard(box)
   local ok, e = destroy(box):join()
   if not ok then

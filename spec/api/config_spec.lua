@@ -1,5 +1,5 @@
--- The config of boxes and templates: its form in a request, what it
--- refuses, and boxd.BoxConfig.
+-- The config of boxes and templates: its form in a request, the values
+-- it refuses, and boxd.BoxConfig.
 
 local boxd = require "boxd"
 local scripted = require "spec.support.scripted"

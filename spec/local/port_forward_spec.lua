@@ -14,7 +14,7 @@ local SERVER = [[perl -MSocket -e 'use strict; $SIG{CHLD} = "IGNORE";
 local COUNT = [[my $n = 0; while (my $m = sysread $c, my $b, 262144) { $n += $m }
   syswrite $c, "got $n";]]
 local ECHO = [[while (my $m = sysread $c, my $b, 262144) { syswrite $c, $b }]]
--- It ends what it sends first, and reads on.
+-- It closes its sending side first, and reads on.
 local FIRST = [[syswrite $c, "bye"; shutdown $c, 1; my $n = 0;
   while (my $m = sysread $c, my $b, 65536) { $n += $m }
   open my $f, ">", "/tmp/first.new"; print $f $n; close $f;

@@ -1,4 +1,4 @@
--- The adapters: what holds in each loop.
+-- The adapters: the behavior common to every loop.
 
 local loops = require "spec.support.loops"
 
@@ -9,7 +9,7 @@ teardown(function() server:stop() end)
 -- Fewer hand-overs than `make handovers` makes.
 local HANDOVERS = tonumber(os.getenv "BOXD_HANDOVERS" or 10000)
 
--- SPECS: a title after the loop's name, and a script with what it prints.
+-- SPECS: a title after the loop's name, and a script with its output.
 local SPECS = {
   { "lets calls of several coroutines wait at once", [[
       local began

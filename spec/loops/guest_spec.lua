@@ -1,4 +1,4 @@
--- Coroutines that wait by hooks, and what becomes of them.
+-- Coroutines that wait by hooks, and how they end.
 
 local loops = require "spec.support.loops"
 local program = require "spec.support.program"

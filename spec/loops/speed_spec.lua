@@ -1,4 +1,4 @@
--- What it costs to wait in another loop, against waiting in place in the same
+-- The cost of waiting in another loop, against waiting in place in the same
 -- run.
 -- Runs alone: it compares times
 

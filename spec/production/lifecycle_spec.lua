@@ -1,5 +1,5 @@
--- The lines of "Lifecycle" in what is known of boxd.sh as it runs, which a client
--- of the embedded service can show.
+-- The lines of "Lifecycle" in the known facts of boxd.sh as it runs, which a
+-- client of the embedded service can show.
 
 local boxd = require "boxd"
 local support = require "spec.support.service"

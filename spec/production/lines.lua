@@ -1,5 +1,6 @@
--- What is known of boxd.sh as it runs, a row a line: the fact, and where it is
--- shown of this client and its service. spec, of: the title of a spec and its file.
+-- The known facts of boxd.sh as it runs, a row a line: the fact, and where it
+-- is shown of this client and its service. spec, of: the title of a spec and
+-- its file.
 -- differs: the row of lua/boxd/local/README.md that says that the service differs.
 -- neither: why there is nothing to show.
 

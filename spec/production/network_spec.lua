@@ -1,5 +1,5 @@
--- The lines of "Network" in what is known of boxd.sh as it runs, which a client
--- of the embedded service can show.
+-- The lines of "Network" in the known facts of boxd.sh as it runs, which a
+-- client of the embedded service can show.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

@@ -1,5 +1,5 @@
--- What is known of boxd.sh as it runs: that each line of it is shown, and those
--- that no other spec shows.
+-- The known facts of boxd.sh as it runs: that each line of it is shown, and
+-- those that no other spec shows.
 
 local boxd = require "boxd"
 local lines = require "spec.production.lines"

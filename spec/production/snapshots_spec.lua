@@ -1,5 +1,5 @@
--- The lines of "Snapshots, forks, checkpoints" in what is known of boxd.sh as it
--- runs, which a client of the embedded service can show.
+-- The lines of "Snapshots, forks, checkpoints" in the known facts of boxd.sh as
+-- it runs, which a client of the embedded service can show.
 
 local support = require "spec.support.service"
 

@@ -20,7 +20,7 @@ local eventually = sandbox.eventually
 
 local function has_root(box) return run(box, "sudo -n true").code == 0 end
 
--- What goes before a command for root; boxd owns all where the box has none.
+-- The prefix of a command for root; boxd owns all where the box has none.
 local function sudo(box) return has_root(box) and "sudo " or "" end
 
 local function stopped_in(text)

@@ -1,5 +1,5 @@
--- Methods that are made of several calls, which depend on what they find: by
--- "Class.name", the spec that holds what they send.
+-- Methods that are made of several calls, which depend on the results: by
+-- "Class.name", the spec that checks their requests.
 
 local composed = {
   ["Box.up"] = "spec/api/lifecycle_spec.lua",

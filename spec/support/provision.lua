@@ -32,7 +32,7 @@ function world.statuses(report)
   return table.concat(list, " ")
 end
 
---- The statuses that a dry run foretells, and what it prints.
+--- The statuses that a dry run foretells, and its output.
 function world.dry(box, fn)
   local out, report = world.printed(function()
     return boxd.provision(box, fn, { dry_run = true })

@@ -1,7 +1,7 @@
 -- Works on a store in the folder arg[1] while a system call fails, for
--- fault_system_spec.lua: `boxdlua spec/support/state_fault.lua DIR`. What is
--- refused must have changed nothing, in memory or on disk, and work the next
--- time. The exit status is the result, since output may fail, too.
+-- fault_system_spec.lua: `boxdlua spec/support/state_fault.lua DIR`. A
+-- refused change must have changed nothing, in memory or on disk, and work the
+-- next time. The exit status is the result, since output may fail, too.
 
 local boxd = require "boxd"
 local store = require "boxd.local.store"

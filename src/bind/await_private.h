@@ -50,7 +50,7 @@ bool lbx_push_hook(lua_State *L, lbx_hook hook);
 ** collected, until lbx_unpark or lbx_release. */
 void lbx_mark_parked(lua_State *L, lbx_guest *g);
 
-/* Takes the mark off again, and the guest off what it waits for. */
+/* Takes the mark off again, and drops the guest's waiter and timer. */
 void lbx_unpark(lua_State *L, lbx_guest *g);
 
 /* Pushes a parked guest's coroutine, which may be collected from here on. */

@@ -412,7 +412,7 @@ static int tail(lua_State *L) {
   return 1;
 }
 
-/* core.silence(seconds) -> what it was before. For specs. */
+/* core.silence(seconds) -> the old value. For specs. */
 static int silence(lua_State *L) {
   double before = lbx_silence;
   lbx_silence = luaL_checknumber(L, 1);

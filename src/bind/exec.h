@@ -14,12 +14,12 @@
 
 /* client:exec(first_chunk, stdin or nil, half_close, collect, seconds or nil
 ** [, open_after, target]) -> ExecProcess. stdin: bytes to send, then EOF unless
-** open_after. collect: keep all output. target: how what it starts is ended, for
-** boxd.internal.killable. */
+** open_after. collect: keep all output. target: how its processes are ended,
+** for boxd.internal.killable. */
 int lbx_exec_open(lua_State *L);
 
 /* Waits for the end of the process at 1, which is opened with collect: an
-** ExecResult; an error holds what had arrived. To be returned from. */
+** ExecResult; an error holds the output so far. To be returned from. */
 int lbx_exec_collect(lua_State *L);
 
 /* box:exec(arg, ..., opts?), box:sh(line, opts?) */

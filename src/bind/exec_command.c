@@ -12,7 +12,7 @@
 
 #define KIND(of, lua) {.name = of, .type = lua}
 
-/* A function(data, stream), or what has a method write: an io file. */
+/* A function(data, stream), or a value with a method write: an io file. */
 static void read_tee(lua_State *L, int idx, const char *method) {
   int type = lua_type(L, idx);
   if (type == LUA_TFUNCTION || luaL_testudata(L, idx, LUA_FILEHANDLE)) return;
@@ -157,7 +157,7 @@ static int run_composed(lua_State *L, const plan *p, const lbx_method *m) {
   return 1;
 }
 
-/* Starts the command on the top: the process, or what it gave. */
+/* Starts the command on the top: the process, or its result. */
 static int run(lua_State *L, const plan *p, const lbx_method *m) {
   lbx_room(L, 12);
   if (p->composed) return run_composed(L, p, m);

@@ -60,7 +60,7 @@ static int no_match(lua_State *L, lbx_process *p) {
   return lbx_exec_throw(L, p);
 }
 
-/* Takes the next chunk in, and lets go what is too far back. */
+/* Takes the next chunk in, and drops output too far back. */
 static void take(lua_State *L, lbx_process *p) {
   if (!lbx_process_take(p)) luaL_error(L, "not enough memory");
   size_t rest = p->line.len - p->line_at;
@@ -98,7 +98,7 @@ int lbx_exec_expect(lua_State *L) {
   lbx_options(L, 3, "expect", options);
   double timeout = lbx_opt_seconds(L, 3, "timeout", 0);
   lua_settop(L, 2);
-  find(L, "", 0); /* raises for what is no pattern */
+  find(L, "", 0); /* raises for an invalid pattern */
   lua_settop(L, 2);
   lua_pushnumber(L, timeout > 0 ? bx_now() + timeout : 0);
   return expect_k(L, LUA_OK, 0);

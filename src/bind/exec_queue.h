@@ -53,7 +53,7 @@ typedef struct lbx_process {
   size_t feed_len;
   bool feeding;
   bool open_after; /* the feed is what stdin begins with: it stays open */
-  bool killed;     /* what it left in the box has been ended, or is now */
+  bool killed;     /* its processes in the box have ended, or end now */
 
   uint8_t tail[LBX_TAIL_MAX]; /* the end of what arrived last, for progress */
   size_t tail_len;
@@ -88,7 +88,7 @@ static inline bool lbx_process_has_rest(const lbx_process *p) {
   return p->line.len > p->line_at;
 }
 
-/* Moves a chunk of stdout into `line`, dropping what was given already. False
+/* Moves a chunk of stdout into `line`, dropping bytes given already. False
 ** when memory is out. */
 bool lbx_process_take(lbx_process *p);
 

@@ -18,14 +18,13 @@ int lbx_folder(lua_State *L);
 /* core.kind(path) -> its kind, of a link itself; nil: it cannot be seen. */
 int lbx_folder_kind(lua_State *L);
 
-/* core.stat(path) -> { kind=, mode=, size=, mtime= } of what is there, or of what a link
-   leads to; nil and the system's words. */
+/* core.stat(path) -> { kind=, mode=, size=, mtime= } of a path; a link
+   is followed; nil and the system's words. */
 int lbx_folder_stat(lua_State *L);
 
 /* core.open(path) -> a file that Lua's io reads, { kind="file", mode=, size=,
-   mtime= };
-   nil and the system's words. What is no regular file is refused without waiting
-   for it. */
+   mtime= }; nil and the system's words. Anything but a regular file is refused
+   without waiting for it. */
 int lbx_folder_open(lua_State *L);
 
 /* core.make_folder(path [, mode]) */

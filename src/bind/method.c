@@ -405,7 +405,7 @@ static int after_k(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
-/* What is still to be done with the object on the top, which is returned. */
+/* Finishes the object on the top, which is returned: the row's `after`. */
 static int go_after(lua_State *L, const lbx_method *m, double deadline) {
   if (!m->after || !lua_istable(L, LBX_OPTIONS)) return 1;
   lua_getglobal(L, "require");

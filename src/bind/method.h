@@ -91,8 +91,8 @@ typedef struct lbx_method {
   ** to go on with, itself or another; or NULL. */
   const struct lbx_method *(*choose)(lua_State *L, const struct lbx_method *m,
                                      int options);
-  /* The Lua function "boxd.internal.FILE" that gets what was made and the options
-  ** as they are read, once the row's call has ended; or NULL. */
+  /* The Lua function "boxd.internal.FILE" that gets the new object and the
+  ** options as they are read, once the row's call has ended; or NULL. */
   const char *after;
   bool (*keep)(lua_State *L, int options, int record); /* of a list; or NULL */
   int (*lua)(lua_State *L); /* in C by itself: the row has only the name */

@@ -2,7 +2,7 @@
 ** credentials: the parts of a client: which credentials, where the service
 ** is, where keys are exchanged; from arguments, the environment and defaults,
 ** in the order that the README promises. Touches no network and keeps nothing:
-** what it finds points into the configuration, the environment or itself.
+** its results point into the configuration, the environment or itself.
 **
 ** An empty text counts as absent everywhere.
 */
@@ -67,8 +67,8 @@ typedef struct bx_addresses {
 /* The service: api_url, provided, BOXD_BASE_URL, BOXD_API_URL, boxd.sh. The
 ** exchange: exchange_url, provided, BOXD_EXCHANGE_URL, else the service's
 ** console, https://app.HOST, and then https://HOST; localhost, an address or an
-** app.HOST is asked itself, as the service is. BX_INVALID_ARGUMENT: what is
-** named is not such an address; the message shows nothing of it that may be
+** app.HOST is asked itself, as the service is. BX_INVALID_ARGUMENT: the
+** text is not such an address; the message shows nothing of it that may be
 ** secret. */
 bx_class bx_addresses_find(const bx_client_config *config, bx_addresses *out,
                            bx_error *e);

@@ -50,7 +50,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg) {
 }
 
 /* Are these the last headers? Not those of an interim answer, or of a redirect
-** that is followed. What comes after the last are trailers. */
+** that is followed. Those after the last are trailers. */
 static bool is_last(const request *r) {
   long status = 0;
   size_t len;

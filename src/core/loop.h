@@ -83,7 +83,7 @@ void bx_timer_stop(bx_loop *loop, bx_timer *t);
 int bx_loop_pollfd(bx_loop *loop, bx_error *e);
 
 /* Around all that polls and runs ready waiters: the descriptor says at the end
-** of the outermost turn what is left to do. */
+** of the outermost turn whether work is left. */
 void bx_loop_begin_turn(bx_loop *loop);
 void bx_loop_end_turn(bx_loop *loop);
 

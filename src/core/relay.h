@@ -34,7 +34,7 @@ bool bx_relay_get(bx_relay *r, double until);
 /* The completion that came with it, once, or NULL. The loop has the queue. */
 bx_tag *bx_relay_take(bx_relay *r, bool *ok);
 
-/* The descriptor becomes readable, for what it does not see itself. */
+/* The descriptor becomes readable, for events that it does not see itself. */
 void bx_relay_nudge(bx_relay *r);
 
 /* The loop rests: readable from here on while there is `more` to do, once a

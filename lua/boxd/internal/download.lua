@@ -15,8 +15,8 @@ local NEW = tonumber("666", 8) -- without what the umask takes
 
 -- What a download fills: the file beside `dest`, so that renaming it is atomic,
 -- and which only its owner may read as yet. Its name, the file, and the mode of
--- a file in its place; no name for what is no file, which is written to: a file
--- in its place would end it.
+-- a file in its place. A device or pipe gets no name and is written to itself:
+-- renaming a file over it would remove it.
 local function open_part(dest)
   local there = core.stat(dest)
   if there and there.kind == "folder" then
@@ -96,8 +96,8 @@ local function receive(self, source, f, name, opts, tell)
   return came[1], came[2]
 end
 
--- Files that the kernel makes as they are read are said to have another size
--- than they have: what came of one is all of it if a single message has as much.
+-- Files that the kernel makes as they are read report a wrong size: the bytes
+-- received of one are complete if a single message has as many.
 -- Returns the bytes, which are put into f where the stream had none of them.
 local function check_size(self, source, f, done, total, opts)
   local made = source:find "^/proc/" or source:find "^/sys/"

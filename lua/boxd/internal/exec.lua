@@ -9,7 +9,7 @@ core.internal()
 
 local exec = {}
 
--- Keeps the last `most` bytes of what is added, or all.
+-- Keeps the last `most` bytes of those added, or all.
 local Kept = {}
 Kept.__index = Kept
 

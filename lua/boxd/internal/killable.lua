@@ -155,7 +155,7 @@ function killable.kill(target, signal)
   end
 end
 
---- Ends what is left of a command whose call has ended before it, whatever ends
+--- Ends the rest of a command whose call has ended before it, whatever ends
 --- the caller meanwhile. Where the box can't be reached the watchdog does it.
 function killable.finish(target)
   temporary.begin(core.compute(target.box), function()

@@ -81,8 +81,8 @@ function owners.place(self, staged, dest, mode, opts)
   run(self, WHAT, opts, PLACE, staged, dest, chown_word(opts), modes.octal(mode))
 end
 
--- $1 the folder, $2 its place, $3 owner, $4 user, $5 group. What is there
--- already, and is a folder, keeps its owner and mode.
+-- $1 the folder, $2 its place, $3 owner, $4 user, $5 group. A folder
+-- that exists already keeps its owner and mode.
 local PLACE_FOLDER = [[
 g=${5:-$(id -g -- "$4")} || exit
 if ! $as test -d "$2"; then

@@ -71,7 +71,7 @@ function perl.start(box, program, arguments, root, opts)
       user = opts and opts.as })
 end
 
---- Runs a program to its end: what it wrote. what: for errors.
+--- Runs a program to its end and returns its output. what: for errors.
 function perl.run(box, what, program, arguments, root, opts)
   local result = box:sh(root and AS_ROOT or "exec perl -",
     { stdin = perl.input(program, arguments), killable = false,

@@ -45,7 +45,7 @@ local function text_of(why)
   return type(why) == "table" and why.message or tostring(why)
 end
 
---- look(seconds left) -> what is waited for, or false and why not yet: an error,
+--- look(seconds left) -> the awaited value, or false and why not yet: an error,
 --- text, or nil, the reason of the look before. with: timeout and interval (seconds),
 --- name (for the progress), late (of the message: "box web was not ready").
 --- Raises: TimeoutError with the last reason; what look raises.

@@ -1,6 +1,6 @@
 -- What writing and reading files share: the streams, which take any length, the
--- calls of one message for services without them, and proof that what arrived is
--- what was sent.
+-- calls of one message for services without them, and proof that the bytes
+-- that arrived are those sent.
 
 local core = require "boxd.core"
 local boxd = require "boxd"

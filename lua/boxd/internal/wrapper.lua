@@ -72,7 +72,7 @@ local function check_user(user)
   end
 end
 
--- A terminal echoes what it is sent, so that secrets come by a file that only
+-- A terminal echoes its input, so that secrets come by a file that only
 -- its owner reads, in memory, and that is gone before the command begins.
 local function file_reader(names, file)
   local from = quote(file)

@@ -75,7 +75,7 @@ local function write(service, handle, path, next_part)
   return { bytes_written = written }
 end
 
--- What a message may weigh, as boxd.sh has it, with what is around its data.
+-- The largest message, as on boxd.sh, with the fields around its data.
 local function check_message(service, bytes, instead)
   local most = service.limits.message
   if not most or bytes <= most - AROUND then return end

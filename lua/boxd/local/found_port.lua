@@ -62,7 +62,7 @@ local function first(ports)
   end
 end
 
--- Looks once. Returns what is known of the box.
+-- Looks once. Returns the box's record in `known`.
 local function look(self, record, handle)
   local known = self.known[record.id] or {}
   self.known[record.id] = known

@@ -17,8 +17,8 @@ local function hand_on(self, key)
   next.signal:fire()
 end
 
--- A task that is cancelled while it waits leaves the queue, or hands on what it
--- was given already.
+-- A task that is cancelled while it waits leaves the queue, or hands on the
+-- lock it has been granted already.
 local function give_up(self, key, turn)
   if turn.taken then return end
   if turn.granted then return hand_on(self, key) end

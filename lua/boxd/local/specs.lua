@@ -111,7 +111,7 @@ local function fields_of(spec, states, env)
     env = env, egress_allow = spec.egress or {} }
 end
 
--- With limits, what a box was is what it becomes.
+-- With size classes, a restored box keeps the size in its snapshot.
 local function check_same_size(service, config, record)
   local vcpu, memory = service.limits:size(config.vcpu, config.memory_bytes)
   if not service.limits.classes or (vcpu or 0) == 0

@@ -49,7 +49,7 @@ function git.apply(step, _, act)
   act("git", step.path, step.repo, step.ref, step.user)
 end
 
--- What it asks of a repository in the box may be changed by anything.
+-- Any step may change the state of the repository in the box.
 function git.reads() return { "*" } end
 function git.writes(step) return { step.path .. "/" } end
 

@@ -38,7 +38,7 @@ function link.apply(step, _, act)
 end
 
 function link.reads(step) return { step.path } end
--- What is below it is another thing afterwards.
+-- Paths below it lead elsewhere afterwards.
 function link.writes(step) return { step.path .. "/" } end
 
 return link

@@ -57,7 +57,7 @@ function package.plan(step, facts)
     local change = differs(step, name, is)
     if change then changes[#changes + 1] = change end
   end
-  -- Old lists don't know what is the latest.
+  -- Old lists may lack the latest version.
   if step.state == "latest" and (not age or age > step.update) and not changes[1] then
     return { "look for later versions", maybe = true }
   end

@@ -312,7 +312,7 @@ function Box:download_folder(path, local_path, options) end
 ---@field owner? string "user" or "user:group", by sudo where that is needed
 
 ---@class boxd.UploadOptions: boxd.FileTransferOptions
----@field owner? string "user" or "user:group", by sudo where that is needed; of a folder, what is new in it
+---@field owner? string "user" or "user:group", by sudo where that is needed; of a folder, its new entries
 
 ---@class boxd.FileTransferOptions: boxd.TransferOptions
 ---@field verify? boolean of one file: compare the SHA-256 with that of the box's sha256sum, and do it once more where it differs
@@ -382,7 +382,7 @@ function Box:sync_to(local_dir, dir, options) end
 function Box:sync_from(dir, local_dir, options) end
 
 ---@class boxd.SyncOptions: boxd.Options
----@field delete? boolean remove what the source does not have, but for what is excluded
+---@field delete? boolean remove paths that the source does not have, except excluded ones
 ---@field exclude? string[] patterns as in .gitignore: "*.o", "/build", "tmp/", "!keep.o"
 ---@field checksum? boolean compare files of one size by SHA-256, not by mtime
 ---@field dry_run? boolean only count

@@ -65,8 +65,8 @@ function ExecProcess:resize(cols, rows) end
 function ExecProcess:wait(options) end
 
 --- Waits until the output has what the Lua pattern matches, in a terminal's output
---- or stdout's. What is after the match is left for the next reader; of output that
---- does not match the last 1 MiB is kept.
+--- or stdout's. Output after the match is left for the next reader; of
+--- output that does not match the last 1 MiB is kept.
 --- Raises: TimeoutError, which cancels nothing; BoxdError when the output ends
 --- without a match.
 ---@param pattern string of string.find

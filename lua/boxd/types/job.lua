@@ -36,7 +36,7 @@ function Job:lines(options) end
 
 ---@class boxd.LinesOptions
 ---@field from? integer offset in stdout in bytes, default 0; -100: the last 100
----@field follow? boolean default true; false: what there is now
+---@field follow? boolean default true; false: only the output so far
 ---@field stderr? boolean lines of stderr, too
 
 --- Output that there is.

@@ -19,7 +19,7 @@ function boxd.provision(boxes, fn, options) end
 ---@field limit? integer boxes at a time; default 10
 ---@field fail_percent? number no further box begins when more of them have failed; default 0
 ---@field journal? string a file of JSON lines, one a step that has ended
----@field resume? string a journal: what it has as right is skipped, and it grows; default: BOXD_RESUME
+---@field resume? string a journal: steps it records as right are skipped, and it grows; default: BOXD_RESUME
 ---@field timeout? number seconds, for each exchange with a box
 
 ---@class boxd.ProvisionReport

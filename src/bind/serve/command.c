@@ -164,8 +164,8 @@ static int m_end_input(lua_State *L) {
   return 1;
 }
 
-/* Closes end i of a command; whether what holds the other end may go on
-** writing. */
+/* Closes end i of a command. True if a process that holds the other end may go
+** on writing. */
 static bool close_end(lua_State *L, int i) {
   lua_getiuservalue(L, 1, i);
   int fd = lua_isnil(L, -1) || lbx_check_fd(L, -1) < 0 ? -1 : lbx_take_fd(L, -1);

@@ -43,8 +43,8 @@ typedef struct bx_spawner_options {
   /* As root: the first of the 65536 user and group ids of this machine that
      boxes use. 0: 100000. Must not change while box folders exist. */
   uint32_t id_base;
-  /* Boxes that ask for it have a network; the process that passes on what they
-     send is started with the spawner. */
+  /* Boxes that ask for it have a network; the process that passes on their
+     packets is started with the spawner. */
   bool outgoing;
 } bx_spawner_options;
 
@@ -69,7 +69,7 @@ void bx_spawner_stop(bx_spawner *sp);
 
 typedef enum bx_spawn_kind {
   /* The spawner is set up (err 0), or this machine cannot make boxes (err and
-     error say what is missing; every request then fails the same way).
+     error name the missing part; every request then fails the same way).
      text: one line a limit: "processes: cgroup", "memory: not enforced ...". */
   BX_SPAWN_READY = 1,
   BX_SPAWN_REPLY,    /* id: the request's number */

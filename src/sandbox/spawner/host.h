@@ -1,9 +1,9 @@
 /*
 ** host: what the spawner prepares of this machine once, for all boxes: its own
 ** mount namespace, as an ordinary user a user namespace in which it is root,
-** the folders of the system that boxes see, and the layer that hides in them
-** what is nobody else's business. One bx_host, in the spawner only; children
-** of the spawner inherit it.
+** the folders of the system that boxes see, and the layer that hides the
+** private files in them. One bx_host, in the spawner only; children of the
+** spawner inherit it.
 **
 ** Numbers of users: the spawner acts as root, "its" root being this machine's
 ** or that of its user namespace. box_id is the spawner's number for the root

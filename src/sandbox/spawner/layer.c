@@ -1,7 +1,7 @@
 /*
 ** The layer between the machine's folders and a box's own: a folder of small
-** files that replace, and marks that hide, what is of this machine and not of
-** the system. All boxes share it; none can write to it.
+** files that replace, and marks that hide, the files that belong to this
+** machine and not to the system. All boxes share it; none can write to it.
 **
 ** Hiding a folder: an opaque empty one in its place. Hiding a file: a whiteout
 ** (a character device 0:0), as overlayfs has them.

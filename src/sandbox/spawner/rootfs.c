@@ -47,8 +47,8 @@ static int add_skeleton(int home, const char *name, uint32_t owner) {
   return err;
 }
 
-/* boxd's, if it is not there. The box owns what is above it: its links are
-   never followed. */
+/* boxd's, if it is not there. The box owns the folders above it: links in them
+   are never followed. */
 static int make_home(const bx_host *h, const char *dir) {
   static const char *const files[] = {".bashrc", ".profile", ".bash_logout"};
   char path[BX_PATH_MAX];

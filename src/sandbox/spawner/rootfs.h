@@ -18,8 +18,8 @@ int bx_rootfs_prepare(const bx_host *h, const char *dir, const char *hostname,
 /* / at HOST->base/root, so that others can mount below it. */
 int bx_rootfs_base(const bx_host *h, const char *dir, bx_error *e);
 
-/* The rest, but /proc and /sys. memory: the box's, in bytes, of which what is
-** in /dev/shm and /run can take a part; 0: no limit. */
+/* The rest, but /proc and /sys. memory: the box's, in bytes, of which
+** the files in /dev/shm and /run can take a part; 0: no limit. */
 int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
                     bx_error *e);
 

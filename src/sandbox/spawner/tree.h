@@ -1,7 +1,7 @@
 /*
 ** tree: copying and removing folders by descriptors, never through a link and
-** never across a mount: what is in them belongs to somebody not trusted, who
-** may be changing it meanwhile.
+** never across a mount: their content belongs to an untrusted user, and may
+** change meanwhile.
 */
 #ifndef BX_TREE_H
 #define BX_TREE_H

@@ -1,6 +1,6 @@
 -- creates, removes, unless, only_if and on_change: whether a step runs at all.
 -- They are read with the facts, and looked at again in the box, in their place,
--- where an earlier step may have changed what they say.
+-- where an earlier step may have changed their result.
 
 local core = require "boxd.core"
 local agent = require "boxd.internal.provision.agent"

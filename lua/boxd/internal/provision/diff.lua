@@ -59,7 +59,7 @@ local function edits(a, b)
   return list
 end
 
--- Ranges of edits with what is around them.
+-- Ranges of edits with their context.
 local function hunks(list)
   local found = {}
   for k, edit in ipairs(list) do

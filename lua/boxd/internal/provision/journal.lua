@@ -43,7 +43,7 @@ function journal.open(path, append)
   return setmetatable({ file = file, path = path }, journal)
 end
 
--- What was right already in another journal.
+-- Copies the steps that another journal records as right.
 function journal:copy(call, box, plan)
   for _, step in ipairs(plan) do
     if step.resumed then self:add(call, box, step) end

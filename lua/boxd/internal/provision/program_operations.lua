@@ -1,5 +1,5 @@
--- The box's program: operations on files, and conditions. Each does what is not
--- so yet, and sets $acted when it has changed something.
+-- The box's program: operations on files, and conditions. Each makes only the
+-- missing changes, and sets $acted when it has changed something.
 
 local core = require "boxd.core"
 core.internal()

@@ -70,7 +70,7 @@ local function is_below(path, directory)
   return path:sub(1, #directory + 1) == directory .. "/"
 end
 
--- What is below a directory that is to be absent can't be there.
+-- Paths below a directory that is to be absent can't exist.
 local function check_absent(plan, method, step)
   local removes = step.kind == "directory" and step.state == "absent"
   for _, other in ipairs(step.path and (removes and plan or plan.removed) or {}) do

@@ -27,7 +27,7 @@ function want.text(method, what, v)
   return v
 end
 
--- An absolute path, without what has two ways to be written.
+-- An absolute path in its one normal form.
 function want.path(method, v)
   want.text(method, "a path", v)
   if v:sub(1, 1) ~= "/" then

@@ -1,6 +1,6 @@
--- What is in a folder, here and in a box: a table of { kind=, mode=, size=,
--- mtime=, target= } by path from the top. mtime is in nanoseconds. What is left
--- out of it by patterns stays unknown, on both sides.
+-- The entries of a folder, here and in a box: a table of { kind=, mode=, size=,
+-- mtime=, target= } by path from the top. mtime is in nanoseconds. Paths that
+-- patterns exclude stay unknown, on both sides.
 
 local core = require "boxd.core"
 local boxd = require "boxd"

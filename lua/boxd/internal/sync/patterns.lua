@@ -12,7 +12,7 @@ local WILD = { ["*"] = "[^/]*", ["?"] = "[^/]" }
 
 local function escape(text) return (text:gsub("%W", "%%%0")) end
 
--- A set of characters at `at`: its Lua pattern, and what is after it.
+-- A set of characters at `at`: its Lua pattern, and the position after it.
 local function read_set(glob, at)
   local negated, inner, stop = glob:match("^%[([!^]?)(%]?[^%]]*)%]()", at)
   if not stop then return "%[", at + 1 end
@@ -77,7 +77,7 @@ local function matches(rule, path, kind)
 end
 
 --- A function of a path (from the top, without "/" before it) and its kind: is
---- it left out? What is in a folder that is left out is not asked for.
+--- it left out? The entries of an excluded folder are not asked for.
 function patterns.matcher(method, list)
   local rules = {}
   for i, text in ipairs(list or {}) do

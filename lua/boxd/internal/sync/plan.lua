@@ -1,4 +1,4 @@
--- What has to go from one listing to make another like it.
+-- The changes that make one listing like another.
 
 local core = require "boxd.core"
 core.internal()
@@ -36,7 +36,7 @@ local function doomed(source, dest, delete)
   return list
 end
 
---- { send = paths with a folder before what is in it, remove = paths,
+--- { send = paths with a folder before its entries, remove = paths,
 --- unchanged = files and links, bytes = of the files to send, count = files and
 --- links to send }
 function plan.make(source, dest, delete)

@@ -81,7 +81,7 @@ local function must(ok, name, why)
   return ok
 end
 
--- Raises unless what is above it is a real folder.
+-- Raises unless its parent is a real folder.
 local function check_parent(folder, path, known)
   local parent = path:match "^(.*)/[^/]*$"
   if not parent or known[parent] then return end

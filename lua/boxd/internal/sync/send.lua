@@ -89,7 +89,7 @@ local ADD = {
 }
 
 --- Sends the paths of a local folder; `entries` has them. Returns those that
---- were written meanwhile, by path: "changed", or "short" of what was said.
+--- were written meanwhile, by path: "changed", or "short" of its stated size.
 return function(box, folder, entries, paths, dest, tell, opts)
   local to_dest = list.shell_path(dest)
   local process <close> = box:sh(UNPACK:format(to_dest, to_dest),
