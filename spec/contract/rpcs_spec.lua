@@ -7,6 +7,7 @@ local rows = require "spec.support.rows"
 require "spec.support.surface"
 require "spec.support.surface_exec"
 require "spec.support.surface_today"
+require "spec.support.surface_everyday"
 local types = require "scripts.doc.types"
 
 describe("proto/README.md", function()

@@ -2,6 +2,7 @@
 -- "Class.name", the spec that checks their requests.
 
 local composed = {
+  ["Boxes.ensure"] = "spec/api/ensure_spec.lua",
   ["Box.up"] = "spec/api/lifecycle_spec.lua",
   ["Box.down"] = "spec/api/lifecycle_spec.lua",
   ["Box.reboot"] = "spec/api/lifecycle_spec.lua",

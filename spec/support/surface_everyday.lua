@@ -76,6 +76,13 @@ row("Box.destroy", "one that is gone already",
 row("Boxes.destroy", "by its name, one round trip",
   { unary("DestroyVm", { vm_id = "web" }) },
   function(s) s.c.box:destroy "web" end)
+row("Boxes.destroy", "by its name, of a service that knows ids alone", {
+  refused(unary("DestroyVm", { vm_id = "db" }), 5),
+  refused(unary("GetVm", { vm_id = "db" }), 5),
+  unary("ListVms", {}, { vms = { VM, with(VM, { vm_id = "vm-9",
+    name = "db" }) } }),
+  unary("DestroyVm", { vm_id = "vm-9" }),
+}, function(s) s.c.box:destroy "db" end)
 row("Boxes.sweep", "what matches", {
   unary("ListVms", {}, { vms = { VM, with(VM, { vm_id = "vm-9",
     name = "db" }) } }), unary("DestroyVm", ID),
