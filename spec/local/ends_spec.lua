@@ -130,6 +130,34 @@ describe("a box that ends while it is used", function()
     box:destroy()
   end)
 
+  it("ends removals of a folder that is filled faster", function()
+    local box = compute.box:create()
+    box:sh "mkdir d"
+    local p = box:sh([[for k in $(seq 12); do
+        (while :; do echo > d/$k.$((i=i+1)) || mkdir -p d; done 2>/dev/null) &
+      done; wait]], { stream = true })
+    support.eventually(function()
+      return tonumber(box:sh("ls -U d | wc -l").stdout) > 2500
+    end)
+    boxd.with_timeout(20, function()
+      for _ = 1, 8 do
+        local ok, e = pcall(call, "DeletePath", { vm_id = box.id, path = "d" })
+        assert(ok or e.class == "NotFoundError" or e.class == "ConflictError",
+          tostring(e))
+      end
+    end)
+    p:close()
+    box:destroy()
+  end)
+
+  it("removes a large folder whole that is left alone", function()
+    local box = compute.box:create()
+    box:sh "mkdir d; cd d; seq 2500 | xargs mkdir"
+    call("DeletePath", { vm_id = box.id, path = "d" })
+    assert.is_false(box:sh("test -e d").success)
+    box:destroy()
+  end)
+
   it("runs commands still when it has removed its home", function()
     local box = compute.box:create()
     box:sh "sudo rm -rf /home/boxd"

@@ -19,6 +19,10 @@
 #define DEPTH_MAX 8000
 #define FLAT_DEPTH 200
 
+/* Entries removed from a folder before it is first looked at whether others
+** fill it meanwhile. */
+#define SWEEP 100
+
 static bool is_dots(const char *name) {
   return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
@@ -40,9 +44,43 @@ typedef struct removal {
   unsigned moved;
 } removal;
 
+typedef struct sweep {
+  long removed, due; /* the next look is when `due` are removed */
+  long had;          /* entries at the last look */
+} sweep;
+
 static int remove_at(removal *r, int at, const char *name, int depth);
 
+/* Entries of a folder, or -1. */
+static long count_entries(int at) {
+  long n = 0;
+  int fd = open_dir(at, ".");
+  DIR *d = fd < 0 ? NULL : fdopendir(fd);
+  if (!d) {
+    if (fd >= 0) close(fd);
+    return -1;
+  }
+  for (struct dirent *e; (e = readdir(d));) n += !is_dots(e->d_name);
+  closedir(d);
+  return n;
+}
+
+/* Another entry is removed: ENOTEMPTY if others fill the folder about as fast,
+** which might go on for ever. The looks double their distance, so that they
+** cost little in a large folder. */
+static int check_shrinks(sweep *s, const removal *r, int fd) {
+  if (++s->removed < s->due) return 0;
+  long n = count_entries(fd);
+  if (n < 0) return errno;
+  n -= r->moved; /* those were added by this removal */
+  bool filled = s->due > SWEEP && n > s->had - s->due / 4;
+  s->had = n;
+  s->due *= 2;
+  return filled ? ENOTEMPTY : 0;
+}
+
 static int remove_entries(removal *r, int fd, int depth) {
+  sweep s = {.due = SWEEP};
   int err = 0;
   DIR *d = fdopendir(fd);
   if (!d) {
@@ -53,7 +91,10 @@ static int remove_entries(removal *r, int fd, int depth) {
   for (struct dirent *n; !err && (n = readdir(d));)
     if (!is_dots(n->d_name)) {
       err = remove_at(r, fd, n->d_name, depth + 1);
-      if (err == ENOENT) err = 0;
+      if (!err)
+        err = check_shrinks(&s, r, fd);
+      else if (err == ENOENT)
+        err = 0;
     }
   closedir(d);
   return err;

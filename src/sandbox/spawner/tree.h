@@ -20,7 +20,9 @@ int bx_tree_copy(const char *from, const char *to, const char *skip,
 ** it can't keep stays as for a new file. */
 int bx_tree_copy_own(const char *from, const char *to);
 
-/* 0 or an errno; ENOENT when there is nothing. */
+/* 0 or an errno; ENOENT when there is nothing, ENOTEMPTY when others fill the
+** folder while it is removed: some of it is left then. A folder that others
+** leave alone is removed whole, however large it is. */
 int bx_tree_remove(const char *path);
 
 #endif
