@@ -152,7 +152,7 @@ local WORKS = {
   { key = "upload", transfer = transfer("upload", 4 * MIB, big // 16),
     rows = { { "write_file, 4 MiB a message", "MiB/s", more = true } } },
   { key = "download", transfer = transfer("download", 4 * MIB, big // 16),
-    rows = { { "read_file, 4 MiB a message", "MiB/s", more = true } } },
+    rows = { { "read_file, 4 MiB", "MiB/s", more = true } } },
   { key = "upstream", transfer = file_transfer "upstream",
     rows = { { ("upload, %d MiB"):format(big), "MiB/s", more = true },
       PEAK } },
