@@ -94,6 +94,8 @@ struct lbx_state {
   bx_event never;   /* an event for waits for a time only */
   lua_Integer last_task; /* ids count up */
   unsigned depth;   /* contexts on the C stack */
+  const void *roomy;   /* where on it the main context last found levels free, */
+  lua_State *roomy_in; /* and on which coroutine */
   unsigned tasks;   /* that have not ended */
   unsigned raises;  /* reasons raised so far */
   unsigned parked;  /* coroutines of a host that wait by its hooks */

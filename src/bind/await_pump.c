@@ -36,14 +36,21 @@ static int descend(lua_State *L) {
   return 0;
 }
 
-/* Lua does not say: try. A host's hook may raise meanwhile. */
+/* Lua does not say: try. A host's hook may raise meanwhile. The main context
+** mostly waits from where it waited before, with as many levels. */
 bool lbx_is_deep(lua_State *L) {
-  bool nested = lbx_state_get(L)->depth > 0;
+  lbx_state *S = lbx_state_get(L);
+  bool nested = S->depth > 0;
+  const void *here = __builtin_frame_address(0);
+  if (!nested && S->roomy == here && S->roomy_in == L) return false;
   lbx_room(L, 8);
   lua_pushcfunction(L, descend);
   lua_pushinteger(L, nested ? LEVELS : LEVELS_MAIN);
   int status = lua_pcall(L, 1, 0, 0);
-  if (status == LUA_OK) return false;
+  if (status == LUA_OK) {
+    if (!nested) S->roomy = here, S->roomy_in = L;
+    return false;
+  }
   const char *message = lua_tostring(L, -1);
   if (status != LUA_ERRERR && !(message && strstr(message, "stack overflow")))
     lua_error(L);
