@@ -36,7 +36,7 @@ end
 
 it("a stream of small chunks comes at 80 % of the speed in place", function()
   local place, loop = loops.run(server, nil, COMPARE .. [[
-    print(compare(6, function()
+    print(compare(12, function()
       local p <close> = box:exec("chunks", "10000", "64", { stream = true })
       local bytes = 0
       for chunk in p:iter_stdout() do bytes = bytes + #chunk end
