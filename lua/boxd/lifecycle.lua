@@ -38,20 +38,22 @@ function lifecycle.look(box, left)
   return try(poll.is_lost, box.refresh, box, poll.one(left))
 end
 
---- Does a shell of the box answer? Or false and why not.
+--- The box, if its shell answers; or false and why not.
 function lifecycle.answers(box, left)
   local ok, result = try(poll.is_starting, core.exec, box, "true",
     poll.command(left))
   if not ok then return false, result end
-  return result.success, ("its shell answers %q with exit code %d"):format(
-    "true", result.exit_code)
+  if result.success then return box end
+  return false, ("its shell answers %q with exit code %d"):format("true",
+    result.exit_code)
 end
 
 -- What brings a box of a status up. A box of any other changes by itself.
 local UP = { stopped = "StartVm", suspended = "ResumeVm",
   hibernated = "WakeVm" }
 
--- One step towards a box that answers, by its status as last seen.
+-- One step towards a box that answers, by its status as last seen: the box, or
+-- false and why it is not up.
 local function step_up(box, left)
   refuse_ended(box, "up")
   if box.status == "running" then return lifecycle.answers(box, left) end
@@ -71,8 +73,7 @@ function lifecycle.bring_up(box, timeout, fresh)
       if not fresh then looked, e = lifecycle.look(box, left) end
       fresh = false
       if not looked then return false, e end
-      local up, why = step_up(box, left)
-      return up and box, why
+      return step_up(box, left)
     end)
 end
 

@@ -38,8 +38,9 @@ function methods:wait_until_ready(snapshot, opts)
       local ok, found = pcall(self.get, self, id, one)
       if not ok and not poll.is_lost(found) then error(found, 0) end
       if not ok then return false, found end
-      return is_ready(found, version) and found, ("it is %s in version %d")
-        :format(found.status, found.version or 0)
+      if is_ready(found, version) then return found end
+      return false, ("it is %s in version %d"):format(found.status,
+        found.version or 0)
     end)
 end
 

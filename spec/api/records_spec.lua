@@ -140,6 +140,16 @@ describe("an object", function()
     assert.equal("vm1", box.id)
   end)
 
+  it("of a command or a task is read-only, as a record is", function()
+    local process <close> = box:sh("true", { stream = true })
+    for name, value in pairs { ["Task.status"] = boxd.spawn(function() end),
+      ["ExecProcess.stdin"] = process, ["ExecStdin.write"] = process.stdin,
+      ["Stream.close"] = c:stream("StreamLogs", { vm_id = "vm1" }) } do
+      assert.matches("^[^ ]+_spec.lua:%d+: " .. name .. " is read%-only$",
+        refused(write, value, name:match "%.(.*)", "x"))
+    end
+  end)
+
   it("equals another of the same id and Compute, and no other", function()
     assert.is_true(box == c.box:get "vm1")
     assert.is_true(box == c.box:list()[1])

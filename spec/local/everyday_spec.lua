@@ -22,6 +22,18 @@ describe("a real box", function()
     box:up()
   end)
 
+  it("is all that a method which brings it to a state returns", function()
+    assert.equal(1, select("#", box:up()))
+    assert.equal(1, select("#", box:wait_until_ready()))
+    assert.equal(1, select("#", box:down()))
+    assert.equal(1, select("#", box:up()))
+    c.snapshot:create(box, "everyday")
+    local _drop <close> = setmetatable({}, { __close = function()
+      c.snapshot:delete "everyday"
+    end })
+    assert.equal(1, select("#", c.snapshot:wait_until_ready "everyday"))
+  end)
+
   it("has booted anew when reboot{ wait = true } returns", function()
     box:sh "sleep 1000 >/dev/null 2>&1 & echo $! > /tmp/pid"
     box:reboot { wait = true }

@@ -446,12 +446,14 @@ void lbx_open_exec(lua_State *L) {
       {"resize", m_resize},           {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc},
                                   {"__close", m_close},
+                                  {"__newindex", lbx_read_only},
                                   {"__tostring", m__tostring},
                                   {NULL, NULL}};
   static const luaL_Reg stdin_methods[] = {
       {"write", m_stdin_write}, {"write_eof", m_stdin_eof}, {NULL, NULL}};
-  static const luaL_Reg none[] = {{NULL, NULL}};
-  lbx_newtype(L, STDIN_TYPE, stdin_methods, none);
+  static const luaL_Reg stdin_meta[] = {{"__newindex", lbx_read_only},
+                                        {NULL, NULL}};
+  lbx_newtype(L, STDIN_TYPE, stdin_methods, stdin_meta);
   lbx_open_exec_result(L);
   lbx_newtype(L, TYPE, NULL, meta);
   luaL_getmetatable(L, TYPE);

@@ -174,6 +174,7 @@ void lbx_open_stream(lua_State *L) {
   static const luaL_Reg meta[] = {{"__call", m_recv},
                                   {"__close", m_close},
                                   {"__gc", m__gc},
+                                  {"__newindex", lbx_read_only},
                                   {NULL, NULL}};
   lbx_newtype(L, TYPE, methods, meta);
 }

@@ -483,8 +483,10 @@ static int run(lua_State *L) {
 void lbx_open_task(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"join", m_join}, {"cancel", m_cancel}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {
-      {"__gc", m__gc}, {"__tostring", m__tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", m__gc},
+                                  {"__newindex", lbx_read_only},
+                                  {"__tostring", m__tostring},
+                                  {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"spawn", spawn},
       {"run", run},

@@ -19,6 +19,15 @@ void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
   lua_pop(L, 1);
 }
 
+int lbx_read_only(lua_State *L) {
+  static const char module[] = "boxd.";
+  if (!luaL_getmetafield(L, 1, "__name")) lua_pushstring(L, luaL_typename(L, 1));
+  const char *name = lua_tostring(L, -1);
+  if (strncmp(name, module, sizeof module - 1) == 0) name += sizeof module - 1;
+  return lbx_error_usage(L, "%s.%s is read-only", name,
+                         luaL_tolstring(L, 2, NULL));
+}
+
 void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name) {
   void *p = lua_newuserdatauv(L, size, uservalues);
   memset(p, 0, size);

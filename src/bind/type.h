@@ -13,6 +13,9 @@
 void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
                  const luaL_Reg *meta);
 
+/* A __newindex that raises "Task.status is read-only". */
+int lbx_read_only(lua_State *L);
+
 /* A zeroed userdata of the type, with `uservalues` user values. Pushed: from
 ** here on its __gc runs, so acquire into its fields only. */
 void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name);
