@@ -10,9 +10,8 @@ do
     config = { vcpu = 1 } }
   golden:wait_until_ready()
   golden:sh("mkdir -p app && echo 42 > app/model && sync")
-  c.snapshot:create(golden, "golden")
   -- It is copied from its box, which must live until then.
-  while c.snapshot:get("golden").status == "pending" do boxd.sleep(0.1) end
+  c.snapshot:wait_until_ready(c.snapshot:create(golden, "golden"))
 end
 local _snapshot <close> = setmetatable({}, { __close = function()
   c.snapshot:delete "golden"

@@ -22,9 +22,9 @@ end
 site:upload(folder, "site")
 
 -- A snapshot outlives its box; each box from it has a life of its own.
-c.snapshot:create(site, "site")
+local snapshot = c.snapshot:create(site, "site")
 local _snapshot <close> = at_end(function() c.snapshot:delete "site" end)
-while c.snapshot:get("site").status == "pending" do boxd.sleep(0.1) end
+c.snapshot:wait_until_ready(snapshot)
 local copies = boxd.map({ "copy-1", "copy-2" }, function(name)
   return c.box:create(name, { from_snapshot = "site" })
 end)

@@ -184,6 +184,105 @@ describe("the example", function()
     end)
   end)
 
+  describe("ci_runner", function()
+    local function build(command)
+      return program.lua { FOLDER .. "ci_runner.lua", folder .. "/src", command,
+        env = environment() }
+    end
+
+    setup(function() sh("mkdir %s/src && echo 6 > %s/src/number", folder, folder) end)
+
+    it("begins where the last green build ended", function()
+      finally(function() pcall(c.snapshot.delete, c.snapshot, "ci-golden") end)
+      local old = c.box:create "ci-old" -- too young to be swept
+      local green = "cat made 2>/dev/null || echo nothing is made; "
+        .. "echo 42 > made; sudo -n id -un"
+      local result = build(green)
+      assert.equal("", result.err)
+      assert.equal("1 files sent, 0 are there\nbuild | nothing is made\n"
+        .. "build | root\npromoted to ci-golden\n", result.out)
+      local red = build "cat made; echo no rule >&2; exit 4"
+      assert.equal("0 files sent, 1 are there\nbuild | 42\n", red.out)
+      assert.equal("the build ended with exit code 4; its errors end so:\n"
+        .. "no rule\n", red.err)
+      assert.equal(4, red.status)
+      assert.equal(1, c.snapshot:get "ci-golden".version)
+      assert.matches("build | 42\n", build(green).out)
+      assert.equal(2, c.snapshot:get "ci-golden".version)
+      old:destroy()
+    end)
+  end)
+
+  describe("preview", function()
+    it("is made, updated and taken away", function()
+      sh("mkdir -p %s/site; echo one > %s/site/index.html", folder, folder)
+      local out = run("preview", { "41", folder .. "/site" })
+      local url = out:match "^pr%-41 is new\n(http%S+)\n$"
+      assert.equal("one\n", boxd.http.request { url = url }.body)
+      sh("echo two > %s/site/index.html", folder)
+      assert.equal("pr-41 is updated\n" .. url .. "\n",
+        run("preview", { "41", folder .. "/site" }))
+      assert.equal("two\n", boxd.http.request { url = url }.body)
+      for _ = 1, 2 do
+        assert.equal("pr-41 is closed\n", run("preview", { "41", "closed" }))
+      end
+    end)
+
+    it("says how it is used", function()
+      local result = program.lua { FOLDER .. "preview.lua", "x" }
+      assert.matches("^usage: ", result.err)
+      assert.equal(2, result.status)
+    end)
+  end)
+
+  it("dev_box", function()
+    sh("mkdir -p %s/dev; echo one > %s/dev/page", folder, folder)
+    local change = ("echo two > %s/dev/page"):format(folder)
+    local out, status = terminal.play({ program.boxdlua, FOLDER .. "dev_box.lua",
+      folder .. "/dev", env = environment { TERM = "xterm" } }, {
+        { "expect", "is port 3000 of the box" }, { "expect", "$ " },
+        { "send", "cat page\r" }, { "expect", "one" },
+        { "send", "until grep two page; do sleep 0.1; done; echo cha''nged\r" },
+        { "run", change }, { "expect", "changed" },
+        { "send", "exit 5\r" },
+        { "expect", "the shell ended with exit code 5" }, { "end" } })
+    assert.equal(0, status, out)
+    local box = c.box:get "dev"
+    assert.equal("suspended", box.status)
+    box:destroy()
+  end)
+
+  it("nightly_backup", function()
+    local function prepare(name, line)
+      local box = c.box:create(name, { labels = { backup = "nightly" } })
+      box:sh(line, { check = true })
+      return box
+    end
+    local boxes = {
+      prepare("b1", "mkdir data; echo 1 > data/f; echo '#!/bin/sh\necho 2 > data/dump' "
+        .. "> before-backup; chmod +x before-backup"),
+      prepare("b2", "mkdir data; echo 3 > data/f"), prepare("b3", "true"),
+      c.box:create "other" }
+    boxes[2]:suspend()
+    local function backup(...)
+      return program.lua { FOLDER .. "nightly_backup.lua", folder .. "/to", ...,
+        env = environment() }
+    end
+    local result = backup()
+    assert.truthy(result.out:find("b1: 2 files new, 0 as before\n", 1, true))
+    assert.matches("2 of 3 boxes are copied\n$", result.out)
+    assert.matches("^b3: .*no folder data", result.err)
+    assert.equal(1, result.status)
+    assert.equal("2\n3\n", sh("cat %s/to/b1/dump %s/to/b2/f", folder, folder))
+    assert.equal("suspended", boxes[2]:refresh().status)
+    boxes[3]:destroy()
+    local again = backup()
+    assert.equal("", again.err)
+    assert.equal(0, again.status)
+    assert.truthy(again.out:find("b2: 0 files new, 1 as before\n", 1, true))
+    for _, i in ipairs { 1, 2, 4 } do boxes[i]:destroy() end
+  end)
+
   it("migrate", function()
     local there = serve(folder .. "/there")
     local d <close> = compute(there)

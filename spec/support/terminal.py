@@ -3,7 +3,8 @@
     python3 terminal.py PROGRAM [ARGS] < steps.json
 
 Steps are a JSON list of ["send", text], ["expect", text], ["prompt"],
-["signal", number], ["size", columns, rows] and ["end"], which waits for the program's end. What is
+["signal", number], ["size", columns, rows], ["run", command], which a shell outside of the
+terminal runs, and ["end"], which waits for the program's end. What is
 expected must come after what was expected before, within 20 s; escape sequences
 of the terminal are left out. Prints the session; the exit status is the
 program's (128 + n for a signal), or 99 with a reason on stderr.
@@ -76,6 +77,9 @@ class Session:
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    def run(self, command):
+        os.system(command)
 
     def size(self, columns, rows):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
