@@ -134,6 +134,7 @@ describe("box:exec", function()
     assert.same({ "TimeoutError", "DEADLINE_EXCEEDED", 4, "Exec", "some",
       "noise" }, { e.class, e.code, e.grpc_code, e.method, e.stdout,
       e.stderr })
+    assert.equal("not done within its timeout of 0.3 s", e.message)
   end)
 
   it("never invents a success", function()

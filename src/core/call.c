@@ -56,6 +56,7 @@ bx_call *bx_call_new(bx_channel *ch, bx_auth *auth, const char *method,
   c->auth = bx_auth_ref(auth);
   c->renewable = bx_auth_renewable(auth);
   c->method = method;
+  c->began = bx_now();
   c->deadline = deadline;
   c->wait.ready = on_bearer;
   c->start_tag.fire = on_started;
@@ -353,18 +354,6 @@ static void on_received(bx_tag *tag, bool ok) {
   end_batch(c);
 }
 
-/* gRPC's words for a message over the limit, ours or the server's, do not say
-** what to do. */
-static void explain_size(bx_error *e) {
-  static const char words[] = "Received message larger than max";
-  size_t n = strlen(e->message);
-  if (e->status == GRPC_STATUS_RESOURCE_EXHAUSTED &&
-      strncmp(e->message, words, sizeof words - 1) == 0)
-    snprintf(e->message + n, sizeof e->message - n,
-             ": a message holds 64 MiB at most; box:download and box:upload "
-             "move larger files");
-}
-
 /* The last of a call that gRPC has started. */
 static void end(bx_call *c) {
   finish(c);
@@ -460,7 +449,7 @@ static void on_status(bx_tag *tag, bool ok) {
     bx_error_set(&c->error, BX_INTERNAL, "the server answered OK without a "
                                          "message");
   observe_message(c, false, c->reply);
-  explain_size(&c->error);
+  bx_error_explain(&c->error, c->deadline - c->began);
   c->asking = bx_why_ask(c->channel, &c->error, on_told, c);
   if (!c->asking) end(c);
 }

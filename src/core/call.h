@@ -31,7 +31,7 @@ struct bx_call {
   const char *method;   /* "/boxd.api.v1.BoxdApi/GetVm"; must outlive it */
   grpc_call *call;      /* NULL until the token is there */
   bx_http *asking;      /* it has failed, and asks why */
-  double deadline;
+  double began, deadline; /* times of bx_now */
   bx_timer timer;       /* without a gRPC call: the deadline, or the next try */
   unsigned retries;     /* how often a unary call may be tried again when the
                            server is unavailable: the owner sets it */

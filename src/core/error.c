@@ -1,5 +1,6 @@
 #include "error.h"
 
+#include <grpc/status.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,22 @@ bx_class bx_error_from_status(bx_error *e, int status, const char *details,
     snprintf(e->message, sizeof e->message, "the server gave no message");
   e->status = status;
   return e->class_ = bx_status_class(status);
+}
+
+static bool says(const bx_error *e, int status, const char *words) {
+  return e->status == status && strncmp(e->message, words, strlen(words)) == 0;
+}
+
+void bx_error_explain(bx_error *e, double seconds) {
+  size_t n = strlen(e->message);
+  if (says(e, GRPC_STATUS_RESOURCE_EXHAUSTED,
+           "Received message larger than max"))
+    snprintf(e->message + n, sizeof e->message - n,
+             ": a message holds 64 MiB at most; box:download and box:upload "
+             "move larger files");
+  else if (says(e, GRPC_STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded"))
+    snprintf(e->message, sizeof e->message,
+             "not done within its timeout of %.3g s", seconds);
 }
 
 bx_class bx_error_errno(bx_error *e, bx_class c, int errnum, const char *what) {

@@ -60,6 +60,10 @@ bx_class bx_error_set(bx_error *e, bx_class c, const char *fmt, ...)
 bx_class bx_error_from_status(bx_error *e, int status, const char *details,
                               size_t len);
 
+/* Says what to do where gRPC's own words do not: at a message over the limit, and
+** at the end of a call's seconds. */
+void bx_error_explain(bx_error *e, double seconds);
+
 /* Fills e with "WHAT: strerror(errnum)". */
 bx_class bx_error_errno(bx_error *e, bx_class c, int errnum, const char *what);
 
