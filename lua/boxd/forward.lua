@@ -83,6 +83,7 @@ local function upward(client, process)
 end
 
 -- What the command sends goes to the client; the end once all before it has.
+-- Returns why the command has not reached the port, or nil.
 local function downward(client, process)
   local done, notes, all = 0, "", nil
   for data, stream in process:chunks() do
@@ -95,6 +96,7 @@ local function downward(client, process)
     end
     if all == done then client:shutdown() end
   end
+  return not all and notes:match "refused ([^\n]*)" or nil
 end
 
 -- One of the two that fails ends both: the client sees its connection end.
@@ -106,7 +108,20 @@ local function serve(s, client)
     if not pcall(upward, client_, process) then process:close() end
   end)
   local _up <close> = setmetatable({}, { __close = function() up:cancel() end })
-  downward(client_, process)
+  return downward(client_, process)
+end
+
+-- Warns why a connection failed, unless the one before failed in the same way.
+local function say(s, ok, why)
+  if not ok then
+    if boxd.is_error(why, boxd.CancelledError) then return end
+    why = boxd.is_error(why) and why.message or tostring(why)
+  end
+  if why and why ~= s.said then
+    warn(("boxd: port %d of box %s is not reached: %s"):format(s.remote,
+      s.box.name or s.box.id, why))
+  end
+  s.said = why
 end
 
 local function accept(s)
@@ -114,7 +129,7 @@ local function accept(s)
     local task
     task = boxd.spawn(function()
       boxd.sleep(0)
-      pcall(serve, s, client)
+      say(s, pcall(serve, s, client))
       s.tasks[task] = nil
     end)
     s.tasks[task] = true

@@ -21,7 +21,7 @@ local FIRST = [[syswrite $c, "bye"; shutdown $c, 1; my $n = 0;
   rename "/tmp/first.new", "/tmp/first";]]
 
 -- A client: `lines` of python on the socket s; its output.
-local function client(box, port, lines)
+local function client(port, lines)
   local path = os.tmpname()
   local command = ("timeout 30 python3 -c '%s' > %s 2>&1; echo done >> %s")
     :format("import socket, threading\ns = socket.create_connection((\"127.0.0.1\", "
@@ -29,7 +29,6 @@ local function client(box, port, lines)
   assert(os.execute("(" .. command .. ") &"))
   local text
   support.eventually(function()
-    box:exec "true"
     local f <close> = assert(io.open(path))
     text = f:read "a"
     return text:find "done\n$"
@@ -55,12 +54,12 @@ describe("box:forward", function()
   it("carries both ends of a connection, each by itself", function()
     local f <close> = box:forward(7001)
     assert.equal("Forward", boxd.type(f))
-    assert.equal("got 3000000\n", client(box, f.port, [[
+    assert.equal("got 3000000\n", client(f.port, [[
 s.sendall(b"x" * 3000000)
 s.shutdown(socket.SHUT_WR)
 print(s.recv(100).decode())]]))
     local first <close> = box:forward(7003)
-    assert.equal("bye\n", client(box, first.port, [[
+    assert.equal("bye\n", client(first.port, [[
 data = b""
 while True:
     part = s.recv(100)
@@ -75,7 +74,7 @@ print(data.decode())]]))
 
   it("carries much both ways at once", function()
     local f <close> = box:forward(7002)
-    assert.equal("20000000\n", client(box, f.port, [[
+    assert.equal("20000000\n", client(f.port, [[
 data = bytes(range(250)) * 80000
 def send():
     s.sendall(data)
@@ -88,16 +87,32 @@ print(len(back) if back == data else "bytes differ")]]))
 
   it("has many connections at once", function()
     local f <close> = box:forward(7002)
-    assert.equal("60\n", client(box, f.port, [[
+    assert.equal("60\n", client(f.port, [[
 all = [socket.create_connection(("127.0.0.1", ]] .. f.port .. [[)) for i in range(60)]
 for i, c in enumerate(all): c.sendall(b"%d" % i)
 print(sum(c.recv(100) == b"%d" % i for i, c in enumerate(all)))]]))
   end)
 
-  it("ends a connection to a port where nothing listens", function()
-    local f <close> = box:forward(7999)
-    assert.equal("b''\n", client(box, f.port, "print(s.recv(10))"):gsub('"', "'"))
-  end)
+  it("ends a connection to a port where nothing listens, and warns once why",
+    function()
+      local other = compute.box:create "other"
+      local f <close> = other:forward(7999)
+      local said, warn = {}, warn
+      _G.warn = function(text) said[#said + 1] = text end
+      local _back <close> = setmetatable({}, { __close = function()
+        _G.warn = warn
+      end })
+      for _ = 1, 2 do
+        assert.equal("b''\n", client(f.port, "print(s.recv(10))"))
+      end
+      assert.same({ "boxd: port 7999 of box other is not reached: Connection "
+        .. "refused" }, said)
+      other:stop()
+      assert.equal("b''\n", client(f.port, "print(s.recv(10))"))
+      assert.equal(2, #said)
+      assert.matches("^boxd: port 7999 of box other is not reached: .*stopped",
+        said[2])
+    end)
 
   it("ends all with its close, the commands in the box too", function()
     local f = box:forward(7002)
@@ -108,7 +123,7 @@ print(sum(c.recv(100) == b"%d" % i for i, c in enumerate(all)))]]))
       end)
       f:close()
     end)
-    client(box, f.port, "s.sendall(b\"x\")\nwhile s.recv(10): pass")
+    client(f.port, "s.sendall(b\"x\")\nwhile s.recv(10): pass")
     f:close()
     support.eventually(function()
       return box:sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | "

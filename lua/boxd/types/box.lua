@@ -399,7 +399,7 @@ function Box:sync_from(dir, local_dir, options) end
 --- Opens a port of this machine that leads to one of the box, its loopback too,
 --- until it is closed or the script ends. Bytes move while the script waits in a
 --- call of this module. A connection is one Exec, and fails as that does: the
---- client sees it end.
+--- client sees it end, and `warn` says why, once until one succeeds.
 --- RPC: Exec.
 --- Raises: ConnectionError when the local port is taken.
 ---@param remote_port integer of the box
