@@ -52,8 +52,10 @@ const char *bx_host_no_network(const bx_host *h) {
   if (!*h->slirp) return "slirp4netns is not installed (package slirp4netns)";
   if (!*h->nft) return "nft is not installed (package nftables)";
   if (access(tun, R_OK | W_OK) == 0) return NULL;
-  return errno == ENOENT ? "/dev/net/tun is missing on this machine"
-                         : "this user may not open /dev/net/tun";
+  return errno == ENOENT ? "/dev/net/tun is missing on this machine: "
+                           "'sudo modprobe tun' makes it"
+                         : "this user may not open /dev/net/tun: "
+                           "'sudo chmod a+rw /dev/net/tun' allows it";
 }
 
 uint32_t bx_host_id(const bx_host *h, uint32_t id) {
