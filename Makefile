@@ -80,7 +80,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/src/boxdlua/locks.o \
   $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o
 
-.PHONY: all help test quick soak storm faults flat mutated handovers check check-lua check-sh check-c \
+.PHONY: all help test quick soak storm faults flat everyday mutated handovers check check-lua check-sh check-c \
   check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
@@ -187,6 +187,11 @@ storm: all
 # Memory at full size: 1 GiB each way, a minute unread, 100,000 calls.
 flat: all
 	BOXD_FLAT=1 sh scripts/test spec/faults/flat_spec.lua
+
+#: everyday      a job's output of 10 GiB, and 1 GiB each way by forward
+everyday: all
+	BOXD_EVERYDAY=1 BOXD_TEST_LIMIT=3600 sh scripts/test \
+	  spec/faults/follow_spec.lua spec/local/port_forward_spec.lua
 
 #: mutated       a million mutated messages, read by record and by decoder
 mutated: all

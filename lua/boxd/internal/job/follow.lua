@@ -7,11 +7,13 @@ local perl = require "boxd.internal.perl"
 local program = require "boxd.internal.job.program"
 core.internal()
 
-local SILENCE = 40   -- seconds without a frame, of which one comes every 10
-local GIVE_UP = 300  -- seconds without an answer
-local PAUSE_MAX = 5  -- seconds between two tries
-
 local follow = {}
+
+--- Seconds: without a frame, of which one comes every 10; without an answer, until
+--- it gives up; between two tries, at most.
+follow.limits = { silence = 40, give_up = 300, pause = 5 }
+local limits = follow.limits
+
 follow.__index = follow
 
 --- A stream of a job's frames. from: { out=offset or nil, err=offset or nil,
@@ -37,7 +39,7 @@ end
 
 -- The next chunk; nil when none came in time, or at the stream's end.
 local function read_chunk(self)
-  local seconds = SILENCE
+  local seconds = limits.silence
   if self.ends then seconds = math.min(seconds, self.ends - boxd.now()) end
   if seconds <= 0 then return nil end
   local until_ = boxd.now() + seconds
@@ -61,7 +63,6 @@ local function fill(self)
   if not self.process then connect(self) end
   local chunk = read_chunk(self)
   if not chunk then return false end
-  self.heard, self.tries = boxd.now(), 0
   self.buffer = self.buffer .. chunk
   return true
 end
@@ -72,9 +73,9 @@ local function check_time(self, why)
     core.raise("TimeoutError", ("job %s has not ended within its time")
       :format(self.job.name))
   end
-  if now - self.heard >= GIVE_UP then
-    core.raise("ConnectionError", ("job %s: no answer from the box for %d s: %s")
-      :format(self.job.name, GIVE_UP, why))
+  if now - self.heard >= limits.give_up then
+    core.raise("ConnectionError", ("job %s: no answer from the box for %g s: %s")
+      :format(self.job.name, limits.give_up, why))
   end
 end
 
@@ -87,7 +88,7 @@ local function more(self)
   check_time(self, ok and "the stream ended" or e.message)
   self.tries = self.tries + 1
   if self.tries > 1 then
-    boxd.sleep(math.min(0.05 * 2 ^ self.tries, PAUSE_MAX))
+    boxd.sleep(math.min(0.05 * 2 ^ self.tries, limits.pause))
   end
   return true
 end
@@ -132,9 +133,14 @@ end
 
 local OUTPUTS = { o = "out", e = "err" }
 
+-- The box follows. That it begins to is no answer yet: a stream may end each time
+-- right after that.
+local function answered(self) self.heard, self.tries = boxd.now(), 0 end
+
 local function read_output(self)
   local file, data = OUTPUTS[self.letter], read_part(self)
   if not data then return nil end
+  answered(self)
   local from = self.from
   from[file] = from[file] + #data
   if file == "out" and from.limit then from.limit = from.limit - #data end
@@ -161,6 +167,7 @@ function follow:next()
     else
       local data = read_whole(self)
       if data and self.letter == "a" then self.from.out = math.tointeger(data) end
+      if data and self.letter == "h" then answered(self) end
       if data and self.letter == "z" then
         finish(self)
         return nil, data

@@ -337,7 +337,7 @@ sub pump {
   my $moved = 0;
   while ($f && (!defined $$left || $$left > 0)) {
     my $size = !defined $$left || $$left > 262144 ? 262144 : $$left;
-    my $n = sysread $f, my $data, $size;
+    my $n = sysread($f, my $data, $size);
     last unless $n;
     $$left -= $n if defined $$left;
     put("$letter $n\n$data");

@@ -23,7 +23,7 @@ for my $path (split /\0/, $a{paths}) {
   if (!-f _) { say("m\n"); next }
   my ($left, $head) = ($s[7], "f $s[7] $s[9]\n");
   while ($left > 0) {
-    my $n = sysread $f, my $data, $left < 262144 ? $left : 262144;
+    my $n = sysread($f, my $data, $left < 262144 ? $left : 262144);
     last unless $n;
     say($head . $data);
     ($left, $head) = ($left - $n, '');
