@@ -91,19 +91,16 @@ bool lbx_may_yield(lua_State *L, const lbx_context *c) {
 
 void lbx_await(lua_State *L, const lbx_wait *w, lua_KContext ctx,
                lua_KFunction k) {
-  lbx_loop(L);
-  lbx_state *S = lbx_state_get(L);
+  lbx_state *S = lbx_state_alive(L);
   lbx_context *c = S->current;
   lbx_raise_reason(L, c, w);
   if (w->event->set) return;
   if (lbx_may_yield(L, c)) yield(L, c, w, ctx, k);
-  lbx_context *guest = k ? lbx_push_guest(L) : NULL;
-  if (guest) {
+  lbx_context *guest = k ? lbx_push_guest(L, S) : NULL;
+  if (guest)
     park(L, (lbx_guest *)guest, w, ctx, k);
-  } else {
-    if (k) lua_pop(L, 1);
+  else
     lbx_block(L, S, w);
-  }
   lbx_raise_reason(L, c, w);
 }
 
@@ -118,8 +115,7 @@ static void set_running(lbx_state *S, lua_State *co) {
 }
 
 /* lua_resume, for a coroutine that a signal may have to stop. */
-static int resume(lua_State *L, lua_State *co, int nargs, int *n) {
-  lbx_state *S = lbx_state_get(L);
+static int resume(lua_State *L, lbx_state *S, lua_State *co, int nargs, int *n) {
   lua_State *outer = S->running;
   set_running(S, co);
   int status = lua_resume(co, L, nargs, n);
@@ -154,7 +150,7 @@ bool lbx_run(lua_State *L, lbx_context *c) {
   S->depth++;
   c->top = c->co;
   c->phase = LBX_RUNS;
-  int status = resume(L, c->co, nargs, &n);
+  int status = resume(L, S, c->co, nargs, &n);
   S->depth--;
   S->current = outer;
   if (status == LUA_YIELD && n > 0 && !is_waiting(c->co)) refuse_values(c->co);
@@ -195,7 +191,7 @@ static int resume_once(lua_State *L, lua_State *co, lua_KContext nargs,
   int n;
   if (is_waiting(co) && nargs == AGAIN) lua_pop(co, 1);
   if (pass) c->top = co;
-  int status = resume(L, co, nargs == AGAIN ? 0 : (int)nargs, &n);
+  int status = resume(L, c->state, co, nargs == AGAIN ? 0 : (int)nargs, &n);
   if (pass) c->top = L;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);

@@ -125,8 +125,10 @@ typedef struct lbx_wait {
 lbx_state *lbx_state_get(lua_State *L);
 void lbx_open_state(lua_State *L);
 
-/* The loop. Raises CancelledError when there is none any more: a finalizer that
-** is older than boxd runs when the Lua state closes. */
+/* The state with a loop, and that loop. Raise CancelledError when there is none
+** any more: a finalizer that is older than boxd runs when the Lua state
+** closes. */
+lbx_state *lbx_state_alive(lua_State *L);
 bx_loop *lbx_loop(lua_State *L);
 
 /* Raises CancelledError: the object that holds `what` was collected, and a
@@ -148,8 +150,8 @@ typedef enum lbx_hook {
 void lbx_set_hooks(lua_State *L, int idx);
 
 /* The context of the host's coroutine that runs, if it may wait by the hooks, or
-** NULL: it waits in place. Pushes the context, or nil. */
-lbx_context *lbx_push_guest(lua_State *L);
+** NULL: it waits in place. Pushes the context, but no NULL. */
+lbx_context *lbx_push_guest(lua_State *L, lbx_state *S);
 
 /* How many tasks and coroutines of a host wait. */
 static inline unsigned lbx_pending(const lbx_state *S) {
@@ -189,7 +191,7 @@ void lbx_stop(lua_State *L);
 
 /* Is too little left of Lua's C stack, after callbacks in callbacks, for
 ** another task to get a turn on top? */
-bool lbx_is_deep(lua_State *L);
+bool lbx_is_deep(lua_State *L, lbx_state *S);
 
 /* boxd.resume and boxd.wrap: coroutine's, but a wait of the coroutine in a
 ** task is a wait of the task. */

@@ -112,6 +112,7 @@ void lbx_tell_host(lua_State *L, lbx_state *S) {
 ** inside one of its coroutines: the host would take its yield for a value. */
 static bool may_park(lua_State *L, lbx_state *S) {
   if (!S->hooked || S->current != &S->root || !lua_isyieldable(L)) return false;
+  lbx_room(L, 8);
   if (!lbx_push_hook(L, LBX_CAN_PARK)) {
     lua_pop(L, 1);
     return true;
@@ -138,13 +139,8 @@ static lbx_guest *new_guest(lua_State *L, lbx_state *S) {
   return g;
 }
 
-lbx_context *lbx_push_guest(lua_State *L) {
-  lbx_state *S = lbx_state_get(L);
-  lbx_room(L, 8);
-  if (!may_park(L, S)) {
-    lua_pushnil(L);
-    return NULL;
-  }
+lbx_context *lbx_push_guest(lua_State *L, lbx_state *S) {
+  if (!may_park(L, S)) return NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &guests_key);
   lua_pushthread(L);
   lua_rawget(L, -2);

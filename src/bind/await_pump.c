@@ -38,8 +38,7 @@ static int descend(lua_State *L) {
 
 /* Lua does not say: try. A host's hook may raise meanwhile. The main context
 ** mostly waits from where it waited before, with as many levels. */
-bool lbx_is_deep(lua_State *L) {
-  lbx_state *S = lbx_state_get(L);
+bool lbx_is_deep(lua_State *L, lbx_state *S) {
   bool nested = S->depth > 0;
   const void *here = __builtin_frame_address(0);
   if (!nested && S->roomy == here && S->roomy_in == L) return false;
@@ -147,7 +146,7 @@ static bool block_briefly(lua_State *L, lbx_state *S, const lbx_wait *w,
 
 void lbx_block(lua_State *L, lbx_state *S, const lbx_wait *w) {
   lbx_room(L, 8);
-  bool deep = lbx_is_deep(L);
+  bool deep = lbx_is_deep(L, S);
   if (S->watch) {
     if (block_briefly(L, S, w, deep)) return;
     if (S->watch) S->watch(L); /* what ran meanwhile may have waited longer */
@@ -183,7 +182,7 @@ void lbx_step(lua_State *L, double seconds) {
   bx_error e;
   bx_error_clear(&e);
   lbx_room(L, 8);
-  if (lbx_is_deep(L)) luaL_error(L, "step: too many callbacks wait already");
+  if (lbx_is_deep(L, S)) luaL_error(L, "step: too many callbacks wait already");
   if (seconds > 0 && S->watch) S->watch(L);
   bx_loop_begin_turn(S->loop);
   bool ok = (seconds <= 0 || rest(L, S, bx_now() + seconds, &e)) &&

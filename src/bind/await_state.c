@@ -20,11 +20,13 @@ lbx_state *lbx_state_get(lua_State *L) {
   return S;
 }
 
-bx_loop *lbx_loop(lua_State *L) {
-  bx_loop *loop = lbx_state_get(L)->loop;
-  if (!loop) lbx_error_class(L, BX_CANCELLED, "the Lua state is closing");
-  return loop;
+lbx_state *lbx_state_alive(lua_State *L) {
+  lbx_state *S = lbx_state_get(L);
+  if (!S->loop) lbx_error_class(L, BX_CANCELLED, "the Lua state is closing");
+  return S;
 }
+
+bx_loop *lbx_loop(lua_State *L) { return lbx_state_alive(L)->loop; }
 
 int lbx_gone(lua_State *L, const char *what) {
   return lbx_error_class(L, BX_CANCELLED, "%s is gone: it was collected before "

@@ -86,8 +86,9 @@ static int with_timeout(lua_State *L) {
   double seconds = luaL_checknumber(L, 1);
   luaL_argcheck(L, seconds > 0, 1, "seconds must be positive");
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lbx_state *S = lbx_state_get(L);
-  lbx_context *guest = lbx_push_guest(L);
+  lbx_state *S = lbx_state_alive(L);
+  lbx_context *guest = lbx_push_guest(L, S);
+  if (!guest) lua_pushnil(L);
   lbx_scope *s = lbx_new(L, sizeof *s, 2, SCOPE_TYPE);
   s->guest = guest;
   lua_pushthread(L);
@@ -101,7 +102,7 @@ static int with_timeout(lua_State *L) {
   s->state = S;
   s->seconds = seconds;
   s->until = bx_now() + seconds;
-  if (!bx_timer_start(lbx_loop(L), &s->timer, s->until))
+  if (!bx_timer_start(S->loop, &s->timer, s->until))
     return luaL_error(L, "not enough memory");
   s->context = S->current;
   s->outer = s->context->scope;

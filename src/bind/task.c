@@ -187,8 +187,7 @@ static void on_cleanup_over(bx_timer *timer) {
 }
 
 static void spawn_task(lua_State *L, int nargs, bool alone) {
-  lbx_state *S = lbx_state_get(L);
-  lbx_loop(L);
+  lbx_state *S = lbx_state_alive(L);
   lbx_room(L, 8);
   lbx_task *t = lbx_new(L, sizeof *t, 2, TYPE);
   t->context.state = S;
@@ -207,7 +206,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   t->context.co = co;
   S->tasks++;
   lbx_tell_host(L, S);
-  if (S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L))
+  if (S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L, S))
     lbx_task_step(L, &t->context);
   else
     bx_waiter_wake(S->loop, &t->context.waiter);
@@ -249,10 +248,10 @@ void lbx_open_task_core(lua_State *L) {
 
 /* Methods. */
 
-static bool may_park(lua_State *L) {
-  bool may = lbx_push_guest(L);
+static bool may_park(lua_State *L, lbx_state *S) {
+  if (!lbx_push_guest(L, S)) return false;
   lua_pop(L, 1);
-  return may;
+  return true;
 }
 
 /* Would waiting for t from here never end? */
@@ -261,10 +260,10 @@ static void check_join(lua_State *L, lbx_task *t) {
   lbx_task *self = task_of(c);
   for (lbx_task *u = t; u; u = u->joins)
     if (u == self) luaL_error(L, "a task can't join itself");
-  if (lbx_may_yield(L, c) || may_park(L)) return;
+  if (lbx_may_yield(L, c) || may_park(L, c->state)) return;
   if (t->context.phase == LBX_RUNS)
     luaL_error(L, "can't join a task from a callback that runs inside it");
-  if (lbx_is_deep(L))
+  if (lbx_is_deep(L, c->state))
     luaL_error(L, "can't join a task here: too many callbacks of other tasks "
                   "wait already, and it would get no turn");
 }
