@@ -1,7 +1,6 @@
 #include "wipe.h"
 
 #include <malloc.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@ void *bx_wipe_calloc(size_t n, size_t len) { return calloc(n, len); }
 char *bx_wipe_strdup(const char *s) { return strdup(s); }
 
 void bx_wipe_free(void *p) {
-  if (p) OPENSSL_cleanse(p, malloc_usable_size(p));
+  if (p) explicit_bzero(p, malloc_usable_size(p));
   free(p);
 }
 
