@@ -46,6 +46,35 @@ describe("the descriptor", function()
       print(before, after, task.status)]])
   end)
 
+  -- A process of which no more is read ahead.
+  local FULL = [[
+    box = compute.box:get "vm-1"
+    local process = box:exec("chunks", "1000", "1024", { stream = true })
+    while readable(0.3) do boxd.step() end
+  ]]
+
+  it("is readable when a read makes room for a chunk that has arrived",
+    function()
+      assert.equal("true\t0.0\n", run(FULL .. [[
+        process:read_stdout()
+        print(readable(5), boxd.timeout())
+        os.exit(true, true)]]))
+    end)
+
+  it("is readable after a step that had no time for that chunk", function()
+    assert.equal("1022976\n", run(FULL .. [[
+      local rest = 0
+      local task = boxd.spawn(function()
+        boxd.sleep(0.05)
+        process:read_stdout()
+        local busy = now() + 0.05
+        while now() < busy do end
+        for data in process:iter_stdout() do rest = rest + #data end
+      end)
+      serve(function() return task.status == "done" end)
+      print(rest)]]))
+  end)
+
   it("is not readable at the time of a timer that was stopped", function()
     assert.equal("false\tfalse\n", run [[
       local task = boxd.spawn(function() boxd.sleep(0.1) end)

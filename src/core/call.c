@@ -132,10 +132,9 @@ static void finish(bx_call *c) {
   bx_call_unref(c);
 }
 
-/* False: gRPC refused it (our mistake, or a header it can't send), and error
-** says so. The batch then never completes. */
-static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
-  grpc_call_error rc = grpc_call_start_batch(c->call, ops, n, tag, NULL);
+/* Counts a batch. False: gRPC refused it (our mistake, or a header it can't
+** send), and error says so. The batch then never completes. */
+static bool count_batch(bx_call *c, grpc_call_error rc) {
   if (rc == GRPC_CALL_OK) {
     bx_call_ref(c);
     c->batches++;
@@ -144,6 +143,10 @@ static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
   bx_error_set(&c->error, BX_INTERNAL, "gRPC refused to start the call: %s",
                grpc_call_error_to_string(rc));
   return false;
+}
+
+static bool batch(bx_call *c, const grpc_op *ops, size_t n, bx_tag *tag) {
+  return count_batch(c, grpc_call_start_batch(c->call, ops, n, tag, NULL));
 }
 
 /* gRPC empties the request as it sends it. */
@@ -163,7 +166,8 @@ static bool start_unary(bx_call *c) {
 
 static void receive(bx_call *c) {
   grpc_op op = op_receive(&c->message);
-  c->receiving = batch(c, &op, 1, &c->recv_tag);
+  c->receiving = count_batch(
+      c, bx_loop_start(c->channel->loop, c->call, &op, &c->recv_tag));
 }
 
 /* The status first: once its batch runs, the call ends by it whatever else

@@ -50,9 +50,35 @@ void bx_open_remove(bx_loop *loop, bx_open *o) {
     loop->open = o->next;
 }
 
+grpc_call_error bx_loop_start(bx_loop *loop, grpc_call *call,
+                              const grpc_op *op, bx_tag *tag) {
+  void *done;
+  int ok;
+  if (loop->kept) return grpc_call_start_batch(call, op, 1, tag, NULL);
+  grpc_completion_queue_thread_local_cache_init(loop->queue);
+  grpc_call_error rc = grpc_call_start_batch(call, op, 1, tag, NULL);
+  if (grpc_completion_queue_thread_local_cache_flush(loop->queue, &done, &ok)) {
+    loop->kept = done;
+    loop->kept_ok = ok != 0;
+    loop->more = true;
+    bx_loop_notice(loop);
+  }
+  return rc;
+}
+
+static bx_tag *take_kept(bx_loop *loop, bool *ok) {
+  bx_tag *tag = loop->kept;
+  loop->kept = NULL;
+  *ok = loop->kept_ok;
+  return tag;
+}
+
 /* False: a batch does not end. */
-static bool drain(grpc_completion_queue *queue) {
+static bool drain(bx_loop *loop) {
   double until = bx_now() + DRAIN_SECONDS;
+  grpc_completion_queue *queue = loop->queue;
+  bool ok;
+  for (bx_tag *tag; (tag = take_kept(loop, &ok));) tag->fire(tag, false);
   grpc_event ev;
   grpc_completion_queue_shutdown(queue);
   for (;;) {
@@ -79,7 +105,7 @@ void bx_loop_free(bx_loop *loop) {
   if (ours && loop->io) bx_io_free(loop->io);
   bx_alarm_free(loop);
   if (ours && loop->queue) {
-    if (!drain(loop->queue)) return;
+    if (!drain(loop)) return;
     bx_runtime_stop();
   }
   free(loop->heap);
@@ -232,6 +258,7 @@ static bx_tag *take(bx_loop *loop, double until, bool *ok) {
 }
 
 static bx_tag *next(bx_loop *loop, double until, bool *ok) {
+  if (loop->kept) return take_kept(loop, ok);
   if (!loop->relay) return take(loop, until, ok);
   if (!bx_relay_get(loop->relay, until)) return NULL;
   bx_tag *tag = bx_relay_take(loop->relay, ok);
@@ -243,7 +270,7 @@ bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e) {
   loop->woken = false;
   loop->more = true;
   /* Not once more when there is a taker: looking costs a system call. */
-  for (int i = 0; i < BURST && !loop->woken; i++) {
+  for (int i = 0; i < BURST && (!loop->woken || loop->kept); i++) {
     bool ok;
     double limit = i > 0 || bx_loop_has_ready(loop) ? 0 : until;
     if (next_time(loop) < limit) limit = next_time(loop);
@@ -285,7 +312,7 @@ void bx_loop_end_turn(bx_loop *loop) {
 }
 
 double bx_loop_timeout(const bx_loop *loop) {
-  if (bx_loop_has_ready(loop)) return 0;
+  if (bx_loop_has_ready(loop) || loop->kept) return 0;
   double left = next_time(loop) - bx_now();
   return left > 0 ? left : 0;
 }

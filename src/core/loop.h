@@ -54,6 +54,12 @@ void bx_open_remove(bx_loop *loop, bx_open *o);
 /* The queue, made now if need be; NULL and e filled when gRPC can't start. */
 grpc_completion_queue *bx_loop_queue(bx_loop *loop, bx_error *e);
 
+/* Starts a batch of one operation. When it completes at once, a poll fires its
+** tag before it looks into the queue, which costs locks and, once it is empty, a
+** system call. */
+grpc_call_error bx_loop_start(bx_loop *loop, grpc_call *call,
+                              const grpc_op *op, bx_tag *tag);
+
 /* Waits for one event of the queue or one timer and fires it, then whatever
 ** else is there already; returns at `until` at the latest, and at once when a
 ** waiter is ready. Never enters Lua. */

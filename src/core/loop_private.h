@@ -18,6 +18,8 @@ struct bx_loop {
   struct bx_relay *relay; /* made when a host asks for the descriptor */
   unsigned turns;  /* under way, one inside the other */
   bool more;       /* the last poll may have left something in the queue */
+  bx_tag *kept;    /* a completion that came as its batch was started, */
+  bool kept_ok;    /* and its success */
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
   bx_waiters ready;
