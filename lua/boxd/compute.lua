@@ -2,37 +2,11 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
-local resource = require "boxd.internal.resource"
 core.internal()
 
 local TEXTS = { "api_key", "token", "api_url", "exchange_url", "ca_file" }
 local OPTIONS = { "timeout", "max_retries", "keepalive", "killable",
   table.unpack(TEXTS) }
-
-local methods = {}
-
--- c:call(rpc, request [, { timeout= }]): any unary RPC by its name.
-function methods:call(rpc, request, opts)
-  check.string(1, "call", rpc)
-  if request ~= nil and type(request) ~= "table" then
-    check.fail(2, "call", "table", request)
-  end
-  opts = check.options(3, "call", opts, { "timeout" })
-  return resource.call(self, rpc, request or {}, opts)
-end
-
--- c:stream(rpc, request [, { timeout= }]): for message in c:stream(...) do.
-function methods:stream(rpc, request, opts)
-  check.string(1, "stream", rpc)
-  if request ~= nil and type(request) ~= "table" then
-    check.fail(2, "stream", "table", request)
-  end
-  opts = check.options(3, "stream", opts, { "timeout" })
-  local stream = core.stream(self, rpc, request, opts.timeout)
-  return stream, nil, nil, stream
-end
-
-core.methods("boxd.Compute", methods)
 
 local function present(s) return s ~= nil and s ~= "" end
 

@@ -140,7 +140,6 @@ end
 -- c.box:ensure(name, opts) -> box, created, differences
 function methods:ensure(name, opts)
   check.string(1, "ensure", name)
-  resource.compute(self)
   opts = check.options(2, "ensure", opts, OPTIONS)
   local replace_failed = check.field("ensure", opts, "replace_failed", "boolean")
   local limit = opts.timeout or 120
@@ -154,17 +153,6 @@ function methods:ensure(name, opts)
   if created then return box, true, {} end
   settle(box, opts, math.max(ends - boxd.now(), 0.001))
   return box, false, differences(box, opts)
-end
-
--- c.box:destroy(box, id or name, { missing_ok=false })
-function methods:destroy(target, opts)
-  local id = resource.id(1, "destroy", target, "Box")
-  if id ~= target then return target:destroy(opts) end
-  opts = check.options(2, "destroy", opts, { "missing_ok", "timeout" })
-  local missing_ok = check.field("destroy", opts, "missing_ok", "boolean")
-  local ok, e = pcall(require "boxd.box".call_on, resource.compute(self),
-    "DestroyVm", {}, id, opts)
-  if not ok and not (missing_ok and is(e, "NotFoundError")) then error(e, 0) end
 end
 
 local function kept(keep)

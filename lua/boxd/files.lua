@@ -165,16 +165,12 @@ local function upload_all(self, source, dest, asked, opts, tell)
   end)
 end
 
--- box:mkdir(path, { mode=, owner= })
+-- box:mkdir(path, { mode=, owner= }), where one of them is given
 function files:mkdir(at, opts)
   path.check(1, "mkdir", at)
-  opts = check.options(2, "mkdir", opts, { "timeout", "mode", "owner" })
   local mode = modes.option("mkdir", opts)
   owners.check("mkdir", opts)
-  if mode or opts.owner then
-    return owners.mkdir(self, at, mode, opts)
-  end
-  resource.call(self, "Mkdir", { vm_id = self.id, path = at }, opts)
+  return owners.mkdir(self, at, mode, opts)
 end
 
 -- box:upload(local_path, dest, { progress=function(done, total), mode=,

@@ -5,7 +5,6 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
-local resource = require "boxd.internal.resource"
 core.internal()
 
 local Forward = core.class "Forward"
@@ -166,7 +165,6 @@ local of_box = {}
 
 -- box:forward(remote_port, { listen="127.0.0.1:0" }) -> Forward
 function of_box:forward(port, opts)
-  resource.compute(self)
   if math.type(port) ~= "integer" then check.fail(1, "forward", "integer", port) end
   opts = check.options(2, "forward", opts, { "listen" })
   if port < 1 or port > 65535 then

@@ -216,7 +216,6 @@ end
 -- box:job(name, command, { cwd=, env=, secret_env=, user=, restart=,
 -- keep_awake= }) -> Job, started
 function of_box:job(name, command, opts)
-  resource.compute(self)
   opts = check.options(3, "job", opts, { "cwd", "env", "secret_env", "user",
     "restart", "keep_awake", "timeout" })
   local arguments = { op = "start", name = check_name("job", name),
@@ -235,7 +234,6 @@ end
 
 -- box:get_job(name) -> Job or nil
 function of_box:get_job(name, opts)
-  resource.compute(self)
   opts = check.options(2, "get_job", opts, { "timeout" })
   local f = fields(name, ask(self,
     { op = "get", name = check_name("get_job", name) }, nil, opts))
@@ -244,7 +242,6 @@ end
 
 -- box:jobs() -> a list of Jobs, by name
 function of_box:jobs(opts)
-  resource.compute(self)
   opts = check.options(1, "jobs", opts, { "timeout" })
   local list = {}
   for _, record in perl.fields(ask(self, { op = "list" }, nil, opts)) do

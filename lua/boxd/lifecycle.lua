@@ -6,7 +6,6 @@ local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local poll = require "boxd.internal.poll"
 local resource = require "boxd.internal.resource"
-local temporary = require "boxd.temporary"
 core.internal()
 
 local SYNC_SECONDS = 10
@@ -82,7 +81,6 @@ local methods = {}
 -- box:up{ timeout=90 } -> the box: it runs and answers a command.
 function methods:up(opts)
   opts = check.options(1, "up", opts, { "timeout" })
-  resource.compute(self)
   return lifecycle.bring_up(self, opts.timeout or 90)
 end
 
@@ -118,7 +116,6 @@ end
 -- box:down{ timeout=60 } -> the box: files synced, then stopped.
 function methods:down(opts)
   opts = check.options(1, "down", opts, { "timeout" })
-  resource.compute(self)
   local state = {}
   return poll.wait({ timeout = opts.timeout or 60, name = name_of(self),
     late = ("box %s was not down"):format(name_of(self)) },
@@ -175,32 +172,23 @@ function lifecycle.through_boot(box, what, timeout, change)
   return ok and result or nil
 end
 
--- box:reboot{ wait=false }
+-- box:reboot{ wait=true }
 function methods:reboot(opts)
-  opts = check.options(1, "reboot", opts, { "wait", "timeout" })
-  local wait = check.field("reboot", opts, "wait", "boolean")
-  local function reboot(seconds)
-    resource.call(self, "RebootVm", { vm_id = self.id }, { timeout = seconds })
-    core.set(self, "status", "running")
-  end
-  if not wait then return reboot(opts.timeout) end
   lifecycle.through_boot(self, "reboot", opts.timeout or 90, function(left)
-    reboot(left)
+    self:reboot { timeout = left }
     return nil, true
   end)
 end
 
--- box:destroy{ missing_ok=false }
-function methods:destroy(opts)
-  opts = check.options(1, "destroy", opts, { "missing_ok", "timeout" })
-  local missing_ok = check.field("destroy", opts, "missing_ok", "boolean")
-  local ok, e = pcall(resource.call, self, "DestroyVm", { vm_id = self.id },
-    opts)
-  if not ok and not (missing_ok and boxd.is_error(e, boxd.NotFoundError)) then
-    error(e, 0)
-  end
-  core.set(self, "status", "destroyed")
-  temporary.ended(self)
+-- box:resize{ vcpu=, memory=, wait=true } -> { vcpu, memory_bytes, rebooted }
+function methods:resize(opts)
+  return lifecycle.through_boot(self, "resize", opts.timeout or 120,
+    function(left)
+      local reply = self:resize { vcpu = opts.vcpu, memory = opts.memory_bytes,
+        timeout = left }
+      return reply, reply.rebooted
+    end) or { vcpu = self.vcpu, memory_bytes = self.memory_bytes,
+      rebooted = true }
 end
 
 lifecycle.methods = methods

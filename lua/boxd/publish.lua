@@ -4,7 +4,6 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local poll = require "boxd.internal.poll"
-local resource = require "boxd.internal.resource"
 core.internal()
 
 local SLICE_SECONDS = 15 -- of one command in the box
@@ -47,7 +46,6 @@ end
 function methods:wait_for_port(port, opts)
   check_port("wait_for_port", port)
   opts = check.options(2, "wait_for_port", opts, { "timeout" })
-  resource.compute(self)
   local name = self.name or self.id
   poll.wait({ timeout = opts.timeout or 60, name = name,
     late = ("nothing listened on port %d of box %s"):format(port, name) },

@@ -2,8 +2,8 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
-local method = require "boxd.internal.method"
 local poll = require "boxd.internal.poll"
+local resource = require "boxd.internal.resource"
 core.internal()
 
 local methods = {}
@@ -23,7 +23,7 @@ end
 -- poll_interval=0.5 }) -> the snapshot
 function methods:wait_until_ready(snapshot, opts)
   local name = "wait_until_ready"
-  local id = method.id(1, name, snapshot, "Snapshot")
+  local id = resource.id(1, name, snapshot, "Snapshot")
   opts = check.options(2, name, opts,
     { "version", "poll_interval", "org", "timeout" })
   local version = check.integer(name, opts, "version", 0)

@@ -2,7 +2,6 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
-local resource = require "boxd.internal.resource"
 local path = require "boxd.path"
 core.internal()
 
@@ -38,7 +37,6 @@ end
 local function stat(box, name, at, opts)
   path.check(1, name, at)
   opts = check.options(2, name, opts, { "timeout" })
-  resource.compute(box)
   local result = core.exec(box, "sh", "-c", STAT, "sh", at,
     { timeout = opts.timeout, killable = false })
   local found = result.success and parse(result.stdout)

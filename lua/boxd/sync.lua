@@ -239,7 +239,6 @@ end
 -- box:sync_to(local_dir, dir, { delete=, exclude=, checksum=, dry_run=,
 -- progress=, watch=, user= }) -> { sent, deleted, unchanged, bytes }
 function sync:sync_to(here, there, opts)
-  resource.compute(self)
   here = folder("sync_to", 1, path.name(here) or here)
   there = folder("sync_to", 2, there)
   return start(setmetatable({ box = self, here = here, there = there,
@@ -248,7 +247,6 @@ end
 
 -- box:sync_from(dir, local_dir, opts), in the other direction
 function sync:sync_from(there, here, opts)
-  resource.compute(self)
   there = folder("sync_from", 1, there)
   here = folder("sync_from", 2, path.name(here) or here)
   return start(setmetatable({ box = self, here = here, there = there,

@@ -10,11 +10,8 @@ local compute_of = resource.compute
 
 local temporary = {}
 
--- Those that are to be destroyed.
-local living = {}
-
---- The box is gone.
-function temporary.ended(box) living[box] = nil end
+-- Those that are to be destroyed; destroy takes a box out.
+local living = core.living
 
 local CLEANUP_SECONDS = 8 -- of the 10 that cleaning up may take
 
@@ -57,12 +54,8 @@ end
 -- In a task of its own: true, or false and the error; a box that is gone
 -- already is as wished.
 local function destroy_now(box, seconds)
-  local ok, e = pcall(resource.call, box, "DestroyVm", { vm_id = box.id },
-    { timeout = seconds or CLEANUP_SECONDS })
-  if not ok and e.class ~= "NotFoundError" then return false, e end
-  core.set(box, "status", "destroyed")
-  living[box] = nil
-  return true
+  return pcall(box.destroy, box,
+    { missing_ok = true, timeout = seconds or CLEANUP_SECONDS })
 end
 
 local function destroy(box, seconds)

@@ -311,7 +311,7 @@ describe("a secret", function()
           assert.is_nil(v:find("hush", 1, true), v)
         end
       end
-      for _, object in ipairs { c, c.box, c.disk } do
+      for _, object in ipairs { c, c.box, c.disk, c.backup, c.env } do
         reachable(object, visit, seen)
       end
       assert.is_true(found > 100, found)

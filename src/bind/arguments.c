@@ -26,6 +26,12 @@ int lbx_count_args(const lbx_method *m) {
   return n;
 }
 
+int lbx_object_at(const lbx_method *m) {
+  for (int i = 0; i < lbx_count_args(m); i++)
+    if (m->args[i].sort == LBX_OBJECT) return 2 + i;
+  return 2;
+}
+
 /* ---- values inside options: refused as values, by their path ---- */
 
 const char *lbx_push_shown(lua_State *L, int idx) {
@@ -147,7 +153,7 @@ static void replace_variables(lua_State *L, const lbx_path *at) {
   lua_pop(L, 1);
 }
 
-static void check_map(lua_State *L, const lbx_path *at) {
+void lbx_check_map(lua_State *L, const lbx_path *at) {
   check_table(L, at);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) {
@@ -209,7 +215,7 @@ static void read_field(lua_State *L, const lbx_param *p, const Message *d,
   if (p->sort == LBX_VARIABLES)
     replace_variables(L, at);
   else if (lbx_is_map(d, f))
-    check_map(L, at);
+    lbx_check_map(L, at);
   else if (f->label == PROTOBUF_C_LABEL_REPEATED)
     read_list(L, p, f, at);
   else
@@ -330,7 +336,7 @@ static void read_value(lua_State *L, const source *s, const lbx_param *p,
                        const Message *d) {
   if (p->type && lua_type(L, s->idx) != p->type)
     wrong_type(L, s, lua_typename(L, p->type));
-  if (p->type) return;
+  if (p->type || p->any) return;
   const Field *f = field_of(d, p->field);
   if (p->read) {
     p->read(L, s->idx, s->m->name);
@@ -400,7 +406,7 @@ double lbx_read_options(lua_State *L, const lbx_method *m, const Message *d,
 /* Arguments that may be left out make room for the options after them. */
 static void place_arguments(lua_State *L, const lbx_method *m) {
   int given = lua_gettop(L), n = lbx_count_args(m), last = 1 + n;
-  if (n > 0 && m->args[n - 1].sort == LBX_OPTIONAL && given >= last &&
+  if (n > 0 && m->args[n - 1].optional && given >= last &&
       lua_istable(L, last) && lua_isnoneornil(L, last + 1)) {
     lua_pushnil(L);
     lua_insert(L, last);
@@ -410,7 +416,7 @@ static void place_arguments(lua_State *L, const lbx_method *m) {
     lua_pushnil(L);
     lua_insert(L, last + 1);
   }
-  lua_pushvalue(L, 2);
+  lua_pushvalue(L, lbx_object_at(m));
 }
 
 static void check_needed(lua_State *L, const lbx_method *m) {
@@ -419,7 +425,7 @@ static void check_needed(lua_State *L, const lbx_method *m) {
     if (lua_istable(L, LBX_OPTIONS)) {
       lua_getfield(L, LBX_OPTIONS, p->field);
       bool given = lua_type(L, -1) != LUA_TNIL &&
-                   !(lua_isstring(L, -1) && lua_rawlen(L, -1) == 0);
+                   !(lua_type(L, -1) == LUA_TSTRING && lua_rawlen(L, -1) == 0);
       lua_pop(L, 1);
       if (given) continue;
     }
@@ -434,11 +440,17 @@ double lbx_read_arguments(lua_State *L, const lbx_method **row) {
   const Message *d = bx_rpc_request(bx_rpc_find(m->rpc));
   for (int i = 0; i < lbx_count_args(m); i++) {
     source s = {m, NULL, 2 + i};
-    if (m->args[i].sort == LBX_OPTIONAL && lua_isnil(L, s.idx)) continue;
+    if (m->args[i].optional && lua_isnil(L, s.idx)) continue;
     read_value(L, &s, &m->args[i], d);
   }
   double timeout =
       lbx_read_options(L, m, d, LBX_OPTIONS, lbx_count_args(m) + 1);
   check_needed(L, m);
+  if (!m->complete) return timeout;
+  if (lua_isnil(L, LBX_OPTIONS)) {
+    lua_newtable(L);
+    lua_replace(L, LBX_OPTIONS);
+  }
+  m->complete(L);
   return timeout;
 }

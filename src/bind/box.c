@@ -1,16 +1,15 @@
-/* Box, its files, and c.box. */
+/* Box, and its files. */
 #include <lauxlib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "boxd.pb-c.h"
-#include "config.h"
 #include "error.h"
 #include "exec.h"
-#include "method.h"
+#include "method_private.h"
+#include "path.h"
+#include "type.h"
 #include "types.h"
 
-#define LABELS_MAX 64 /* in a selector */
 #define OF(name) &boxd__api__v1__##name##__descriptor
 #define ON .self = "vm_id"
 #define STATUS(s) .sets = {{"status", .value = s}}
@@ -29,16 +28,173 @@ static const lbx_param usage[] = {
     TEXT("since"), {.name = "until_time", .field = "until"}, TEXT("org"), {0}};
 static const lbx_param protocol[] = {TEXT("protocol"), {0}};
 
+#define WAIT {.name = "wait", .type = LUA_TBOOLEAN, .wider = true}
+static const lbx_param reboot[] = {WAIT, {0}};
+static const lbx_param resize[] = {
+    TEXT("vcpu"),
+    {.name = "memory", .field = "memory_bytes", .sort = LBX_SIZE}, WAIT, {0}};
+static const lbx_param destroy[] = {
+    {.name = LBX_MISSING_OK, .type = LUA_TBOOLEAN}, {0}};
+static const lbx_param labels[] = {TEXT("remove"), TEXT("replace_all"), {0}};
+static const lbx_param mkdir[] = {
+    {.name = "mode", .any = true, .wider = true},
+    {.name = "owner", .type = LUA_TSTRING, .wider = true}, {0}};
+
+/* ---- what rows of Box check, and what they set ---- */
+
+static void complete_size(lua_State *L) {
+  lua_getfield(L, LBX_OPTIONS, "vcpu");
+  lua_getfield(L, LBX_OPTIONS, "memory_bytes");
+  if (lua_isnil(L, -1) && lua_isnil(L, -2))
+    lbx_error_invalid(L, "resize: vcpu or memory expected; either names a size");
+  lua_pop(L, 2);
+}
+
+/* A whole number of seconds, or the text of { cron = }. */
+static void read_deletion(lua_State *L, int idx, const char *method) {
+  static const char *const names[] = {"cron", NULL};
+  if (lua_istable(L, idx)) {
+    lbx_options(L, idx, method, names);
+    if (lua_getfield(L, idx, "cron") == LUA_TNIL)
+      lbx_error_invalid(L, "%s: a number of seconds, or { cron = } expected",
+                        method);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      lbx_error_usage(L, "bad option 'cron' to '%s' (string expected, got %s)",
+                      method, lbx_type_name(L, -1));
+    lua_replace(L, idx);
+  } else if (!lua_isinteger(L, idx)) {
+    lbx_error_usage(L, "bad argument #1 to '%s' (integer expected, got %s)",
+                    method, lbx_type_name(L, idx));
+  } else if (lua_tointeger(L, idx) < 0) {
+    lbx_error_invalid(L, "%s: seconds: an integer from 0 on expected, not %s",
+                      method, lbx_push_shown(L, idx));
+  }
+}
+
+static void complete_deletion(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_setfield(L, LBX_OPTIONS, lua_isinteger(L, 2) ? "delete_after_secs"
+                                                   : "delete_after_cron");
+}
+
+static void read_labels(lua_State *L, int idx, const char *method) {
+  lbx_path root = LBX_PATH_ROOT(method);
+  lbx_path at = LBX_PATH_NAME(&root, method);
+  if (!lua_istable(L, idx))
+    lbx_error_usage(L, "bad argument #1 to '%s' (table expected, got %s)",
+                    method, lbx_type_name(L, idx));
+  lua_pushvalue(L, idx);
+  lbx_check_map(L, &at);
+  lua_pop(L, 1);
+}
+
+static void complete_labels(lua_State *L) {
+  bool removes = lua_getfield(L, LBX_OPTIONS, "remove") != LUA_TNIL;
+  lua_pop(L, 1);
+  if (removes && lbx_option_on(L, "replace_all"))
+    lbx_error_invalid(L, "set_labels: replace_all removes every other label, so "
+                      "that it takes no remove");
+}
+
+/* "on", "sleep_only" or "off", or true or false. */
+static void read_mode(lua_State *L, int idx, const char *method) {
+  if (lua_isboolean(L, idx)) {
+    lua_pushstring(L, lua_toboolean(L, idx) ? "on" : "off");
+    lua_replace(L, idx);
+  }
+  if (lua_type(L, idx) != LUA_TSTRING)
+    lbx_error_usage(L, "bad argument #1 to '%s' (string expected, got %s)",
+                    method, lbx_type_name(L, idx));
+}
+
+static void complete_mode(lua_State *L) {
+  const char *mode = lua_tostring(L, 2);
+  bool off = strcmp(mode, "off") == 0;
+  if (!off && strcmp(mode, "on") != 0 && strcmp(mode, "sleep_only") != 0)
+    lbx_error_invalid(L, "set_bot_protection: \"on\", \"sleep_only\" or \"off\" "
+                      "expected, not %s", lbx_push_shown(L, 2));
+  lua_pushboolean(L, !off);
+  lua_setfield(L, LBX_OPTIONS, "enabled");
+}
+
+void lbx_box_forget(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LBX_LIVING);
+  lua_pushvalue(L, idx);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+static void forget(lua_State *L) { lbx_box_forget(L, 1); }
+
+/* Is the address one of this machine, which is reached without TLS? */
+static bool is_here(const char *domain) {
+  return strncmp(domain, "127.", 4) == 0 ||
+         strncmp(domain, "localhost", 9) == 0;
+}
+
+/* The domain on the top becomes a url, if it is none. */
+static void add_scheme(lua_State *L) {
+  const char *domain = lua_tostring(L, -1);
+  if (!domain || strstr(domain, "://")) return;
+  lua_pushfstring(L, "%s%s", is_here(domain) ? "http://" : "https://", domain);
+  lua_replace(L, -2);
+}
+
+/* ---- proxies ---- */
+
+#define BY_NAME .self = "vm", .self_name = "vm_name" /* of a service before `vm` */
+
+/* A port, or "auto": the service finds it. */
+static void read_port(lua_State *L, int idx, const char *method) {
+  if (lua_type(L, idx) == LUA_TSTRING && strcmp(lua_tostring(L, idx), "auto") == 0)
+    return;
+  if (!lua_isinteger(L, idx))
+    lbx_error_usage(L, "bad argument #1 to '%s' (integer or \"auto\" expected, "
+                    "got %s)", method, lbx_type_name(L, idx));
+  if (lua_tointeger(L, idx) < 0 || lua_tointeger(L, idx) > 65535)
+    lbx_error_invalid(L, "%s: a port is 0 to 65535, not %s", method,
+                      lbx_push_shown(L, idx));
+  lua_tostring(L, idx);
+}
+
+static void add_url(lua_State *L) {
+  lua_getfield(L, -1, "domain");
+  add_scheme(L);
+  lua_setfield(L, -2, "url");
+}
+
+static void add_urls(lua_State *L) {
+  for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+    add_url(L);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+static void finish_proxy(lua_State *L) {
+  lua_pushboolean(L, false);
+  lua_setfield(L, -2, "is_default");
+  add_url(L);
+}
+
+/* ---- Box ---- */
+
 /* What box.files has as well. */
 #define FILE_METHODS                                                         \
   {"remove", "DeletePath", ON, ARG("path")},                                 \
   {"copy", "CopyPath", ON, .args = {TEXT("old_path"), TEXT("new_path")}},    \
   {"list_dir", "ListDir", ON, ARG("path"), .result = LBX_FIELD,              \
-   .field = "entries", .also = "truncated"}
+   .field = "entries", .also = "truncated"},                                 \
+  {"mkdir", "Mkdir", ON, ARG("path"), .options = mkdir}
 
 static const lbx_method methods[] = {
     {"start", "StartVm", ON, STATUS("running")},
     {"stop", "StopVm", ON, STATUS("stopped")},
+    {"reboot", "RebootVm", ON, STATUS("running"), .options = reboot},
+    {"destroy", "DestroyVm", ON, STATUS("destroyed"), .options = destroy,
+     .done = forget},
     {"suspend", "SuspendVm", ON, STATUS("suspended"), .result = LBX_WHOLE},
     {"resume", "ResumeVm", ON, STATUS("running"), .result = LBX_WHOLE},
     {"hibernate", "HibernateVm", ON, STATUS("hibernated")},
@@ -61,6 +217,25 @@ static const lbx_method methods[] = {
      .result = LBX_FIELD, .field = "networks", GIVES("networks", "networks")},
     {"set_egress", "SetVmEgressAllow", .self = "vm", ARG("entries"),
      .result = LBX_FIELD, .field = "entries", GIVES("egress_allow", "entries")},
+    {"set_labels", "UpdateVmLabels", .self = "vm",
+     .args = {{.name = "labels", .field = "set", .read = read_labels}},
+     .options = labels, .complete = complete_labels, .result = LBX_FIELD,
+     .field = "labels", GIVES("labels", "labels")},
+    {"set_delete_after", "SetDeleteAfter", ON,
+     .args = {{.name = "when", .read = read_deletion}},
+     .complete = complete_deletion, .result = LBX_FIELD,
+     .field = "delete_at_ms",
+     .sets = {{"delete_at", .reply = "delete_at_ms"},
+              {"delete_after_cron", .request = "delete_after_cron"}}},
+    {"set_bot_protection", "SetBotProtection", ON,
+     .args = {{.name = "mode", .field = "mode", .read = read_mode}},
+     .complete = complete_mode,
+     .sets = {{"bot_protection", .request = "enabled"},
+              {"bot_protection_mode", .request = "mode"}}},
+    {"resize", "ResizeVm", ON, .options = resize, .complete = complete_size,
+     .result = LBX_WHOLE,
+     .sets = {{"vcpu", .reply = "vcpu"},
+              {"memory_bytes", .reply = "memory_bytes"}}},
     {"set_idle_ignore_outbound", "SetIdleIgnoreOutbound", ON, ARG("enabled"),
      SETS("idle_ignore_outbound", "enabled")},
     {"exec", .lua = lbx_box_exec},
@@ -72,38 +247,34 @@ static const lbx_method methods[] = {
      .field = "forward"},
     {"exposed_ports", "ListExposedPorts", .self = "vm", .result = LBX_FIELD,
      .field = "forwards"},
+    {"proxies", "ListProxies", BY_NAME, .result = LBX_FIELD,
+     .field = "proxies", .done = add_urls},
+    {"create_proxy", "CreateProxy", BY_NAME,
+     .args = {TEXT("name"), {.name = "port", .field = "port", .sort = LBX_PORT,
+                             .optional = true}},
+     .result = LBX_WHOLE, .done = finish_proxy},
+    {"set_proxy_port", "SetProxyPort", BY_NAME,
+     .args = {{.name = "port", .field = "port", .read = read_port},
+              {.name = "name", .field = "name", .optional = true}}},
+    {"delete_proxy", "DeleteProxy", BY_NAME, ARG("name")},
     FILE_METHODS,
     {0}};
 
 static const char *const composed[] = {
     "wait_until_ready", "stream_logs", "write_file", "read_file", "upload",
-    "download", "download_folder", "proxies", "create_proxy", "set_proxy_port",
-    "delete_proxy", "set_bot_protection", "resize", "set_delete_after",
-    "set_labels", "update_spec", "reboot", "destroy", "up", "down",
-    "wait_for_port", "publish", "mkdir", "stat", "exists",
-    "job", "get_job", "jobs", "sync_to", "sync_from", "forward", NULL};
+    "download", "download_folder", "update_spec", "up", "down", "wait_for_port",
+    "publish", "stat", "exists", "job", "get_job", "jobs", "sync_to",
+    "sync_from", "forward", NULL};
 static const char *const shown[] = {"id", "name", "image", "public_ip",
                                     "status", NULL};
 static const char *const kept[] = {"boot_time_ms", NULL};
 static const char *const more[] = {"files", NULL};
-static const lbx_setter setters[] = {
-    {"vcpu", "resize"}, {"memory_bytes", "resize"}, {"labels", "set_labels"},
-    {"delete_at", "set_delete_after"},
-    {"delete_after_cron", "set_delete_after"},
-    {"bot_protection", "set_bot_protection"},
-    {"bot_protection_mode", "set_bot_protection"},
-    {"spec", "update_spec"}, {NULL, NULL}};
+static const lbx_setter setters[] = {{"spec", "update_spec"}, {NULL, NULL}};
 
 /* box.files: the same record with other methods. */
 static int files(lua_State *L) {
   if (strcmp(lua_tostring(L, 2), "files") != 0) return 0;
   return lbx_push_as(L, 1, &lbx_files_type);
-}
-
-/* Is the address one of this machine, which is reached without TLS? */
-static bool is_here(const char *domain) {
-  return strncmp(domain, "127.", 4) == 0 ||
-         strncmp(domain, "localhost", 9) == 0;
 }
 
 /* Services say the domain (of the default proxy), the url, or, at times, the
@@ -112,10 +283,7 @@ static void push_url(lua_State *L, int idx) {
   lbx_record_get(L, idx, "access_domain");
   if (lua_isnil(L, -1)) lua_pop(L, 1);
   else lua_replace(L, -2);
-  const char *domain = lua_tostring(L, -1);
-  if (!domain || strstr(domain, "://")) return;
-  lua_pushfstring(L, "%s%s", is_here(domain) ? "http://" : "https://", domain);
-  lua_replace(L, -2);
+  add_scheme(L);
 }
 
 const lbx_type lbx_box_type = {
@@ -131,247 +299,10 @@ static const lbx_method file_methods[] = {
     {0}};
 static const char *const file_composed[] = {"write_file", "read_file", "upload",
                                             "download", "download_folder",
-                                            "mkdir", "stat", "exists", NULL};
+                                            "stat", "exists", NULL};
 static const char *const file_shown[] = {"id", NULL};
 
 const lbx_type lbx_files_type = {
     .name = "Files", .metatable = "boxd.Files", .messages = messages,
     .shown = file_shown, .methods = file_methods, .module = "boxd.box",
     .composed = file_composed};
-
-/* c.box */
-
-static int by_text(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Pushes the term of a label: its key is below its value, on the top. */
-static void push_term(lua_State *L, const char *method) {
-  if (lua_type(L, -1) != LUA_TSTRING)
-    lbx_error_invalid(L, "%s: labels.%s: text expected, not a %s", method,
-                      luaL_tolstring(L, -2, NULL), luaL_typename(L, -1));
-  if (lua_isinteger(L, -2))
-    lua_pushvalue(L, -1);
-  else if (lua_type(L, -2) == LUA_TSTRING)
-    lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
-  else
-    lbx_error_invalid(L, "%s: labels: text as names expected, not %s", method,
-                      luaL_typename(L, -2));
-}
-
-/* Labels: a map ("equals"), a list of "key=value" and "key", or both in one
-** table, as the list of terms that is sent. */
-static void read_selector(lua_State *L, int idx, const char *method) {
-  const char *terms[LABELS_MAX];
-  size_t n = 0;
-  if (!lua_istable(L, idx))
-    lbx_error_usage(L, "bad option 'labels' to '%s' (table expected, got %s)",
-                    method, lbx_type_name(L, idx));
-  lua_newtable(L); /* keeps the terms */
-  int held = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-    if (n == LABELS_MAX) lbx_error_invalid(L, "%s: too many labels", method);
-    push_term(L, method);
-    terms[n++] = lua_tostring(L, -1);
-    lua_rawsetp(L, held, terms[n - 1]);
-  }
-  qsort(terms, n, sizeof *terms, by_text);
-  lua_createtable(L, (int)n, 0);
-  for (size_t i = 0; i < n; i++) {
-    lua_pushstring(L, terms[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lua_replace(L, idx);
-  lua_settop(L, held - 1);
-}
-
-/* Does a box have a label "key", or "key=value"? Its labels are on the top. */
-static bool has_label(lua_State *L, const char *term) {
-  const char *equals = strchr(term, '=');
-  lua_pushlstring(L, term, equals ? (size_t)(equals - term) : strlen(term));
-  lua_rawget(L, -2);
-  const char *value = lua_tostring(L, -1);
-  bool has = value && (!equals || strcmp(value, equals + 1) == 0);
-  lua_pop(L, 1);
-  return has;
-}
-
-/* A service from before labels gives every box. */
-static bool has_labels(lua_State *L, int options, int box) {
-  int top = lua_gettop(L);
-  bool has = true;
-  if (lua_getfield(L, options, "label_selector") == LUA_TTABLE) {
-    lbx_record_get(L, box, "labels");
-    for (lua_Integer i = 1; has && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
-      const char *term = lua_tostring(L, -1);
-      lua_pop(L, 1);
-      has = has_label(L, term);
-    }
-  }
-  lua_settop(L, top);
-  return has;
-}
-
-/* ---- making one ---- */
-
-/* Refuses options beside `what`, which says such itself. */
-static void refuse_beside(lua_State *L, int options, const lbx_method *m,
-                          const char *what, const char *const *names,
-                          const char *why) {
-  for (; *names; names++) {
-    lua_getfield(L, options, *names);
-    if (lua_toboolean(L, -1))
-      lbx_error_invalid(L, "%s: %s does not go with %s: %s", m->name, *names,
-                        what, why);
-    lua_pop(L, 1);
-  }
-}
-
-static bool has_option(lua_State *L, int options, const char *name) {
-  bool has = lua_getfield(L, options, name) != LUA_TNIL;
-  lua_pop(L, 1);
-  return has;
-}
-
-/* A spec says these itself. */
-static void check_beside_spec(lua_State *L, int options, const lbx_method *m) {
-  static const char *const names[] = {"image", "networks", "isolated",
-                                      "labels", NULL};
-  static const char *const of_config[] = {"env", "vcpu", "memory"};
-  refuse_beside(L, options, m, "spec", names, "put it in the spec");
-  if (lua_getfield(L, options, "config") == LUA_TTABLE)
-    for (int i = 0; i < 3; i++)
-      if (has_option(L, -1, of_config[i]))
-        lbx_error_invalid(L, "%s: config.%s does not go with spec: put it in "
-                          "the spec%s", m->name, of_config[i],
-                          i == 0 ? "" : " (size)");
-  lua_pop(L, 1);
-}
-
-static void check_names(lua_State *L, int options, const lbx_method *m) {
-  if (lua_istable(L, 2))
-    lbx_error_usage(L, "bad argument #2 to '%s' (no value expected, got %s)",
-                    m->name, lbx_type_name(L, options));
-  if (lua_getfield(L, options, "name") != LUA_TNIL && !lua_isnil(L, 2) &&
-      !lua_rawequal(L, 2, -1)) {
-    const char *inner = lbx_push_shown(L, -1), *outer = lbx_push_shown(L, 2);
-    lbx_error_invalid(L, "%s: two names, %s and %s: give one", m->name, outer,
-                      inner);
-  }
-  lua_pop(L, 1);
-}
-
-static const lbx_method create_from_snapshot;
-
-static void check_deletion(lua_State *L, int options, const lbx_method *m) {
-  if (has_option(L, options, "delete_after") &&
-      has_option(L, options, "delete_after_cron"))
-    lbx_error_invalid(L, "%s: delete_after and delete_after_cron exclude each "
-                      "other", m->name);
-}
-
-/* Of fork. */
-static const lbx_method *choose_fork(lua_State *L, const lbx_method *m,
-                                     int options) {
-  if (lua_istable(L, options)) check_deletion(L, options, m);
-  return m;
-}
-
-/* The name may be an option; a snapshot makes it another RPC. */
-static const lbx_method *choose_create(lua_State *L, const lbx_method *m,
-                                       int options) {
-  static const char *const names[] = {"image", "shared", "networks", "team",
-                                      NULL};
-  if (!lua_istable(L, options)) return m;
-  check_names(L, options, m);
-  check_deletion(L, options, m);
-  if (has_option(L, options, "spec")) check_beside_spec(L, options, m);
-  if (!has_option(L, options, "from_snapshot")) return m;
-  refuse_beside(L, options, m, "from_snapshot", names,
-                "a snapshot is restored as it was taken");
-  return &create_from_snapshot;
-}
-
-/* Merges the pieces of a spec, which is Lua's. */
-static void read_spec(lua_State *L, int idx, const char *method) {
-  if (!lua_istable(L, idx))
-    lbx_error_usage(L, "bad option 'spec' to '%s' (table expected, got %s)",
-                    method, lbx_type_name(L, idx));
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.spec");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "spec");
-  lua_pushvalue(L, idx);
-  lua_call(L, 1, 1);
-  lua_replace(L, idx);
-  lua_pop(L, 1);
-}
-
-/* What boxd.internal.new_box does once the box is there, too. */
-#define SAME_AS_FORK TEXT("shared"), TEXT("networks"), TEXT("isolated"), \
-  TEXT("labels"), TEXT("name"), LBX_CONFIG, LBX_TIMERS,                  \
-  {.name = "auto_hibernate_timeout", .read = lbx_config_read_timer},     \
-  {.name = "delete_after", .read = lbx_config_read_timer},               \
-  {.name = "delete_after_cron", .type = LUA_TSTRING}
-#define TIMERS                                                              \
-  {"auto_suspend_timeout_secs",                                             \
-   .request = "config.srf.auto_suspend_timeout_secs"},                      \
-  {"auto_destroy_timeout_secs",                                             \
-   .request = "config.srf.auto_destroy_timeout_secs"}
-
-static const lbx_param create_options[] = {
-    SAME_AS_FORK, {.name = "image", .field = "image_ref"}, TEXT("org"),
-    TEXT("team"), {.name = "spec", .field = "spec", .read = read_spec},
-    {.name = "from_snapshot", .field = "snapshot", .sort = LBX_OBJECT,
-     .of = &lbx_snapshot_type},
-    {0}};
-static const lbx_param fork_options[] = {SAME_AS_FORK, {0}};
-
-#define CREATE(rpc)                                                       \
-  rpc, .args = {{.name = "name", .field = "name", .sort = LBX_OPTIONAL}}, \
-  .options = create_options, .result = LBX_RECORD, .of = &lbx_box_type,   \
-  .sets = {{"restart_policy", .request = "restart_policy"}, TIMERS},       \
-  .after = "boxd.internal.new_box", .choose = choose_create, .disks = &lbx_config_disks
-
-static const lbx_method create_from_snapshot = {
-    "create", CREATE("CreateVmFromSnapshot")};
-/* What c.box:temporary makes its box by. */
-static const lbx_method temporary = {"temporary", CREATE("CreateVm")};
-
-static const lbx_method find_box = {"get", "ListVms", .result = LBX_FOUND,
-                                    .field = "vms", .of = &lbx_box_type};
-#define GET \
-  {"get", "GetVm", .args = {{.name = "id", .field = "vm_id",             \
-                             .sort = LBX_OBJECT}},                       \
-   .result = LBX_RECORD, .of = &lbx_box_type, .otherwise = &find_box}
-static const lbx_method get_box = GET;
-
-static const lbx_param list[] = {
-    TEXT("org"), TEXT("all_contexts"),
-    {.name = "labels", .field = "label_selector", .read = read_selector}, {0}};
-
-static const lbx_method service_methods[] = {
-    {"create", CREATE("CreateVm")},
-    {"list", "ListVms", .options = list, .result = LBX_RECORDS,
-     .field = "vms", .of = &lbx_box_type, .keep = has_labels},
-    GET,
-    {"fork", "ForkVm",
-     .args = {{.name = "source", .field = "source_vm_id", .sort = LBX_OBJECT,
-               .of = &lbx_box_type}},
-     .options = fork_options, .result = LBX_RECORD, .of = &lbx_box_type,
-     .sets = {TIMERS}, .after = "boxd.internal.new_box",
-     .before = &get_box, .choose = choose_fork,
-     .disks = &lbx_config_disks},
-    {"suggest_name", "SuggestVmName", .result = LBX_FIELD, .field = "name"},
-    {0}};
-static const char *const service_composed[] = {"temporary", "ensure",
-                                               "destroy", "sweep", NULL};
-
-const lbx_type lbx_boxes_type = {
-    .name = "Boxes", .metatable = "boxd.Boxes", .methods = service_methods,
-    .module = "boxd.box", .composed = service_composed};
-
-void lbx_open_box_core(lua_State *L) {
-  lbx_push_method(L, &lbx_boxes_type, &temporary);
-  lua_setfield(L, -2, "create");
-}

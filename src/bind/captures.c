@@ -1,7 +1,8 @@
 /* Template, Snapshot, and what else is made of boxes: checkpoints, backups. */
 #include "boxd.pb-c.h"
 #include "config.h"
-#include "method.h"
+#include "error.h"
+#include "method_private.h"
 #include "types.h"
 
 #define OF(name) &boxd__api__v1__##name##__descriptor
@@ -97,7 +98,41 @@ const lbx_type lbx_checkpoints_type = {
 
 /* c.backup: copies of a box's disk, on a schedule or at once. */
 
+/* Seconds after the last one, or a cron expression. */
+static void complete_schedule(lua_State *L) {
+  bool interval = lua_getfield(L, LBX_OPTIONS, "interval") != LUA_TNIL;
+  bool cron = lua_getfield(L, LBX_OPTIONS, "cron") != LUA_TNIL;
+  if (interval == cron)
+    lbx_error_invalid(L, "schedule_set: exactly one of interval and cron "
+                      "expected");
+  lua_pushvalue(L, interval ? -2 : -1);
+  lua_tostring(L, -1);
+  lua_setfield(L, LBX_OPTIONS, "schedule_value");
+  lua_pushstring(L, interval ? "interval" : "cron");
+  lua_setfield(L, LBX_OPTIONS, "schedule_kind");
+  lua_pop(L, 2);
+}
+
+/* None is set: nil. */
+static void finish_schedule(lua_State *L) {
+  lua_getfield(L, -1, "enabled");
+  if (!lua_toboolean(L, -1)) {
+    lua_pushnil(L);
+    lua_replace(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+static const lbx_param schedule[] = {
+    {.name = "interval", .read = lbx_config_read_timer},
+    {.name = "cron", .type = LUA_TSTRING},
+    {.name = "retention", .field = "retention_secs", .needed = true}, {0}};
+
 static const lbx_method backup_methods[] = {
+    {"schedule_get", "GetBackupSchedule", .args = {BOX}, .result = LBX_WHOLE,
+     .done = finish_schedule},
+    {"schedule_set", "SetBackupSchedule", .args = {BOX}, .options = schedule,
+     .complete = complete_schedule},
     {"schedule_clear", "ClearBackupSchedule", .args = {BOX}},
     {"list", "ListBackups", .args = {BOX}, .result = LBX_FIELD,
      .field = "backups"},
@@ -107,9 +142,6 @@ static const lbx_method backup_methods[] = {
     {"restore", "RestoreBackup", .args = {BOX, TEXT("backup_id")}},
     {"delete", "DeleteBackup", .args = {BOX, TEXT("backup_id")}},
     {0}};
-static const char *const backup_composed[] = {"schedule_set", "schedule_get",
-                                              NULL};
 
 const lbx_type lbx_backups_type = {
-    .name = "Backups", .metatable = "boxd.Backups", .methods = backup_methods,
-    .module = "boxd.backup", .composed = backup_composed};
+    .name = "Backups", .metatable = "boxd.Backups", .methods = backup_methods};

@@ -40,6 +40,15 @@ bool lbx_client_killable(lua_State *L, int idx) {
   return check_client(L, idx)->killable;
 }
 
+bool lbx_client_is_turned(lua_State *L, int idx) {
+  return check_client(L, idx)->turned;
+}
+
+void lbx_client_turn_era(lua_State *L, int idx) {
+  lbx_client *c = check_client(L, idx);
+  c->turned = !c->turned;
+}
+
 void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
                            const bx_rpc *rpc) {
   bx_error named = *e;

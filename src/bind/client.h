@@ -13,6 +13,7 @@ typedef struct lbx_client {
   bx_client *client;
   double timeout; /* seconds, of a call that says no other: a Compute's */
   bool killable;  /* commands are, unless they say otherwise */
+  bool turned;    /* its service knows the other era's RPCs (method.h) */
 } lbx_client;
 
 /* A call of the client at idx that has not begun, the caller's at once: no Lua
@@ -26,6 +27,10 @@ double lbx_client_timeout(lua_State *L, int idx);
 
 /* Are the commands of the client at idx killable by default? */
 bool lbx_client_killable(lua_State *L, int idx);
+
+/* Rows of two eras: the one that the client at idx was found to need. */
+bool lbx_client_is_turned(lua_State *L, int idx);
+void lbx_client_turn_era(lua_State *L, int idx);
 
 /* Pushes, or raises, the error a call ended with; ConnectionErrors name the
 ** target of the client at index `client`. */

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "client.h"
-#include "method.h"
+#include "error.h"
+#include "method_private.h"
 #include "module.h"
+#include "stream.h"
 #include "type.h"
 #include "types.h"
 
@@ -43,12 +45,52 @@ static int m_close(lua_State *L) {
   return 0;
 }
 
+/* Checks (rpc, request, options), and leaves (rpc, request, seconds or nil). */
+static void check_call(lua_State *L, const char *method) {
+  const lbx_method m = {.name = method};
+  lbx_type_check(L, &lbx_compute_type, method);
+  lua_settop(L, 4);
+  if (lua_type(L, 2) != LUA_TSTRING)
+    lbx_error_usage(L, "bad argument #1 to '%s' (string expected, got %s)",
+                    method, lbx_type_name(L, 2));
+  if (!lua_isnil(L, 3) && !lua_istable(L, 3))
+    lbx_error_usage(L, "bad argument #2 to '%s' (table expected, got %s)",
+                    method, lbx_type_name(L, 3));
+  double timeout = lbx_read_options(L, &m, NULL, 4, 3);
+  if (timeout > 0)
+    lua_pushnumber(L, timeout);
+  else
+    lua_pushnil(L);
+  lua_replace(L, 4);
+}
+
+/* c:call(rpc, request [, { timeout= }]): any unary RPC by its name. */
+static int m_call(lua_State *L) {
+  check_call(L, "call");
+  if (lua_isnil(L, 3)) {
+    lua_newtable(L);
+    lua_replace(L, 3);
+  }
+  return lbx_core_call(L);
+}
+
+/* c:stream(rpc, request [, { timeout= }]): for message in c:stream(...) do. */
+static int m_stream(lua_State *L) {
+  check_call(L, "stream");
+  lbx_stream_open(L);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushvalue(L, -3);
+  return 4;
+}
+
 static const lbx_method methods[] = {
+    {"call", .lua = m_call},
+    {"stream", .lua = m_stream},
     {"whoami", "Whoami", .result = LBX_WHOLE},
     {"config", "GetConfig", .result = LBX_WHOLE},
     {"close", .lua = m_close},
     {0}};
-static const char *const composed[] = {"call", "stream", NULL};
 
 /* c.box and its like, made at the first use. */
 static int push_service(lua_State *L, const lbx_type *t) {
@@ -80,8 +122,7 @@ static int other(lua_State *L) {
 
 const lbx_type lbx_compute_type = {
     .name = "Compute", .metatable = "boxd.Compute", .methods = methods,
-    .module = "boxd.compute", .composed = composed, .other = other,
-    .more = more};
+    .other = other, .more = more};
 
 static int m__tostring(lua_State *L) {
   lua_settop(L, 1);

@@ -15,7 +15,6 @@
 /* What an argument may be, where it is not what the field's type says. */
 typedef enum lbx_sort {
   LBX_PLAIN = 0,
-  LBX_OPTIONAL, /* an argument that may be left out */
   LBX_PORT,     /* 0 to 65535 */
   LBX_SIZE,     /* "4G", or bytes */
   LBX_OBJECT,   /* of the row's `of`: its id; or text, an id or a name */
@@ -31,8 +30,14 @@ typedef struct lbx_param {
   const struct lbx_param *fields;
   const ProtobufCMessageDescriptor *in; /* has the field; NULL: its message */
   const char *either[2]; /* the two texts it may be, if it may be no other */
+  bool optional;         /* the last argument: it may be left out */
   bool needed, on;       /* may not be left out; true where it is */
   int type;              /* LUA_T...: of an option that is not sent itself */
+  bool any;              /* such an option, of no one type */
+  /* An option that asks for more than the row's one call: where it is given (of
+  ** booleans: true), the method of the same name that is written in Lua is called
+  ** with all that was read. */
+  bool wider;
   /* Checks the value at idx and puts its wire form in its place; or NULL. */
   void (*read)(lua_State *L, int idx, const char *method);
   /* Moves fields of the table on top that belong beside it into that of
@@ -72,9 +77,13 @@ typedef struct lbx_set {
 #define LBX_SETS_MAX 4
 #define LBX_ARGS_MAX 3
 
+/* An option: where it is true, what is not there is no error. */
+#define LBX_MISSING_OK "missing_ok"
+
 typedef struct lbx_method {
   const char *name, *rpc;
   const char *self; /* the request's field for the object's id, or NULL */
+  const char *self_name; /* ... for its name, too */
   lbx_param args[LBX_ARGS_MAX];
   const lbx_param *options; /* beside timeout; ends with a NULL name */
   struct { const char *field, *value; } fixed;
@@ -83,14 +92,23 @@ typedef struct lbx_method {
   const lbx_type *of;
   lbx_set sets[LBX_SETS_MAX];
   const struct lbx_method *otherwise; /* made when the RPC says NOT_FOUND */
-  const struct lbx_method *before; /* made where the first argument is text: it
-                                      gives the object whose id is sent */
+  /* ... when it is not known, but that of another era of the contract is: the
+  ** Compute goes on with those of the era that its service knows. */
+  bool era;
+  const struct lbx_method *before; /* made where an argument is text that names an
+                                      object: it gives the one whose id is sent */
+  bool late; /* ... only once the RPC has said NOT_FOUND of the text itself */
   const struct lbx_method *disks;  /* made where the RPC does not know a disk of
                                       the config: it gives the ids of names */
   /* Checks arguments, and options at their index, before they are read; the row
   ** to go on with, itself or another; or NULL. */
   const struct lbx_method *(*choose)(lua_State *L, const struct lbx_method *m,
                                      int options);
+  /* Checks what has been read, all of it, and adds the fields of the request that
+  ** follow from it to the options, which are a table then; or NULL. */
+  void (*complete)(lua_State *L);
+  /* Changes what is returned, on the top, or sets what no `sets` can; or NULL. */
+  void (*done)(lua_State *L);
   /* The Lua function "boxd.internal.FILE" that gets the new object and the
   ** options as they are read, once the row's call has ended; or NULL. */
   const char *after;
@@ -101,9 +119,11 @@ typedef struct lbx_method {
 /* Pushes the function of a row of type t. */
 void lbx_push_method(lua_State *L, const lbx_type *t, const lbx_method *m);
 
-/* core.call(object, rpc, request, seconds or nil [, type or record]) -> the
-** reply by the contract's names; an object of the type made of it; or the
-** record, refreshed by it. */
+/* Is the value at idx the function of a row with an option that is `wider`? */
+bool lbx_is_wider(lua_State *L, int idx);
+
+/* core.call(object, rpc, request, seconds or nil) -> the reply by the contract's
+** names */
 int lbx_core_call(lua_State *L);
 
 #endif

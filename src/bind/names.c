@@ -33,6 +33,7 @@ static const row rows[] = {
     {OF(create_vm_response), {ID("vm_id"), BOOTED}},
     {OF(fork_vm_response), {ID("vm_id"), BOOTED}},
     {OF(create_vm_from_template_response), {ID("vm_id"), BOOTED}},
+    {OF(set_delete_after_response), {{"delete_at_ms", "delete_at", LBX_SECONDS}}},
     {OF(machine_package),
      {{"started_at_ms", "started_at", LBX_SECONDS},
       {"finished_at_ms", "finished_at", LBX_SECONDS}}},

@@ -260,17 +260,21 @@ static int composed_k(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L);
 }
 
-/* A method that is written in Lua. Upvalues: its function, once its file has
-** been loaded; the type; its name. */
-static int m_composed(lua_State *L) {
-  const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
-  lbx_type_check(L, t, lua_tostring(L, lua_upvalueindex(3)));
+void lbx_push_composed(lua_State *L, const lbx_type *t) {
   if (lua_isnil(L, lua_upvalueindex(1))) {
     lua_getglobal(L, "require");
     lua_pushstring(L, t->module);
     lua_call(L, 1, 0);
   }
   lua_pushvalue(L, lua_upvalueindex(1));
+}
+
+/* A method that is written in Lua. Upvalues: its function, once its file has
+** been loaded; the type; its name. */
+static int m_composed(lua_State *L) {
+  const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
+  lbx_type_check(L, t, lua_tostring(L, lua_upvalueindex(3)));
+  lbx_push_composed(L, t);
   lua_insert(L, 1);
   lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, composed_k);
   return composed_k(L, LUA_OK, 0);
@@ -292,7 +296,7 @@ static void set_methods(lua_State *L, const lbx_type *t) {
 }
 
 /* core.methods(type, { name = function }): of those that the type says are
-** composed. */
+** composed, and of rows that are wider. */
 static int methods(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   if (luaL_getmetatable(L, luaL_checkstring(L, 1)) != LUA_TTABLE)
@@ -302,7 +306,7 @@ static int methods(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
     lua_pushvalue(L, -2);
     lua_rawget(L, -4);
-    if (lua_tocfunction(L, -1) != m_composed)
+    if (lua_tocfunction(L, -1) != m_composed && !lbx_is_wider(L, -1))
       return luaL_error(L, "%s: no composed method", lua_tostring(L, -3));
     lua_pushvalue(L, -2);
     lua_setupvalue(L, -2, 1);

@@ -81,6 +81,10 @@ const char *lbx_type_name(lua_State *L, int idx);
 /* Has the type a field of that name? */
 bool lbx_has_field(const lbx_type *t, const char *name);
 
+/* In a method of t: pushes its upvalue 1, the function of its name that t's
+** module has, which is loaded first if need be. */
+void lbx_push_composed(lua_State *L, const lbx_type *t);
+
 /* Raises: objects of the type have no such name. The nearest of theirs is
 ** named, or what the contract's field of that name is called here. */
 int lbx_no_field(lua_State *L, const lbx_type *t, const char *name);

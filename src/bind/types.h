@@ -9,8 +9,9 @@
 
 extern const lbx_type lbx_compute_type; /* compute.c */
 
-extern const lbx_type lbx_box_type, lbx_files_type, lbx_boxes_type; /* box.c */
-extern const lbx_type lbx_disk_type, lbx_disks_type;                /* disk.c */
+extern const lbx_type lbx_box_type, lbx_files_type; /* box.c */
+extern const lbx_type lbx_boxes_type;               /* boxes.c */
+extern const lbx_type lbx_disk_type, lbx_disks_type; /* disk.c */
 
 /* captures.c */
 extern const lbx_type lbx_template_type, lbx_templates_type;
@@ -24,7 +25,16 @@ extern const lbx_type lbx_api_keys_type, lbx_env_type, lbx_secrets_type;
 /* "Box" to its type; NULL: there is none. */
 const lbx_type *lbx_type_named(const char *name);
 
-/* core.create(boxes, ...): what temporary makes its box by. */
+/* Gives the box of an id or a name: what rows have for their `before`. */
+extern const struct lbx_method lbx_get_box;
+
+/* In the registry, and core.living: the temporary boxes that are to be destroyed,
+** as keys. Takes one out of it, which is gone. */
+#define LBX_LIVING "boxd.living"
+void lbx_box_forget(lua_State *L, int idx);
+
+/* Adds create(boxes, ...), which temporary makes its box by, and `living` to the
+** core table on top. */
 void lbx_open_box_core(lua_State *L);
 
 /* Makes all metatables, and adds `compute_new` and `call` to the core table on

@@ -1,5 +1,5 @@
--- What a value of a request may be, checked where errors can still name it as
--- the script wrote it.
+-- What a value of a spec may be, checked where errors can still name it as the
+-- script wrote it.
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
@@ -24,17 +24,12 @@ kinds.text = of_type("string", "text")
 kinds.switch = of_type("boolean", "true or false")
 local a_table = of_type("table", "a table")
 
-function kinds.integer(most)
-  return function(what, v)
-    if math.type(v) ~= "integer" or v < 0 or v > most then
-      refuse(what, ("an integer from 0 to %d"):format(most), v)
-    end
-    return v
+function kinds.count(what, v)
+  if math.type(v) ~= "integer" or v < 0 or v > 0xFFFFFFFF then
+    refuse(what, ("an integer from 0 to %d"):format(0xFFFFFFFF), v)
   end
+  return v
 end
-
-kinds.count = kinds.integer(0xFFFFFFFF)
-kinds.long = kinds.integer(math.maxinteger)
 
 function kinds.list(kind)
   return function(what, v)
@@ -64,11 +59,5 @@ function kinds.map(what, v)
 end
 
 kinds.texts = kinds.list(kinds.text)
-kinds.refuse = refuse
-
--- The Lua type of what a kind takes, where only one will do.
-kinds.types = { [kinds.text] = "string", [kinds.switch] = "boolean",
-  [kinds.count] = "integer", [kinds.long] = "integer", [kinds.map] = "table",
-  [kinds.texts] = "table" }
 
 return kinds

@@ -3,17 +3,18 @@
 -- that should have had an end.
 
 local core = require "boxd.core"
-local resource = require "boxd.internal.resource"
+local boxd = require "boxd"
 local temporary = require "boxd.temporary"
 core.internal()
 
-local function set(box, o, opts)
+local function set(box, o, ends)
+  local function left() return { timeout = math.max(ends - boxd.now(), 0.001) } end
   if o.auto_hibernate_timeout then
-    box:set_auto_hibernate_timeout(o.auto_hibernate_timeout, opts)
+    box:set_auto_hibernate_timeout(o.auto_hibernate_timeout, left())
   end
   local after = o.delete_after ~= 0 and o.delete_after
   if after or o.delete_after_cron then
-    box:set_delete_after(after or { cron = o.delete_after_cron }, opts)
+    box:set_delete_after(after or { cron = o.delete_after_cron }, left())
   end
 end
 
@@ -22,7 +23,7 @@ return function(box, o, left)
   if not (o.auto_hibernate_timeout or o.delete_after or o.delete_after_cron) then
     return box
   end
-  local ok, e = pcall(set, box, o, resource.within({}, math.max(left, 0.001)))
+  local ok, e = pcall(set, box, o, boxd.now() + left)
   if ok then return box end
   temporary.discard(box)
   error(e, 0)

@@ -1,5 +1,4 @@
--- What the services of a Compute share: a client's calls with their default
--- timeout, objects that keep their Compute privately, rows turned into methods.
+-- Calls of methods that are written in Lua.
 
 local core = require "boxd.core"
 local boxd = require "boxd"
@@ -9,9 +8,8 @@ core.internal()
 local resource = {}
 
 -- One unary call; opts may hold `timeout` (seconds; default: the Compute's).
--- into: the type of the object that is made of the reply, or one to refresh.
-function resource.call(object, rpc, request, opts, into)
-  return core.call(object, rpc, request, opts and opts.timeout, into)
+function resource.call(object, rpc, request, opts)
+  return core.call(object, rpc, request, opts and opts.timeout)
 end
 
 -- The options of a method that makes several calls: its time, `limit` (seconds;
@@ -28,14 +26,16 @@ end
 -- The Compute of an object of ours.
 resource.compute = core.compute
 
--- Is v an object of the type?
-function resource.is(v, of) return core.type(v) == of end
-
 -- The id of an object of a type, or the string itself.
 function resource.id(index, method, v, of)
   if core.type(v) == of then return v.id end
-  if type(v) == "string" then return v end
-  check.fail(index, method, "boxd." .. of .. " or string", v)
+  if type(v) ~= "string" then
+    check.fail(index, method, "boxd." .. of .. " or string", v)
+  end
+  if v == "" then
+    check.invalid("%s: an id or a name expected, not \"\"", method)
+  end
+  return v
 end
 
 return resource
