@@ -3,7 +3,11 @@
 -- the exchange, and gRPC.
 
 local boxd = require "boxd"
+local process = require "spec.support.process"
 local serve = require "boxd.serve"
+local eventually = require("spec.support.calls").eventually
+
+local BUILD = os.getenv "BOXD_BUILD" or "build"
 
 describe("a token", function()
   local server, exchanged, calls, answers, handlers, status
@@ -13,16 +17,19 @@ describe("a token", function()
     server, exchanged, calls, status = serve.listen(), 0, {}, nil
     answers = { life = 3600 }
     handlers = {}
+    local function exchange(request, n)
+      if answers.before then answers.before() end
+      if status then
+        request:answer(status, nil, "{}", { ["Retry-After"] = "30" })
+      else
+        request:answer(200, nil, boxd.json.encode { token = "token-" .. n,
+          user_id = "u", expires_at = os.time() + answers.life })
+      end
+    end
     boxd.spawn(function()
       for request in function() return server:request() end do
         exchanged = exchanged + 1
-        if status then
-          request:answer(status, nil, "{}", { ["Retry-After"] = "30" })
-        else
-          request:answer(200, nil, boxd.json.encode {
-            token = "token-" .. exchanged, user_id = "u",
-            expires_at = os.time() + answers.life })
-        end
+        boxd.spawn(exchange, request, exchanged)
       end
     end)
     boxd.spawn(function()
@@ -324,5 +331,98 @@ describe("a token", function()
     assert.equal("Bearer token-1", c:whoami().user_id)
     assert.is_true(boxd.now() - began < 2)
     assert.equal(2, exchanged)
+  end)
+
+  -- Scripts in lua5.4 with boxd.so, whose host module runs other Lua states.
+  describe("of several Lua states", function()
+    local folder
+
+    setup(function()
+      folder = os.tmpname()
+      os.remove(folder)
+      assert(os.execute("mkdir -m 700 " .. folder))
+      assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags lua5.4) -o "
+        .. "%s/host.so spec/support/host.c"):format(folder)))
+    end)
+
+    teardown(function() os.execute("rm -rf " .. folder) end)
+
+    -- What the script prints. `whoami` is a chunk that returns the user it is;
+    -- the server of this process answers while it runs.
+    local function run(code)
+      local path = folder .. "/script"
+      local f <close> = assert(io.open(path, "w"))
+      f:write(([[
+        local connect = "local boxd = require 'boxd'\n"
+          .. "local c <const> = boxd.Compute{ api_url = '%s',"
+          .. "api_key = 'bxk_1', max_retries = 0 }\n"
+        local whoami = connect .. "return c:whoami().user_id"
+        local host, boxd = require "host", require "boxd"
+      ]]):format("http://" .. server.address), code)
+      f:flush()
+      local child = process.start { "sh", "-c",
+        "lua5.4 $0 >$0.out 2>&1; mv $0.out $0.done", path,
+        env = { LUA_CPATH = folder .. "/?.so;" .. BUILD .. "/?.so;;" } }
+      local done
+      eventually(function()
+        done = io.open(path .. ".done")
+        return done
+      end)
+      local text = done:read("a"):gsub("Bearer ", ""):gsub("\t", " ")
+      done:close()
+      os.remove(path .. ".done")
+      child:stop()
+      return text
+    end
+
+    it("is shared with a state that comes later", function()
+      handlers.any = answer
+      assert.equal("token-1 token-1 token-1\n", run [[
+        local c = load(connect .. "return c")()
+        print(c:whoami().user_id, host.run(whoami), host.run(whoami))
+      ]])
+      assert.equal(1, exchanged)
+    end)
+
+    it("is shared by states that exchange the key at the same time", function()
+      handlers.any = answer
+      function answers.before() boxd.sleep(0.3) end
+      assert.equal("token-1 token-1\n", run [[
+        print(host.threads(whoami, whoami))
+      ]])
+      assert.equal(1, exchanged)
+    end)
+
+    it("that one of them has replaced is taken by the others", function()
+      function handlers.any(call)
+        handlers.any = accept_only "token-2"
+        answer(call)
+      end
+      assert.equal("token-1 token-2 token-2\n", run [[
+        local c = load(connect .. "return c")()
+        local first = c:whoami().user_id
+        print(first, host.run(whoami), c:whoami().user_id)
+      ]])
+      assert.equal(2, exchanged)
+      assert.same({ "Bearer token-1", "Bearer token-1", "Bearer token-2",
+        "Bearer token-2" }, calls)
+    end)
+
+    it("is not waited for where the state that asked for it does not run",
+      function()
+        handlers.any = answer
+        function answers.before()
+          io.open(folder .. "/asked", "w"):close()
+          eventually(function() return exchanged == 2 end)
+        end
+        assert.equal("token-2\n", run(([[
+          local c = load(connect .. "return c")()
+          boxd.spawn(c.whoami, c)
+          while not io.open "%s/asked" do boxd.sleep(0.01) end
+          print(host.run(whoami))
+          os.exit(true, false)
+        ]]):format(folder)))
+        assert.equal(2, exchanged)
+      end)
   end)
 end)

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "exchange.h"
 #include "gateway.h"
 #include "http.h"
 #include "loop_private.h"
 #include "observe.h"
+#include "token.h"
 
 #define EXCHANGE_SECONDS 10.0
 #define ANSWER_BYTES_MAX (64 << 10)
@@ -20,33 +20,28 @@
 #define REFRESH_MACHINE 60.0   /* ... a machine's, */
 #define REFRESH_SHARE 0.1      /* ... or this share of its life, if shorter */
 #define UNREACHABLE_PAUSE 30.0 /* between exchanges while the old token lives */
+#define OTHERS_SECONDS 1.0     /* for another loop's exchange: it may not run */
+#define OTHERS_LOOK 0.01
 
 struct bx_auth {
   unsigned refs;
   bx_loop *loop;
   bx_auth *next; /* in the loop's list */
   bx_auth_wait waiting; /* a ring's head; the last waiter is waiting.prev */
-  char *bearer;         /* NULL: none yet */
-  double refresh_at, ends_at; /* of token_clock */
-  bool given;           /* ... as such: there is no exchange */
+  bx_token *shared;     /* with other loops; NULL: the token is given as such */
+  unsigned seen;        /* the version of it that is in token */
+  bx_token_value token;
   char *request;        /* the exchange's body, with the key; NULL: no key */
   char *url[2];         /* of the exchange; the second may be NULL */
-  int home, at;         /* which gave a token last, and which is asked now */
+  int at;               /* which of them is asked now */
   bool strayed;         /* this exchange has tried the other one */
   char *ca_file;
   bool follow;
-  char *service_url; /* NULL: none given, or not to be followed */
   bx_http *http;        /* the exchange under way */
-  bx_timer retry;       /* until it is repeated */
+  bx_timer retry;       /* until it is repeated, or another loop's is over */
   bool retried;
+  double patience;      /* for another loop's, a time of bx_now */
 };
-
-/* Tokens age while the machine sleeps: not the loop's clock. */
-static double token_clock(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_BOOTTIME, &ts);
-  return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 static void wipe(char *s) {
   if (s) OPENSSL_cleanse(s, strlen(s));
@@ -63,20 +58,27 @@ static void unlink_wait(bx_auth_wait *w) {
 
 /* Wakes all present waiters. The ring moves to a head of its own first: any of
 ** them may ask anew, drop others or, as the last one, free a. */
-static void tell(bx_auth *a, const char *bearer, const bx_error *e) {
+static void tell(bx_auth *a, const bx_error *e) {
   bx_auth_wait head = a->waiting;
+  bx_token_release(a->shared, a);
   if (head.next == &a->waiting) return;
   head.next->prev = head.prev->next = &head;
   a->waiting.prev = a->waiting.next = &a->waiting;
   while (head.next != &head) {
     bx_auth_wait *w = head.next;
     unlink_wait(w);
-    w->ready(w, bearer, e);
+    w->ready(w, e ? NULL : a->token.bearer, e); /* another one by now, perhaps */
   }
 }
 
+/* Has it a token that need not be renewed? */
+static bool fresh(bx_auth *a) {
+  bx_token_take(a->shared, &a->seen, &a->token);
+  return a->token.bearer && bx_token_clock() < a->token.refresh_at;
+}
+
 static bool lives(const bx_auth *a) {
-  return a->bearer && token_clock() < a->ends_at;
+  return a->token.bearer && bx_token_clock() < a->token.ends_at;
 }
 
 /* Ends an exchange without a token. The one there is, if it still lives, does
@@ -85,9 +87,14 @@ static bool lives(const bx_auth *a) {
 static void fail(bx_auth *a, const bx_error *e, double pause) {
   bool passing = e->class_ == BX_CONNECTION || e->class_ == BX_QUOTA_EXCEEDED;
   bx_error none;
-  if (passing && lives(a)) {
-    a->refresh_at = fmin(token_clock() + pause, a->ends_at);
-    tell(a, a->bearer, NULL);
+  bool has = fresh(a); /* another loop had more luck */
+  if (!has && passing && lives(a)) {
+    a->token.refresh_at = fmin(bx_token_clock() + pause, a->token.ends_at);
+    bx_token_give(a->shared, &a->seen, &a->token);
+    has = true;
+  }
+  if (has) {
+    tell(a, NULL);
     return;
   }
   if (!a->request) {
@@ -96,7 +103,7 @@ static void fail(bx_auth *a, const bx_error *e, double pause) {
                  "gave no token: %s", e->message);
     e = &none;
   }
-  tell(a, NULL, e);
+  tell(a, e);
 }
 
 /* What kept the answer from coming, as an error of class c. */
@@ -158,8 +165,20 @@ static void exchange(bx_auth *a) {
   fail(a, &e, UNREACHABLE_PAUSE);
 }
 
+/* Exchanges the key, unless another loop does. */
+static void renew(bx_auth *a) {
+  if (!bx_token_claim(a->shared, a) && bx_now() < a->patience &&
+      bx_timer_start(a->loop, &a->retry, bx_now() + OTHERS_LOOK))
+    return;
+  exchange(a);
+}
+
 static void retry_fired(bx_timer *t) {
-  exchange((bx_auth *)((char *)t - offsetof(bx_auth, retry)));
+  bx_auth *a = (bx_auth *)((char *)t - offsetof(bx_auth, retry));
+  if (fresh(a))
+    tell(a, NULL);
+  else
+    renew(a);
 }
 
 static void log_exchange(const bx_http *h) {
@@ -182,14 +201,12 @@ static bx_exchange_from source(const bx_auth *a) {
 static bx_class take_answer(bx_auth *a, bx_http *h, bx_error *e) {
   bx_answer answer;
   if (bx_exchange_read(h, source(a), a->follow, &answer, e)) return e->class_;
-  wipe(a->bearer);
-  a->bearer = answer.bearer;
-  free(a->service_url);
-  a->service_url = answer.service_url;
-  a->home = a->at;
-  double now = token_clock();
-  a->ends_at = now + answer.life;
-  a->refresh_at = a->ends_at - refresh_margin(a, answer.life);
+  double ends_at = bx_token_clock() + answer.life;
+  bx_token_clear(&a->token);
+  a->token = (bx_token_value){
+      answer.bearer, answer.service_url,
+      ends_at - refresh_margin(a, answer.life), ends_at, a->at};
+  bx_token_give(a->shared, &a->seen, &a->token);
   return BX_OK;
 }
 
@@ -249,25 +266,36 @@ static void exchanged(bx_http *h) {
   else if (e.class_)
     fail(a, &e, fmax(pause, UNREACHABLE_PAUSE));
   else if (!a->retry.index)
-    tell(a, a->bearer, NULL);
+    tell(a, NULL);
 }
 
 /* Sharing. */
 
-static bool same_text(const char *a, const char *b) {
-  return a == b || (a && b && strcmp(a, b) == 0);
+/* All that makes it another token, as a text with the key. NULL: no memory. */
+static char *identity(const bx_auth *a) {
+  const char *parts[] = {a->request, a->url[0], a->url[1], a->ca_file,
+                         a->follow ? "follow" : NULL};
+  size_t len = 1;
+  for (int i = 0; i < 5; i++) len += (parts[i] ? strlen(parts[i]) : 0) + 1;
+  char *text = calloc(1, len);
+  for (int i = 0; text && i < 5; i++) {
+    if (parts[i]) strcat(text, parts[i]);
+    strcat(text, "\n"); /* in none of them: URLs, JSON on a line, a path */
+  }
+  return text;
 }
 
-static bool same(const bx_auth *a, const bx_auth *b) {
-  return !a->given && !b->given && a->follow == b->follow &&
-         same_text(a->request, b->request) && same_text(a->url[0], b->url[0]) &&
-         same_text(a->url[1], b->url[1]) && same_text(a->ca_file, b->ca_file);
+static bool open_shared(bx_auth *a) {
+  char *text = identity(a);
+  a->shared = text ? bx_token_open(text) : NULL;
+  wipe(text);
+  return a->shared != NULL;
 }
 
 /* The loop's one that is like a, which is freed then, or a itself. */
 static bx_auth *share(bx_auth *a) {
   for (bx_auth *b = a->loop->auths; b; b = b->next) {
-    if (!same(a, b)) continue;
+    if (!a->shared || a->shared != b->shared) continue;
     bx_auth_unref(a);
     return bx_auth_ref(b);
   }
@@ -293,17 +321,16 @@ static bool copy(char **to, const char *from) {
 
 static bool fill(bx_auth *a, const bx_auth_config *config) {
   if (config->token) {
-    a->given = true;
-    a->bearer = bx_exchange_bearer(config->token);
-    a->refresh_at = a->ends_at = BX_FOREVER;
-    return a->bearer != NULL;
+    a->token.bearer = bx_exchange_bearer(config->token);
+    a->token.refresh_at = a->token.ends_at = BX_FOREVER;
+    return a->token.bearer != NULL;
   }
   a->follow = !config->api_key && config->follow;
-  if (!config->api_key) return true; /* the machine's */
+  if (!config->api_key) return open_shared(a); /* the machine's */
   a->request = bx_exchange_body(config->api_key);
   return a->request && copy(&a->url[0], config->exchange_url[0]) &&
          copy(&a->url[1], config->exchange_url[1]) &&
-         copy(&a->ca_file, config->ca_file);
+         copy(&a->ca_file, config->ca_file) && open_shared(a);
 }
 
 static bx_class check(const bx_auth_config *config, bx_error *e) {
@@ -343,18 +370,19 @@ void bx_auth_unref(bx_auth *a) {
   forget(a);
   bx_http_free(a->http);
   bx_timer_stop(a->loop, &a->retry);
-  wipe(a->bearer);
+  bx_token_release(a->shared, a);
+  bx_token_unref(a->shared);
+  bx_token_clear(&a->token);
   wipe(a->request);
   free(a->url[0]);
   free(a->url[1]);
   free(a->ca_file);
-  free(a->service_url);
   free(a);
 }
 
 void bx_auth_get(bx_auth *a, bx_auth_wait *w) {
-  if (a->bearer && token_clock() < a->refresh_at) {
-    w->ready(w, a->bearer, NULL);
+  if (fresh(a)) {
+    w->ready(w, a->token.bearer, NULL);
     return;
   }
   w->prev = a->waiting.prev;
@@ -363,8 +391,9 @@ void bx_auth_get(bx_auth *a, bx_auth_wait *w) {
   w->waiting = true;
   if (a->http || a->retry.index) return;
   a->retried = a->strayed = false;
-  a->at = a->home;
-  exchange(a);
+  a->at = a->token.home;
+  a->patience = bx_now() + OTHERS_SECONDS;
+  renew(a);
 }
 
 void bx_auth_drop(bx_auth *a, bx_auth_wait *w) {
@@ -372,14 +401,16 @@ void bx_auth_drop(bx_auth *a, bx_auth_wait *w) {
   if (w->waiting) unlink_wait(w);
 }
 
-bool bx_auth_renewable(const bx_auth *a) { return !a->given; }
+bool bx_auth_renewable(const bx_auth *a) { return a->shared != NULL; }
 
 void bx_auth_refused(bx_auth *a, const char *bearer, size_t len) {
-  if (a->given || !a->bearer || strlen(a->bearer) != len ||
-      memcmp(a->bearer, bearer, len) != 0)
+  char *own = a->token.bearer;
+  if (!a->shared || !own || strlen(own) != len || memcmp(own, bearer, len) != 0)
     return;
-  wipe(a->bearer);
-  a->bearer = NULL;
+  wipe(own);
+  a->token.bearer = NULL;
 }
 
-const char *bx_auth_service_url(const bx_auth *a) { return a->service_url; }
+const char *bx_auth_service_url(const bx_auth *a) {
+  return a->token.service_url;
+}

@@ -6,8 +6,9 @@
 ** in its last tenth for one that lives less than ten times that).
 **
 ** Clients of a loop with the same key and the same exchange share one bx_auth,
-** and so one token. Each owns a reference, as does each of its calls until it
-** is over; the last one to go wipes key and token.
+** and those of all loops of the process one token (token.h). Each owns a
+** reference, as does each of its calls until it is over; the last one to go
+** wipes key and token.
 **
 ** A key goes to the first exchange URL; where that does not exchange keys
 ** (HTTP status 404, 405 or a redirect, or a name that does not exist), once to
