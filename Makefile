@@ -188,10 +188,11 @@ storm: all
 flat: all
 	BOXD_FLAT=1 sh scripts/test spec/faults/flat_spec.lua
 
-#: everyday      a job's output of 10 GiB, and 1 GiB each way by forward
+#: everyday      10 GiB of a job's output, scripts killed often, much by forward
 everyday: all
-	BOXD_EVERYDAY=1 BOXD_TEST_LIMIT=3600 sh scripts/test \
-	  spec/faults/follow_spec.lua spec/local/port_forward_spec.lua
+	BOXD_EVERYDAY=1 BOXD_KILLS=20 BOXD_TEST_LIMIT=3600 sh scripts/test \
+	  spec/faults/follow_spec.lua spec/faults/killed_spec.lua \
+	  spec/local/port_forward_spec.lua
 
 #: mutated       a million mutated messages, read by record and by decoder
 mutated: all

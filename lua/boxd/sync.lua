@@ -6,6 +6,7 @@ local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local digests = require "boxd.internal.sync.digests"
 local list = require "boxd.internal.sync.list"
+local part = require "boxd.internal.sync.part"
 local path = require "boxd.path"
 local patterns = require "boxd.internal.sync.patterns"
 local perl = require "boxd.internal.perl"
@@ -111,9 +112,7 @@ function from:dest()
     if not ok then check.invalid("can't make %s: %s", self.here, why) end
   end
   local entries = list.here(self.here, self.excluded)
-  for name in pairs(entries) do
-    if name:find "^%.boxd%-sync%-" then entries[name] = nil end
-  end
+  part.take_out(self.here, entries, self.dry_run)
   return entries
 end
 

@@ -3,6 +3,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local parts = require "boxd.internal.sync.part"
 local perl = require "boxd.internal.perl"
 core.internal()
 
@@ -155,7 +156,7 @@ end
 --- that were written meanwhile or are gone, by path.
 return function(box, source, entries, paths, folder, tell, opts)
   local files, changed = prepare(folder, entries, paths), {}
-  local part = ("%s/.boxd-sync-%x"):format(folder, math.random(0))
+  local part = parts.new(folder)
   local _part <close> = setmetatable({}, { __close = function()
     os.remove(part)
   end })
