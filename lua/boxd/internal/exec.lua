@@ -72,14 +72,19 @@ local SHOWN = 200 -- bytes of a command in a message
 
 local function last_line(text) return text:match "([^\n]+)\n*$" end
 
--- The text without the values of secrets in it: a command may show them.
+-- The text without the values of secrets in it, and without their lines: a command
+-- may show them.
 local function without(secrets, text)
-  for _, value in pairs(secrets or {}) do
+  local function cut(value)
     local from, to = text:find(value, 1, true)
-    while from and #value > 0 do
+    while from and value:find "%S" do
       text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
       from, to = text:find(value, from + 3, true)
     end
+  end
+  for _, value in pairs(secrets or {}) do
+    cut(value)
+    for line in value:gmatch "[^\n]+" do cut(line) end
   end
   return text
 end

@@ -80,9 +80,11 @@ local function file_reader(names, file)
     reader(names, " <&3"))
 end
 
--- Puts the file there. Should the command never begin, it goes in a minute.
-local PUT = [[umask 077; set -C; cat >"$1" || exit
-(setsid sh -c 'sleep 60; rm -f "$1"' sh "$1" </dev/null >/dev/null 2>&1 &)]]
+-- Puts the file there. Should the command never begin, it goes in a minute: what
+-- removes it is there first, in a session of its own once it has closed its stdout.
+local PUT = [[umask 077; set -C
+: "$(setsid sh -c 'exec >/dev/null; sleep 60; rm -f "$1"' sh "$1" </dev/null 2>/dev/null &)"
+cat >"$1"]]
 
 local function put_secrets(box, file, lines, o)
   local result = core.exec(box, "sh", "-c", PUT, "sh", file, { stdin = lines,
