@@ -31,7 +31,8 @@ end
 
 local function goes(code, status)
   local seen, result = run(BEFORE .. code)
-  assert.equal("CreateVm a, DestroyVm vm-a", seen, result.err)
+  assert.equal("CreateVm a, SetDeleteAfter vm-a, DestroyVm vm-a", seen,
+    result.err)
   assert.equal(status or 0, result.status, result.err)
   return result
 end
@@ -102,7 +103,8 @@ describe("c.box:temporary", function()
     }
     for _, row in ipairs(codes) do
       local seen, result = run(BEFORE .. row[2])
-      assert.equal("CreateVm slow-0.3, DestroyVm vm-slow-0.3", seen, row[2])
+      assert.equal("CreateVm slow-0.3, SetDeleteAfter vm-slow-0.3, "
+        .. "DestroyVm vm-slow-0.3", seen, row[2])
       assert.equal(row[1], result.status, result.err)
     end
   end)

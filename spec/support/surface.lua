@@ -99,11 +99,19 @@ row("Boxes.create", "sizes in any writing", {
   s.c.box:create { config = { memory = "512MiB", disk = "10gb" } }
   s.c.box:create { config = { memory = "1t", disk = "1K" } }
 end)
-row("Boxes.temporary", "destroyed at the end of its scope", {
+row("Boxes.temporary", "destroyed at the end of its scope: three round trips", {
   unary("CreateVm", { name = "web" }, CREATED),
+  unary("SetDeleteAfter", { vm_id = "vm-2", delete_after_secs = 3600 }, {}),
   unary("DestroyVm", { vm_id = "vm-2" }),
 }, function(s)
   local box <close> = s.c.box:temporary { name = "web" }
+  return { box.id }
+end, { "vm-2" })
+row("Boxes.temporary", "without a lease: two round trips", {
+  unary("CreateVm", { name = "web" }, CREATED),
+  unary("DestroyVm", { vm_id = "vm-2" }),
+}, function(s)
+  local box <close> = s.c.box:temporary { name = "web", lease = false }
   return { box.id }
 end, { "vm-2" })
 row("Boxes.list", "", { unary("ListVms", {}, { vms = { VM } }) },

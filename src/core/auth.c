@@ -344,20 +344,47 @@ static bx_class check(const bx_auth_config *config, bx_error *e) {
                       "with its newline?", config->token ? "token" : "API key");
 }
 
+static bx_auth *make(bx_loop *loop) {
+  bx_auth *a = calloc(1, sizeof *a);
+  if (!a) return NULL;
+  a->refs = 1;
+  a->loop = loop;
+  a->waiting.prev = a->waiting.next = &a->waiting;
+  a->retry.fire = retry_fired;
+  return a;
+}
+
 bx_auth *bx_auth_open(bx_loop *loop, const bx_auth_config *config,
                       bx_error *e) {
   if (check(config, e)) return NULL;
-  bx_auth *a = calloc(1, sizeof *a);
-  if (a) {
-    a->refs = 1;
-    a->loop = loop;
-    a->waiting.prev = a->waiting.next = &a->waiting;
-    a->retry.fire = retry_fired;
-    if (fill(a, config)) return share(a);
-    bx_auth_unref(a);
-  }
+  bx_auth *a = make(loop);
+  if (a && fill(a, config)) return share(a);
+  bx_auth_unref(a);
   bx_error_set(e, BX_BOXD, "not enough memory");
   return NULL;
+}
+
+static bool fill_twin(bx_auth *twin, const bx_auth *a) {
+  twin->follow = a->follow;
+  if (a->shared)
+    return copy(&twin->request, a->request) && copy(&twin->url[0], a->url[0]) &&
+           copy(&twin->url[1], a->url[1]) &&
+           copy(&twin->ca_file, a->ca_file) && open_shared(twin);
+  twin->token.refresh_at = twin->token.ends_at = BX_FOREVER;
+  return copy(&twin->token.bearer, a->token.bearer);
+}
+
+bx_auth *bx_auth_twin(const bx_auth *a, bx_loop *loop) {
+  bx_auth *twin = make(loop);
+  if (twin && fill_twin(twin, a)) return twin;
+  bx_auth_unref(twin);
+  return NULL;
+}
+
+/* A token that is given never changes; another is its loop's. */
+bool bx_auth_is_twin(const bx_auth *a, const bx_auth *b) {
+  if (a->shared || b->shared) return a->shared == b->shared;
+  return strcmp(a->token.bearer, b->token.bearer) == 0;
 }
 
 bx_auth *bx_auth_ref(bx_auth *a) {

@@ -62,6 +62,13 @@ bx_auth *bx_auth_open(bx_loop *loop, const bx_auth_config *config,
                       bx_error *e);
 bx_auth *bx_auth_ref(bx_auth *a);
 
+/* Another of the same credentials for another loop, of which it touches nothing.
+** NULL: no memory. */
+bx_auth *bx_auth_twin(const bx_auth *a, bx_loop *loop);
+
+/* Have they the same credentials? */
+bool bx_auth_is_twin(const bx_auth *a, const bx_auth *b);
+
 /* Drops a reference; NULL is fine. With the last one nothing may be waiting;
 ** may be called from the last one's ready. Wipes its secrets (OPENSSL_cleanse).
 ** */

@@ -47,6 +47,7 @@ struct bx_call {
   bool lasting; /* closing the channel neither ends nor refuses it: the owner
                    sets it before the call starts */
   bool sending, receiving;
+  bool untraced; /* on another thread than the trace's: the owner sets it */
 
   bx_event finished;
   bx_error error;

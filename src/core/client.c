@@ -89,6 +89,35 @@ const char *bx_client_target(const bx_client *c, bool *tls) {
   return c->channel ? c->channel->target : c->target;
 }
 
+/* ---- twins ---- */
+
+bx_client *bx_client_twin(const bx_client *c, bx_loop *loop) {
+  bx_client *twin = calloc(1, sizeof *twin);
+  if (!twin) return NULL;
+  twin->loop = loop;
+  twin->follow = c->follow;
+  twin->keepalive = c->keepalive;
+  twin->retries = c->retries;
+  twin->auth = bx_auth_twin(c->auth, loop);
+  twin->target = strdup(bx_client_target(c, &twin->tls));
+  if (c->ca_file) twin->ca_file = strdup(c->ca_file);
+  if (twin->auth && twin->target && (twin->ca_file || !c->ca_file)) return twin;
+  bx_client_free(twin);
+  return NULL;
+}
+
+/* What is looked at of the twin, which another thread has, never changes. */
+bool bx_client_is_twin(const bx_client *twin, const bx_client *c) {
+  bool tls;
+  const char *target = bx_client_target(c, &tls);
+  return bx_auth_is_twin(twin->auth, c->auth) && twin->tls == tls &&
+         twin->keepalive == c->keepalive &&
+         strcmp(twin->target, target) == 0 &&
+         (twin->ca_file && c->ca_file
+              ? strcmp(twin->ca_file, c->ca_file) == 0
+              : twin->ca_file == c->ca_file);
+}
+
 /* ---- calls ---- */
 
 static bx_class connect(bx_client *c, bx_error *e) {

@@ -41,6 +41,13 @@ bool bx_client_is_open(const bx_client *c);
 /* Closes and frees it; NULL is fine. Handles of its calls stay valid. */
 void bx_client_free(bx_client *c);
 
+/* Another of the same service and credentials for another loop, whose thread has
+** it from here on and frees it. Touches nothing of that loop. NULL: no memory. */
+bx_client *bx_client_twin(const bx_client *c, bx_loop *loop);
+
+/* Would a twin of c be like this one, which is a twin too? */
+bool bx_client_is_twin(const bx_client *twin, const bx_client *c);
+
 /* "host:port" of the service and whether it is reached by TLS, as far as known:
 ** in a boxd machine the first call may find another. Valid until then. */
 const char *bx_client_target(const bx_client *c, bool *tls);

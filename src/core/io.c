@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime.h"
+#include "wake.h"
 
 #define BATCH 64
 
@@ -26,10 +27,7 @@ struct bx_io {
   pthread_t thread;
   unsigned count, cap, *unused, unused_count;
 
-  /* Waking: an empty batch on a call that leads nowhere. */
-  grpc_channel *lame;
-  grpc_call *call;
-  bx_tag tag;
+  bx_wake wake;
 
   pthread_mutex_t lock; /* guards the rest */
   place *places;        /* index 0 is unused */
@@ -69,7 +67,7 @@ static void *run(void *arg) {
     }
     if (io->len > 0 && !io->waking) {
       io->waking = true;
-      grpc_call_start_batch(io->call, NULL, 0, &io->tag, NULL);
+      bx_wake_send(&io->wake);
     }
     pthread_mutex_unlock(&io->lock);
     if (stop) return NULL;
@@ -103,7 +101,7 @@ static bx_watch *seen(bx_io *io, unsigned slot, uint32_t *events) {
 
 /* On the loop's thread: what the helper thread has seen. */
 static void woken(bx_tag *tag, bool ok) {
-  bx_io *io = (bx_io *)((char *)tag - offsetof(bx_io, tag));
+  bx_io *io = (bx_io *)((char *)tag - offsetof(bx_io, wake.tag));
   uint32_t events;
   (void)ok;
   unsigned n = take_turn(io);
@@ -111,25 +109,6 @@ static void woken(bx_tag *tag, bool ok) {
     bx_watch *w = seen(io, io->turn[i], &events);
     if (w) w->fire(w, events);
   }
-}
-
-static bool make_wake_call(bx_io *io, grpc_completion_queue *queue) {
-  io->tag.fire = woken;
-  io->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_UNKNOWN, "");
-  io->call = grpc_channel_create_call(
-      io->lame, NULL, GRPC_PROPAGATE_DEFAULTS, queue,
-      grpc_slice_from_static_string("/wake"), NULL, bx_timespec(BX_FOREVER),
-      NULL);
-  return io->call != NULL;
-}
-
-static bool start_thread(bx_io *io) {
-  sigset_t old;
-  bx_block_signals(&old);
-  int rc = pthread_create(&io->thread, NULL, run, io);
-  bx_restore_signals(&old);
-  errno = rc;
-  return rc == 0;
 }
 
 bx_io *bx_io_new(bx_loop *loop, bx_error *e) {
@@ -140,6 +119,7 @@ bx_io *bx_io_new(bx_loop *loop, bx_error *e) {
     return NULL;
   }
   io->loop = loop;
+  io->wake.tag.fire = woken;
   io->count = 1;
   io->epoll = epoll_create1(EPOLL_CLOEXEC);
   io->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -147,11 +127,10 @@ bx_io *bx_io_new(bx_loop *loop, bx_error *e) {
   struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 0};
   if (io->epoll >= 0 && io->stop >= 0 &&
       epoll_ctl(io->epoll, EPOLL_CTL_ADD, io->stop, &ev) == 0 &&
-      make_wake_call(io, queue) && start_thread(io))
+      bx_wake_open(&io->wake, queue) && bx_thread_start(&io->thread, "boxd-io", run, io))
     return io;
   bx_error_errno(e, BX_BOXD, errno, "can't wait for files and signals");
-  if (io->call) grpc_call_unref(io->call);
-  if (io->lame) grpc_channel_destroy(io->lame);
+  bx_wake_close(&io->wake);
   if (io->stop >= 0) close(io->stop);
   if (io->epoll >= 0) close(io->epoll);
   pthread_mutex_destroy(&io->lock);
@@ -172,8 +151,7 @@ void bx_io_free(bx_io *io) {
   while (write(io->stop, &one, sizeof one) < 0 && errno == EINTR) continue;
   pthread_join(io->thread, NULL);
   settle(io);
-  grpc_call_unref(io->call);
-  grpc_channel_destroy(io->lame);
+  bx_wake_close(&io->wake);
   close(io->stop);
   close(io->epoll);
   pthread_mutex_destroy(&io->lock);

@@ -110,13 +110,17 @@ void bx_log_finished(const bx_call *c) {
 
 /* ---- the hooks ---- */
 
+static bool is_traced(const bx_call *c) {
+  return (bx_observers & BX_TRACE) && !c->untraced;
+}
+
 void bx_observe_start(bx_call *c) {
-  static uint64_t last;
+  static _Atomic uint64_t last; /* leases have a thread of their own */
   if (!bx_observers) return;
   c->seen.id = ++last;
   c->seen.began = bx_now();
   if (bx_observers & BX_LOG_INFO) bx_log_started(c);
-  if (bx_observers & BX_TRACE) bx_trace_started(c);
+  if (is_traced(c)) bx_trace_started(c);
 }
 
 void bx_observe_message(bx_call *c, bool sent, size_t bytes) {
@@ -126,11 +130,11 @@ void bx_observe_message(bx_call *c, bool sent, size_t bytes) {
   else
     c->seen.received += bytes;
   if (bx_observers & BX_LOG_INFO) bx_log_message(c, sent, bytes);
-  if (bx_observers & BX_TRACE) bx_trace_message(c, sent, bytes);
+  if (is_traced(c)) bx_trace_message(c, sent, bytes);
 }
 
 void bx_observe_finish(bx_call *c) {
   if (c->seen.id == 0) return;
   if (bx_observers & BX_LOG_INFO) bx_log_finished(c);
-  if (bx_observers & BX_TRACE) bx_trace_finished(c);
+  if (is_traced(c)) bx_trace_finished(c);
 }

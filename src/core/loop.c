@@ -9,6 +9,7 @@
 #include "alarm.h"
 #include "curl.h"
 #include "io.h"
+#include "lease.h"
 #include "loop_private.h"
 #include "relay.h"
 #include "runtime.h"
@@ -98,6 +99,7 @@ void bx_loop_free(bx_loop *loop) {
   /* In a forked child gRPC's threads are not there: freeing would wait for
   ** them for ever. */
   bool ours = bx_runtime_check(&e) == BX_OK;
+  if (ours) bx_leases_end(loop);
   for (bx_open *o = loop->open; ours && o; o = o->next) o->close(o);
   if (ours && loop->relay) bx_relay_free(loop->relay);
   loop->relay = NULL;

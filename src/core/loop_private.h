@@ -1,6 +1,6 @@
 /*
-** loop_private: the loop's own fields, for loop.c, op.c, curl.c and auth.c
-** only.
+** loop_private: the loop's own fields, for loop.c, op.c, curl.c, auth.c and
+** lease.c only.
 */
 #ifndef BX_LOOP_PRIVATE_H
 #define BX_LOOP_PRIVATE_H
@@ -22,6 +22,7 @@ struct bx_loop {
   bool kept_ok;    /* and its success */
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
+  struct bx_leases *leases; /* NULL: none since the last thread was joined */
   bx_waiters ready;
   bool woken; /* an event that is waited for in place has been set */
   unsigned held;

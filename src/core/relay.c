@@ -11,6 +11,7 @@
 
 #include "loop.h"
 #include "runtime.h"
+#include "wake.h"
 
 struct bx_relay {
   grpc_completion_queue *queue;
@@ -18,11 +19,8 @@ struct bx_relay {
   double at; /* the time that the timer is set to */
   pthread_t thread;
 
-  /* Getting the queue back: an empty batch on a call that leads nowhere. */
-  grpc_channel *lame;
-  grpc_call *call;
-  bx_tag stop;
-  bool stopped; /* the batch has come out */
+  bx_wake stop; /* gets the queue back */
+  bool stopped; /* its tag has come out */
 
   pthread_mutex_t lock; /* guards the rest */
   pthread_cond_t given;
@@ -72,18 +70,9 @@ static void *run(void *arg) {
 }
 
 static void on_stopped(bx_tag *tag, bool ok) {
-  bx_relay *r = (bx_relay *)((char *)tag - offsetof(bx_relay, stop));
+  bx_relay *r = (bx_relay *)((char *)tag - offsetof(bx_relay, stop.tag));
   (void)ok;
   r->stopped = true;
-}
-
-static bool make_stop_call(bx_relay *r) {
-  r->lame = grpc_lame_client_channel_create("stop", GRPC_STATUS_UNKNOWN, "");
-  r->call = grpc_channel_create_call(
-      r->lame, NULL, GRPC_PROPAGATE_DEFAULTS, r->queue,
-      grpc_slice_from_static_string("/stop"), NULL, bx_timespec(BX_FOREVER),
-      NULL);
-  return r->call != NULL;
 }
 
 static bool watch(bx_relay *r, int fd) {
@@ -91,18 +80,8 @@ static bool watch(bx_relay *r, int fd) {
   return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-static bool start_thread(bx_relay *r) {
-  sigset_t old;
-  bx_block_signals(&old);
-  int rc = pthread_create(&r->thread, NULL, run, r);
-  bx_restore_signals(&old);
-  errno = rc;
-  return rc == 0;
-}
-
 static void release(bx_relay *r) {
-  if (r->call) grpc_call_unref(r->call);
-  if (r->lame) grpc_channel_destroy(r->lame);
+  bx_wake_close(&r->stop);
   if (r->epoll >= 0) close(r->epoll);
   if (r->event >= 0) close(r->event);
   if (r->timer >= 0) close(r->timer);
@@ -128,10 +107,10 @@ bx_relay *bx_relay_new(grpc_completion_queue *queue, bx_error *e) {
   r->queue = queue;
   r->at = BX_FOREVER;
   r->away = true;
-  r->stop.fire = on_stopped;
+  r->stop.tag.fire = on_stopped;
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->given, NULL);
-  if (open_descriptors(r) && make_stop_call(r) && start_thread(r)) return r;
+  if (open_descriptors(r) && bx_wake_open(&r->stop, queue) && bx_thread_start(&r->thread, "boxd-relay", run, r)) return r;
   bx_error_errno(e, BX_BOXD, errno, "can't make a descriptor for a host's loop");
   release(r);
   return NULL;
@@ -157,7 +136,7 @@ void bx_relay_free(bx_relay *r) {
   if (is_ours(r))
     r->stopped = true;
   else
-    grpc_call_start_batch(r->call, NULL, 0, &r->stop, NULL);
+    bx_wake_send(&r->stop);
   while (!bx_relay_get(r, BX_FOREVER)) continue;
   end_thread(r);
   bx_tag *tag = bx_relay_take(r, &ok);

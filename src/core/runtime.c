@@ -1,8 +1,8 @@
 #include "runtime.h"
 
+#include <errno.h>
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* started: gRPC, by this process; lost: it was, by the one we were forked
@@ -27,6 +27,17 @@ void bx_block_signals(sigset_t *old) {
 
 void bx_restore_signals(const sigset_t *old) {
   pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+bool bx_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+                     void *arg) {
+  sigset_t old;
+  bx_block_signals(&old);
+  int rc = pthread_create(thread, NULL, run, arg);
+  bx_restore_signals(&old);
+  if (rc == 0) pthread_setname_np(*thread, name);
+  errno = rc;
+  return rc == 0;
 }
 
 static void on_fork(void) {

@@ -6,6 +6,7 @@
 #ifndef BX_RUNTIME_H
 #define BX_RUNTIME_H
 
+#include <pthread.h>
 #include <signal.h>
 
 #include "error.h"
@@ -21,5 +22,10 @@ bx_class bx_runtime_check(bx_error *e);
 ** must not take the host's signals. */
 void bx_block_signals(sigset_t *old);
 void bx_restore_signals(const sigset_t *old);
+
+/* Starts a thread that takes no signals; its name, 15 bytes at most, is what ps
+** shows. False: errno says why. */
+bool bx_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+                     void *arg);
 
 #endif

@@ -19,6 +19,13 @@ struct bx_token {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the rest */
 static bx_token *tokens;
 
+static void hold(void) { pthread_mutex_lock(&lock); }
+
+static void let_go(void) { pthread_mutex_unlock(&lock); }
+
+/* A forked child must not find the lock held by a thread that it does not have. */
+static void watch_forks(void) { pthread_atfork(hold, let_go, let_go); }
+
 double bx_token_clock(void) {
   struct timespec ts;
   clock_gettime(CLOCK_BOOTTIME, &ts);
@@ -76,51 +83,53 @@ static bx_token *find(const char *identity) {
 }
 
 bx_token *bx_token_open(const char *identity) {
-  pthread_mutex_lock(&lock);
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
+  hold();
   bx_token *t = find(identity);
   if (t) t->refs++;
-  pthread_mutex_unlock(&lock);
+  let_go();
   return t;
 }
 
 void bx_token_unref(bx_token *t) {
   if (!t) return;
-  pthread_mutex_lock(&lock);
+  hold();
   if (--t->refs == 0) {
     bx_token **at = &tokens;
     while (*at != t) at = &(*at)->next;
     *at = t->next;
     destroy(t);
   }
-  pthread_mutex_unlock(&lock);
+  let_go();
 }
 
 void bx_token_take(bx_token *t, unsigned *seen, bx_token_value *v) {
   if (!t || atomic_load(&t->version) == *seen) return;
-  pthread_mutex_lock(&lock);
+  hold();
   if (copy(v, &t->value)) *seen = t->version;
-  pthread_mutex_unlock(&lock);
+  let_go();
 }
 
 void bx_token_give(bx_token *t, unsigned *seen, const bx_token_value *v) {
   if (!t) return;
-  pthread_mutex_lock(&lock);
+  hold();
   if (copy(&t->value, v)) *seen = ++t->version;
-  pthread_mutex_unlock(&lock);
+  let_go();
 }
 
 bool bx_token_claim(bx_token *t, const void *who) {
   if (!t) return true;
-  pthread_mutex_lock(&lock);
+  hold();
   if (!t->claimant) t->claimant = who;
   bool ours = t->claimant == who;
-  pthread_mutex_unlock(&lock);
+  let_go();
   return ours;
 }
 
 void bx_token_release(bx_token *t, const void *who) {
   if (!t) return;
-  pthread_mutex_lock(&lock);
+  hold();
   if (t->claimant == who) t->claimant = NULL;
-  pthread_mutex_unlock(&lock);
+  let_go();
 }

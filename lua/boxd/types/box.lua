@@ -519,7 +519,8 @@ function Box:set_auto_hibernate_timeout(seconds, options) end
 ---@class boxd.Cron
 ---@field cron string "0 18 * * *", UTC
 
---- Whatever state the box is in then.
+--- Whatever state the box is in then. Ends the lease of a temporary box: from
+--- here on the script alone says when it ends.
 --- RPC: SetDeleteAfter.
 --- Raises: NotFoundError.
 ---@param when integer|boxd.Cron seconds from now, or the next match; 0: never

@@ -70,12 +70,21 @@ function Boxes:create(name, options) end
 --- The same, but its `<close>`, or the end of boxdlua's script, destroys it.
 --- Where the call is ended early (cancelled, out of time, interrupted) the box is
 --- destroyed as soon as it is there, and closing the Compute waits for that.
---- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
+---
+--- The service deletes the box a lease after the script was last alive, also where
+--- the script is killed. A thread renews the lease at every third of it
+--- (SetDeleteAfter), while the script computes or blocks, too; failures are tried
+--- again until the lease is over. It ends with the box, and by
+--- `box:set_delete_after`; `box.delete_at` is as of the last refresh. A fork has no
+--- lease. Where the first SetDeleteAfter fails twice the box is destroyed and the
+--- error raised; a service without it gets a box without a lease, and the script
+--- one warning. Between the two calls a killed script leaves its box.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot; SetDeleteAfter.
 --- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
----@param options? boxd.CreateOptions
+---@param options? boxd.TemporaryOptions
 ---@return boxd.Box
----@overload fun(self: boxd.Boxes, options: boxd.CreateOptions): boxd.Box
+---@overload fun(self: boxd.Boxes, options: boxd.TemporaryOptions): boxd.Box
 function Boxes:temporary(name, options) end
 
 --- The box of that name, up: made if there is none; adopted if there is one, also
@@ -149,7 +158,8 @@ function Boxes:suggest_name(options) end
 ---@return boxd.Box
 function Boxes:get(id_or_name, options) end
 
---- A copy of a box and its disk.
+--- A copy of a box and its disk. That of a temporary box of this script has no
+--- lease: its end is taken back (one more call, SetDeleteAfter).
 --- RPC: ForkVm.
 --- Raises: NotFoundError, QuotaExceededError.
 ---@param source boxd.Box|string a box, an id or a name
@@ -169,6 +179,9 @@ function Boxes:fork(source, options) end
 ---@field team? string today
 ---@field spec? boxd.Spec beside it no image, networks, isolated and labels; today
 ---@field from_snapshot? string|boxd.Snapshot restores it, which takes no image, shared, networks and team; today
+
+---@class boxd.TemporaryOptions: boxd.CreateOptions
+---@field lease? integer|false seconds, from 3 on; false: none; default 3600, and none beside delete_after and delete_after_cron, which it excludes
 
 --- What create, temporary and fork take. Where the service refuses a timer or an
 --- end, the box is destroyed and the error raised.
