@@ -6,6 +6,7 @@ local ensure = require "boxd.ensure"
 local files = require "boxd.files"
 local forward = require "boxd.forward"
 local job = require "boxd.job"
+local lease = require "boxd.lease"
 local lifecycle = require "boxd.lifecycle"
 local poll = require "boxd.internal.poll"
 local publish = require "boxd.publish"
@@ -52,6 +53,7 @@ end
 -- Exec and files.
 
 for _, part in ipairs { files.methods, update_spec, lifecycle.methods,
+  lease.methods,
   publish.methods, stat.methods, job.methods, sync, forward } do
   for name, f in pairs(part) do methods[name] = f end
 end

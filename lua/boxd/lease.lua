@@ -10,10 +10,10 @@ local DEFAULT = 3600
 local CALL_SECONDS = 20 -- of one call, and so of a renewal under way
 local LOOK = 0.01
 
-local lease = {}
+local lease = { methods = {} }
 
--- By Compute, then by the id of the box: { lease of the core, seconds }.
-local leases = setmetatable({}, { __mode = "k" })
+-- By Compute, then by the id of the box. The end of a box takes it out.
+local leases = core.leases
 
 -- The Computes whose service can't delete a box by itself.
 local unable = setmetatable({}, { __mode = "k" })
@@ -27,25 +27,11 @@ function lease.seconds(options)
   end
 end
 
---- One SetDeleteAfter. request: its fields beside vm_id.
-function lease.set_end(box, request, opts)
-  request.vm_id = box.id
-  local reply = resource.call(box, "SetDeleteAfter", request, opts)
-  local ms = reply.delete_at_ms or 0
-  core.set(box, "delete_at", ms ~= 0 and ms // 1000 or nil)
-  core.set(box, "delete_after_cron", request.delete_after_cron)
-end
-
-local function of(box)
-  local boxes = leases[resource.compute(box)]
-  return boxes and boxes[box.id]
-end
-
 -- Has the core renew it.
 local function keep(box, seconds)
   local compute = resource.compute(box)
   leases[compute] = leases[compute] or {}
-  leases[compute][box.id] = { core.lease(compute, box.id, seconds), seconds }
+  leases[compute][box.id] = core.lease(compute, box.id, seconds)
 end
 
 local function warn_once(e)
@@ -60,7 +46,7 @@ end
 local function set_first(box, seconds, ends)
   local ok, e
   for _ = 1, 2 do
-    ok, e = pcall(lease.set_end, box, { delete_after_secs = seconds },
+    ok, e = pcall(box.set_delete_after, box, seconds,
       { timeout = math.min(math.max(ends - boxd.now(), 1), CALL_SECONDS) })
     if ok then return true end
     if e.code == "UNIMPLEMENTED" then
@@ -79,44 +65,33 @@ function lease.begin(box, seconds, ends)
   if set_first(box, seconds, ends) then keep(box, seconds) end
 end
 
--- Ends it; returns once no renewal is under way any more.
-local function settle(found)
-  local ends = boxd.now() + CALL_SECONDS
-  while not found[1]:finish() and boxd.now() < ends do boxd.sleep(LOOK) end
-end
-
---- As set_end, by the script: a lease of the box ends first. Where it fails that
---- goes on.
-function lease.replace(box, request, opts)
-  local found = of(box)
-  if not found then return lease.set_end(box, request, opts) end
-  leases[resource.compute(box)][box.id] = nil
-  local ok, e = pcall(function()
-    settle(found)
-    lease.set_end(box, request, opts)
-  end)
-  if ok then return end
-  keep(box, found[2])
-  error(e, 0)
-end
-
---- The box is gone.
-function lease.ended(box)
-  local found = of(box)
-  if not found then return end
-  found[1]:finish()
-  leases[resource.compute(box)][box.id] = nil
-  local failure = found[1]:failure()
-  if failure then
-    warn(("boxd: the lease of box %s (%d s) could not be renewed: %s"):format(
-      box.name or box.id, found[2], failure))
-  end
-end
-
 --- Is the box of that id leased, by this process?
 function lease.holds(compute, id)
   local boxes = leases[compute]
   return boxes and id and boxes[id] ~= nil
+end
+
+-- Ends it; returns once no renewal is under way any more.
+local function settle(one)
+  local ends = boxd.now() + CALL_SECONDS
+  while not one:finish() and boxd.now() < ends do boxd.sleep(LOOK) end
+end
+
+-- box:set_delete_after of a leased box: the lease ends first, and goes on where
+-- the service refuses.
+function lease.methods:set_delete_after(when, opts)
+  local boxes, id = leases[resource.compute(self)], self.id
+  local one = boxes[id]
+  boxes[id] = nil
+  local ok, result = pcall(function()
+    settle(one)
+    return self:set_delete_after(
+      type(when) == "string" and { cron = when } or when,
+      { timeout = opts.timeout })
+  end)
+  if ok then return result end
+  keep(self, one:seconds())
+  error(result, 0)
 end
 
 return lease

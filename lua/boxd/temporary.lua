@@ -3,6 +3,7 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
+local lease = require "boxd.lease"
 local resource = require "boxd.internal.resource"
 core.internal()
 
@@ -79,22 +80,37 @@ local function close(box, reason)
   if not ok then error(e, 0) end
 end
 
+-- Makes the box, with its lease. Raises, with the box destroyed.
+local function make(boxes, name, opts)
+  local began = boxd.now()
+  local box = core.closing(core.create(boxes, name, opts), close)
+  living[box] = true
+  local options = type(name) == "table" and name or opts or {}
+  local seconds = lease.seconds(options)
+  if not seconds then return box end
+  local ends = began + (options.timeout or compute_of(boxes).timeout)
+  local ok, e = pcall(lease.begin, box, seconds, ends)
+  if ok then return box end
+  temporary.discard(box)
+  error(e, 0)
+end
+
 -- Without a taker the box is destroyed again, as soon as it is there.
 --
 -- c.box:temporary(name?, opts?): as create, but the box is destroyed by its
--- <close>, or at the end of boxdlua's script, whatever ends it.
+-- <close>, or at the end of boxdlua's script, whatever ends it; and by the
+-- service when its lease ends.
 function temporary:temporary(name, opts)
   local compute, taken, box = compute_of(self), true, nil
   local maker = begin(compute, function()
-    local ok, made = pcall(core.create, self, name, opts)
+    local ok, made = pcall(make, self, name, opts)
     if not ok then
       if taken then error(made, 0) end
       warn(("boxd: a temporary box that nothing waits for any more was not "
         .. "made: %s"):format(tostring(made)))
       return
     end
-    box = core.closing(made, close)
-    living[box] = true
+    box = made
     if taken and core.is_open(compute) then return end
     destroy_now(box)
     if taken then core.raise("CancelledError", "the client was closed") end

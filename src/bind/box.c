@@ -5,6 +5,7 @@
 #include "boxd.pb-c.h"
 #include "error.h"
 #include "exec.h"
+#include "lease.h"
 #include "method_private.h"
 #include "path.h"
 #include "type.h"
@@ -124,9 +125,16 @@ void lbx_box_forget(lua_State *L, int idx) {
   lua_pushnil(L);
   lua_rawset(L, -3);
   lua_pop(L, 1);
+  lbx_end_lease(L, idx);
 }
 
 static void forget(lua_State *L) { lbx_box_forget(L, 1); }
+
+static bool is_leased(lua_State *L) {
+  bool leased = lbx_push_lease(L, 1);
+  lua_pop(L, 1);
+  return leased;
+}
 
 /* Is the address one of this machine, which is reached without TLS? */
 static bool is_here(const char *domain) {
@@ -223,7 +231,7 @@ static const lbx_method methods[] = {
      .field = "labels", GIVES("labels", "labels")},
     {"set_delete_after", "SetDeleteAfter", ON,
      .args = {{.name = "when", .read = read_deletion}},
-     .complete = complete_deletion, .result = LBX_FIELD,
+     .complete = complete_deletion, .more = is_leased, .result = LBX_FIELD,
      .field = "delete_at_ms",
      .sets = {{"delete_at", .reply = "delete_at_ms"},
               {"delete_after_cron", .request = "delete_after_cron"}}},

@@ -9,6 +9,7 @@
 #include "types.h"
 
 #define LABELS_MAX 64 /* in a selector */
+#define LEASE_MIN 3 /* seconds: it is renewed at every third */
 #define TEXT(of) {.name = of, .field = of}
 
 
@@ -135,7 +136,7 @@ static void check_names(lua_State *L, int options, const lbx_method *m) {
   lua_pop(L, 1);
 }
 
-static const lbx_method create_from_snapshot;
+static const lbx_method create_from_snapshot, temporary_from_snapshot;
 
 static void check_deletion(lua_State *L, int options, const lbx_method *m) {
   if (has_option(L, options, "delete_after") &&
@@ -166,6 +167,33 @@ static const lbx_method *choose_create(lua_State *L, const lbx_method *m,
   return &create_from_snapshot;
 }
 
+/* A lease is an end of the box's, too. */
+static const lbx_method *choose_temporary(lua_State *L, const lbx_method *m,
+                                          int options) {
+  static const char *const names[] = {"delete_after", "delete_after_cron",
+                                      NULL};
+  const lbx_method *chosen = choose_create(L, m, options);
+  if (!lua_istable(L, options)) return m;
+  lua_getfield(L, options, "lease");
+  if (lua_toboolean(L, -1))
+    refuse_beside(L, options, m, "lease", names, "both say when it ends");
+  lua_pop(L, 1);
+  return chosen == m ? m : &temporary_from_snapshot;
+}
+
+/* false, or seconds that have a third. */
+static void read_lease(lua_State *L, int idx, const char *method) {
+  bool none = lua_isboolean(L, idx) && !lua_toboolean(L, idx);
+  if (none || (lua_isinteger(L, idx) && lua_tointeger(L, idx) >= LEASE_MIN &&
+               lua_tointeger(L, idx) <= INT32_MAX))
+    return;
+  if (lua_type(L, idx) != LUA_TNUMBER)
+    lbx_error_usage(L, "bad option 'lease' to '%s' (integer or false expected, "
+                    "got %s)", method, lbx_type_name(L, idx));
+  lbx_error_invalid(L, "%s: lease is false, or an integer of seconds from %d "
+                    "on, not %s", method, LEASE_MIN, lbx_push_shown(L, idx));
+}
+
 /* Merges the pieces of a spec, which is Lua's. */
 static void read_spec(lua_State *L, int idx, const char *method) {
   if (!lua_istable(L, idx))
@@ -193,24 +221,31 @@ static void read_spec(lua_State *L, int idx, const char *method) {
   {"auto_destroy_timeout_secs",                                             \
    .request = "config.srf.auto_destroy_timeout_secs"}
 
-static const lbx_param create_options[] = {
-    SAME_AS_FORK, {.name = "image", .field = "image_ref"}, TEXT("org"),
-    TEXT("team"), {.name = "spec", .field = "spec", .read = read_spec},
-    {.name = "from_snapshot", .field = "snapshot", .sort = LBX_OBJECT,
-     .of = &lbx_snapshot_type},
-    {0}};
+#define CREATE_OPTIONS                                                   \
+  SAME_AS_FORK, {.name = "image", .field = "image_ref"}, TEXT("org"),    \
+  TEXT("team"), {.name = "spec", .field = "spec", .read = read_spec},    \
+  {.name = "from_snapshot", .field = "snapshot", .sort = LBX_OBJECT,     \
+   .of = &lbx_snapshot_type}
+
+static const lbx_param create_options[] = {CREATE_OPTIONS, {0}};
+static const lbx_param temporary_options[] = {
+    CREATE_OPTIONS, {.name = "lease", .read = read_lease}, {0}};
 static const lbx_param fork_options[] = {SAME_AS_FORK, {0}};
 
-#define CREATE(rpc)                                                       \
-  rpc, .args = {{.name = "name", .field = "name", .optional = true}}, \
-  .options = create_options, .result = LBX_RECORD, .of = &lbx_box_type,   \
-  .sets = {{"restart_policy", .request = "restart_policy"}, TIMERS},       \
-  .after = "boxd.internal.new_box", .choose = choose_create, .disks = &lbx_config_disks
+#define CREATE(rpc, takes, how)                                           \
+  rpc, .args = {{.name = "name", .field = "name", .optional = true}},     \
+  .options = takes, .result = LBX_RECORD, .of = &lbx_box_type,            \
+  .sets = {{"restart_policy", .request = "restart_policy"}, TIMERS},      \
+  .after = "boxd.internal.new_box", .choose = how, .disks = &lbx_config_disks
 
 static const lbx_method create_from_snapshot = {
-    "create", CREATE("CreateVmFromSnapshot")};
+    "create", CREATE("CreateVmFromSnapshot", create_options, choose_create)};
 /* What c.box:temporary makes its box by. */
-static const lbx_method temporary = {"temporary", CREATE("CreateVm")};
+static const lbx_method temporary = {
+    "temporary", CREATE("CreateVm", temporary_options, choose_temporary)};
+static const lbx_method temporary_from_snapshot = {
+    "temporary",
+    CREATE("CreateVmFromSnapshot", temporary_options, choose_temporary)};
 
 static const lbx_method find_box = {"get", "ListVms", .result = LBX_FOUND,
                                     .field = "vms", .of = &lbx_box_type};
@@ -236,7 +271,7 @@ static const lbx_param destroy[] = {
     {.name = LBX_MISSING_OK, .type = LUA_TBOOLEAN}, {0}};
 
 static const lbx_method service_methods[] = {
-    {"create", CREATE("CreateVm")},
+    {"create", CREATE("CreateVm", create_options, choose_create)},
     {"list", "ListVms", .options = list, .result = LBX_RECORDS,
      .field = "vms", .of = &lbx_box_type, .keep = has_labels},
     GET,

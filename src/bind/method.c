@@ -266,7 +266,10 @@ static int results_k(lua_State *L, int status, lua_KContext below) {
 
 /* Finishes the object on the top, which is returned: the row's `after`. */
 static int go_after(lua_State *L, const lbx_method *m, double deadline) {
-  if (!m->after || !lua_istable(L, LBX_OPTIONS)) return 1;
+  if (!lua_istable(L, LBX_OPTIONS)) {
+    lua_newtable(L);
+    lua_replace(L, LBX_OPTIONS);
+  }
   int below = lua_gettop(L) - 1;
   lua_getglobal(L, "require");
   lua_pushstring(L, m->after);
@@ -286,8 +289,9 @@ bool lbx_option_on(lua_State *L, const char *name) {
   return on;
 }
 
-/* Do the options ask for more than the row's one call? */
+/* Do the options, or the object, ask for more than the row's one call? */
 static bool asks_more(lua_State *L, const lbx_method *m) {
+  if (m->more && m->more(L)) return true;
   if (!lua_istable(L, LBX_OPTIONS)) return false;
   for (const lbx_param *p = m->options; p && p->name; p++) {
     if (!p->wider) continue;
@@ -373,5 +377,5 @@ bool lbx_is_wider(lua_State *L, int idx) {
   lua_pop(L, 1);
   for (const lbx_param *p = m->options; p && p->name; p++)
     if (p->wider) return true;
-  return false;
+  return m->more != NULL;
 }

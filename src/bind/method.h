@@ -107,6 +107,9 @@ typedef struct lbx_method {
   /* Checks what has been read, all of it, and adds the fields of the request that
   ** follow from it to the options, which are a table then; or NULL. */
   void (*complete)(lua_State *L);
+  /* Does the object ask for more than the row's one call, as an option that is
+  ** `wider` does? Or NULL. The options are a table then. */
+  bool (*more)(lua_State *L);
   /* Changes what is returned, on the top, or sets what no `sets` can; or NULL. */
   void (*done)(lua_State *L);
   /* The Lua function "boxd.internal.FILE" that gets the new object and the
@@ -119,7 +122,7 @@ typedef struct lbx_method {
 /* Pushes the function of a row of type t. */
 void lbx_push_method(lua_State *L, const lbx_type *t, const lbx_method *m);
 
-/* Is the value at idx the function of a row with an option that is `wider`? */
+/* Is the value at idx the function of a row that may go on in Lua? */
 bool lbx_is_wider(lua_State *L, int idx);
 
 /* core.call(object, rpc, request, seconds or nil) -> the reply by the contract's

@@ -20,6 +20,7 @@
 #include "host.h"
 #include "http.h"
 #include "json.h"
+#include "lease.h"
 #include "stream.h"
 #include "tar.h"
 #include "special.h"
@@ -132,6 +133,7 @@ static int open_core(lua_State *L) {
       {"open", lbx_folder_open},
       {"set_time", lbx_folder_set_time}, {"link", lbx_folder_link},
       {"tar_header", lbx_tar_header}, {"gate", lbx_gate},
+      {"lease", lbx_lease},
       {"make_private", lbx_folder_private}, {"umask", lbx_folder_mask},
       {"open_special", lbx_special_open},
       {NULL, NULL}};
@@ -147,6 +149,7 @@ static int open_core(lua_State *L) {
   lbx_open_special(L);
   lbx_open_fd(L);
   lbx_open_gate(L);
+  lbx_open_lease(L);
   lbx_open_terminal(L);
   lbx_open_text(L);
   lua_setfield(L, -2, "text");

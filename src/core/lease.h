@@ -2,8 +2,8 @@
 ** lease: a box that the service deletes some time after this process was last
 ** alive. A thread moves that time on (SetDeleteAfter) at every third of the
 ** lease, whatever the process's other threads do. It has a loop and connections
-** of its own, and the clients' grants (see grant.h), so that it makes no
-** exchange of its own while they have a token; a loop's leases share one, which
+** of its own, and the clients' tokens (see token.h), so that it makes no
+** exchange of its own while they have one; a loop's leases share one, which
 ** ends with the last of them. A process that is forked renews nothing.
 **
 ** What a renewal fails with is tried again until the lease is over. A box that

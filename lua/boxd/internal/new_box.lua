@@ -4,26 +4,30 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
+local lease = require "boxd.lease"
 local temporary = require "boxd.temporary"
 core.internal()
 
-local function set(box, o, ends)
+-- How the box ends; a copy of a leased one has no lease, but its end.
+local function end_of(box, o)
+  if o.delete_after_cron then return { cron = o.delete_after_cron } end
+  local leased = lease.holds(core.compute(box), box.forked_from)
+  return (leased or o.delete_after ~= 0) and (o.delete_after or leased and 0)
+end
+
+local function set(box, o, after, ends)
   local function left() return { timeout = math.max(ends - boxd.now(), 0.001) } end
   if o.auto_hibernate_timeout then
     box:set_auto_hibernate_timeout(o.auto_hibernate_timeout, left())
   end
-  local after = o.delete_after ~= 0 and o.delete_after
-  if after or o.delete_after_cron then
-    box:set_delete_after(after or { cron = o.delete_after_cron }, left())
-  end
+  if after then box:set_delete_after(after, left()) end
 end
 
 --- o: the options of create or fork; left: seconds for all of it.
 return function(box, o, left)
-  if not (o.auto_hibernate_timeout or o.delete_after or o.delete_after_cron) then
-    return box
-  end
-  local ok, e = pcall(set, box, o, boxd.now() + left)
+  local after = end_of(box, o)
+  if not (o.auto_hibernate_timeout or after) then return box end
+  local ok, e = pcall(set, box, o, after, boxd.now() + left)
   if ok then return box end
   temporary.discard(box)
   error(e, 0)
