@@ -24,45 +24,50 @@ function certs.new()
   return self
 end
 
---- NAME.pem and NAME.key for the subject alternative name `san`, like
---- "IP:127.0.0.1"; a negative number of days: it has expired. Returns their
---- common path without the suffix.
-function certs:leaf(name, san, days)
-  local file = assert(io.open(self:path(name .. ".ext"), "w"))
-  file:write("subjectAltName=", san, "\n")
-  file:close()
-  self:run(("req %s -keyout %s.key -out %s.csr -subj /CN=%s"):format(
-    KEY, name, name, name))
-  self:run(("x509 -req -in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial"
-    .. " -extfile %s.ext -out %s.pem -days %d"):format(
-    name, name, name, days or 2))
-  return self:path(name)
-end
-
 local CA = [[
 [ca]
 default_ca = ours
 [ours]
 database = index.txt
+unique_subject = no
 new_certs_dir = .
 serial = ca.srl
 policy = any
+default_md = sha256
 [any]
 commonName = supplied
 ]]
 
---- The same; it ends at the time `ends`, as os.time has it.
-function certs:leaf_until(name, san, ends)
-  local path = self:leaf(name, san)
-  local file = assert(io.open(self:path "ca.cnf", "w"))
-  file:write(CA)
+local DAY = 24 * 60 * 60
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
   file:close()
+end
+
+local function asn1(time) return os.date("!%Y%m%d%H%M%SZ", time) end
+
+--- NAME.pem and NAME.key for the subject alternative name `san`, like
+--- "IP:127.0.0.1", until the time `ends`, as os.time has it. Returns their
+--- common path without the suffix.
+function certs:leaf_until(name, san, ends)
+  self:run(("req %s -keyout %s.key -out %s.csr -subj /CN=%s"):format(
+    KEY, name, name, name))
+  write(self:path(name .. ".ext"), "subjectAltName=" .. san .. "\n")
+  write(self:path "ca.cnf", CA)
   assert(io.open(self:path "index.txt", "a")):close()
-  self:run(("ca -config ca.cnf -batch -notext -md sha256"
+  -- The x509 of OpenSSL 3.5 refuses an end in the past; ca takes it.
+  self:run(("ca -config ca.cnf -batch -notext -create_serial"
     .. " -cert ca.pem -keyfile ca.key -extfile %s.ext -in %s.csr -out %s.pem"
-    .. " -enddate %s"):format(name, name, name,
-    os.date("!%Y%m%d%H%M%SZ", ends)))
-  return path
+    .. " -startdate %s -enddate %s"):format(name, name, name,
+    asn1(math.min(ends, os.time()) - DAY), asn1(ends)))
+  return self:path(name)
+end
+
+--- The same, for days from now; a negative number of days: it has expired.
+function certs:leaf(name, san, days)
+  return self:leaf_until(name, san, os.time() + (days or 2) * DAY)
 end
 
 function certs:remove()

@@ -119,6 +119,9 @@ static bx_class class_of(CURLcode rc) {
   }
 }
 
+/* libcurl 8.6 begins to tell these apart from a lack of memory. */
+#define TOO_LARGE ((CURLcode)100)
+
 /* libcurl's words for these would not say it. */
 static void explain_protocol(request *r, const char *reason) {
   long status = 0;
@@ -143,11 +146,14 @@ static void explain(request *r, CURLcode rc) {
                  "bytes", r->where, HEADER_BYTES_MAX);
   else if (r->no_memory)
     bx_error_set(e, BX_BOXD, "not enough memory");
-  else if (rc == CURLE_OUT_OF_MEMORY && !r->last)
+  else if (rc == TOO_LARGE || (rc == CURLE_OUT_OF_MEMORY && !r->last))
     bx_error_set(e, BX_BOXD, "%s: a header of the response is longer than "
                  "100 KB, or there is not enough memory", r->where);
   else if (rc == CURLE_UNSUPPORTED_PROTOCOL)
     explain_protocol(r, reason);
+  else if (rc == CURLE_PARTIAL_FILE)
+    bx_error_set(e, BX_CONNECTION, "%s: the connection was closed before the "
+                 "end of the response: %s", r->where, reason);
   else
     bx_error_set(e, class_of(rc), "%s: %s", r->where, reason);
 }
