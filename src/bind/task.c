@@ -7,27 +7,18 @@
 #include "clock.h"
 #include "error.h"
 #include "record.h"
+#include "task_private.h"
 #include "type.h"
 
 #define TYPE "boxd.Task"
 #define SPAWN_DEPTH_MAX 16 /* contexts on the C stack before a spawn is put off */
-
-typedef struct lbx_task {
-  lbx_context context;
-  bx_event ended;
-  bx_timer cleanup;
-  struct lbx_task *joins; /* the task it joins */
-  lua_Integer id;         /* counts up */
-  int results;
-  bool joined;
-} lbx_task;
 
 /* User values of a Task. The results are one value, or a list of them: on the
 ** coroutine's stack a script could reach them. */
 #define UV_COROUTINE 1
 #define UV_RESULTS 2
 
-static char anchor_key; /* context -> Task, while it has not ended */
+static char anchor_key; /* in the registry: the anchor table */
 
 static lbx_task *check_task(lua_State *L, int idx) {
   return luaL_checkudata(L, idx, TYPE);
@@ -37,16 +28,20 @@ static lbx_task *task_of(lbx_context *c) {
   return c->co ? (lbx_task *)((char *)c - offsetof(lbx_task, context)) : NULL;
 }
 
+void lbx_push_anchor(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+}
+
 static void anchor(lua_State *L, lbx_task *t, int idx) {
   lua_pushvalue(L, idx);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lbx_push_anchor(L);
   lua_insert(L, -2);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
 }
 
 static void unanchor(lua_State *L, lbx_task *t) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lbx_push_anchor(L);
   lua_pushnil(L);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
@@ -83,7 +78,7 @@ static void finish(lua_State *L, lbx_task *t) {
 
 /* Pushes the Task, which the anchor has while it has not ended. */
 static void push_task(lua_State *L, lbx_task *t) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
+  lbx_push_anchor(L);
   lua_rawgetp(L, -1, t);
   lua_remove(L, -2);
 }
@@ -214,7 +209,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
 
 void lbx_spawn(lua_State *L, int nargs) { spawn_task(L, nargs, false); }
 
-static int spawn_only(lua_State *L) {
+int lbx_task_spawn(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lbx_spawn(L, lua_gettop(L) - 1);
   return 1;
@@ -222,7 +217,7 @@ static int spawn_only(lua_State *L) {
 
 /* boxd.spawn(fn, ...) */
 static int spawn(lua_State *L) {
-  spawn_only(L);
+  lbx_task_spawn(L);
   lbx_stop(L); /* a signal that ended the task's first step is for us */
   return 1;
 }
@@ -268,8 +263,7 @@ static void check_join(lua_State *L, lbx_task *t) {
                   "wait already, and it would get no turn");
 }
 
-/* 1: the task. */
-static int push_results(lua_State *L, lbx_task *t) {
+int lbx_task_results(lua_State *L, lbx_task *t) {
   bx_error e;
   t->joined = true;
   if (t->context.phase == LBX_ABANDONED) {
@@ -304,11 +298,11 @@ static int join_k(lua_State *L, int status, lua_KContext ctx) {
                              .cancel = leave_join, .arg = self}, ctx, join_k);
     leave_join(self);
   }
-  return push_results(L, t);
+  return lbx_task_results(L, t);
 }
 
 /* t:join{ timeout= } */
-static int m_join(lua_State *L) {
+int lbx_task_join(lua_State *L) {
   static const char *const options[] = {"timeout", NULL};
   lbx_task *t = check_task(L, 1);
   lbx_options(L, 2, "join", options);
@@ -344,7 +338,7 @@ static const char *status_of(const lbx_task *t) {
 static int m__index(lua_State *L) {
   static const char *const fields[] = {"status", NULL};
   lbx_task *t = check_task(L, 1);
-  const char *key = lua_tostring(L, 2);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   lua_pushvalue(L, 2);
   if (lua_rawequal(L, 2, lua_upvalueindex(2)))
     lua_pushstring(L, status_of(t));
@@ -374,121 +368,16 @@ static int m__gc(lua_State *L) {
   return 0;
 }
 
-/* Pushes the list of all tasks, or of those of a boxd.run: not those on the C
-** stack. Returns how many. */
-static lua_Integer push_tasks(lua_State *L, lua_Integer of_run) {
-  lua_Integer n = 0;
-  lua_newtable(L);
-  int list = lua_gettop(L);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    lbx_task *t = lua_touserdata(L, -1);
-    if ((of_run && t->context.run != of_run) ||
-        t->context.phase == LBX_RUNS)
-      continue;
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, list, ++n);
-  }
-  lua_pop(L, 1);
-  return n;
-}
-
-static lbx_task *task_in(lua_State *L, int list, lua_Integer i) {
-  lua_rawgeti(L, list, i);
-  lbx_task *t = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return t;
-}
-
-static void cancel_listed(lua_State *L, int list, lua_Integer n) {
-  for (lua_Integer i = 1; i <= n; i++) cancel(L, task_in(L, list, i));
-}
-
-lua_Integer lbx_count_tasks(lua_State *L) {
-  lua_Integer n = 0;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchor_key);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) n++;
-  lua_pop(L, 1);
-  return n;
-}
-
-/* Also those that a cancelled task's handlers spawn, within the time. */
-void lbx_cancel_all(lua_State *L) {
-  lbx_state *S = lbx_state_get(L);
-  double until = bx_now() + LBX_CLEANUP_SECONDS + 1;
-  while (S && S->tasks > 0 && bx_now() < until) {
-    lua_Integer n = push_tasks(L, 0);
-    int list = lua_gettop(L);
-    cancel_listed(L, list, n);
-    for (lua_Integer i = 1; i <= n; i++) {
-      lbx_task *t = task_in(L, list, i);
-      while (!t->ended.set && bx_now() < until)
-        lbx_await(L, &(lbx_wait){.event = &t->ended, .until = until}, 0, NULL);
-    }
-    lua_pop(L, 1);
-    if (n == 0) return;
-  }
-}
-
-/* 1: the task; 2: what ended the waiting, or nil; 3: the list of leftovers. */
-static int run_k(lua_State *L, int status, lua_KContext n) {
-  (void)status;
-  lbx_task *t = lua_touserdata(L, 1);
-  for (lua_KContext i = 1; i <= n; i++) {
-    lbx_task *u = task_in(L, 3, i);
-    while (!u->ended.set)
-      lbx_await(L, &(lbx_wait){.event = &u->ended}, n, run_k);
-  }
-  if (!lua_isnil(L, 2)) {
-    lua_settop(L, 2);
-    return lua_error(L);
-  }
-  return push_results(L, t);
-}
-
-static int run_joined_k(lua_State *L, int status, lua_KContext ctx) {
-  lbx_task *t = lua_touserdata(L, 1);
-  (void)ctx;
-  if (status == LUA_OK || status == LUA_YIELD || t->joined)
-    lua_settop(L, 1); /* push_results has the task's own error */
-  lua_settop(L, 2);
-  lua_Integer n = push_tasks(L, t->id);
-  cancel_listed(L, 3, n);
-  return run_k(L, LUA_OK, (lua_KContext)n);
-}
-
-static int run_join(lua_State *L) {
-  lbx_stop(L);
-  return m_join(L);
-}
-
-/* boxd.run(fn, ...) */
-static int run(lua_State *L) {
-  lbx_context *c = lbx_state_get(L)->current;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_Integer outer = c->run;
-  c->run = c->state->last_task + 1; /* the task's and its descendants' */
-  lua_pushcfunction(L, spawn_only);
-  lua_insert(L, 1);
-  int status = lua_pcall(L, lua_gettop(L) - 1, 1, 0);
-  c->run = outer;
-  if (status != LUA_OK) return lua_error(L);
-  lua_pushcfunction(L, run_join);
-  lua_pushvalue(L, 1);
-  status = lua_pcallk(L, 1, 0, 0, 0, run_joined_k);
-  return run_joined_k(L, status, 0);
-}
-
 void lbx_open_task(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"join", m_join}, {"cancel", m_cancel}, {NULL, NULL}};
+      {"join", lbx_task_join}, {"cancel", m_cancel}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc},
                                   {"__newindex", lbx_read_only},
                                   {"__tostring", m__tostring},
                                   {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"spawn", spawn},
-      {"run", run},
+      {"run", lbx_task_run},
       {"resume", lbx_resume},
       {"wrap", lbx_wrap},
       {NULL, NULL}};
