@@ -44,7 +44,7 @@ end
 
 -- What stays as it is, by the fields of a box.
 local function differences(box, opts)
-  local config, list = opts.config or {}, {}
+  local config, list = opts.config or {}, boxd.json.array {}
   local function compare(field, want)
     local have = box[field]
     if want ~= nil and have ~= nil and want ~= have then
@@ -150,7 +150,7 @@ function methods:ensure(name, opts)
     late = ("box %s was not there"):format(name) },
     function(left) return step(self, name, create, state, left) end)
   lifecycle.bring_up(box, math.max(ends - boxd.now(), 0.001), not created)
-  if created then return box, true, {} end
+  if created then return box, true, boxd.json.array {} end
   settle(box, opts, math.max(ends - boxd.now(), 0.001))
   return box, false, differences(box, opts)
 end
@@ -194,7 +194,7 @@ function methods:sweep(opts)
     check.invalid("sweep: a prefix or labels expected: without them it would "
       .. "destroy every box")
   end
-  local list, names = matching(self, opts), {}
+  local list, names = matching(self, opts), boxd.json.array {}
   for i, box in ipairs(list) do names[i] = box.name or box.id end
   if dry then return names end
   local _, errors = boxd.map(list, function(box)

@@ -243,7 +243,7 @@ end
 -- box:jobs() -> a list of Jobs, by name
 function of_box:jobs(opts)
   opts = check.options(1, "jobs", opts, { "timeout" })
-  local list = {}
+  local list = boxd.json.array {}
   for _, record in perl.fields(ask(self, { op = "list" }, nil, opts)) do
     list[#list + 1] = new_job(self, fields("", record), opts)
   end

@@ -43,7 +43,7 @@ describe("an object", function()
       assert.equal("userdata", type(object), name)
       assert.equal("boxd." .. name, debug.getmetatable(object).__name)
       assert.equal(name, boxd.type(object))
-      assert.is_false(getmetatable(object))
+      assert.equal("boxd." .. name, getmetatable(object))
     end
   end)
 
@@ -98,6 +98,21 @@ describe("an object", function()
     end
   end)
 
+  it("may be asked by penlight what it is", function()
+    local types, pretty = require "pl.types", require "pl.pretty"
+    for name, object in pairs(objects) do
+      assert.equal("unknown userdata", types.type(object), name)
+      for _, ask in ipairs { "is_callable", "is_indexable", "is_iterable",
+        "is_writeable", "is_empty" } do
+        assert.is_true(pcall(types[ask], object), name .. ask)
+      end
+      assert.truthy(pretty.write { object }:find(tostring(object):match "^%w+",
+        1, true))
+      assert.is_true(require "pl.tablex".deepcompare({ object }, { object }))
+    end
+    assert.same({ box }, { c.box:get "vm1" })
+  end)
+
   it("can be asked for a name without an error", function()
     assert.is_true(boxd.has(box, "labels"))
     assert.is_true(boxd.has(box, "hibernated_at"))
@@ -126,6 +141,12 @@ describe("an object", function()
       vcpu = "Box.vcpu is read-only: its method 'resize' changes it",
       delete_at = "Box.delete_at is read-only: its method 'set_delete_after' "
         .. "changes it",
+      memory_bytes = "Box.memory_bytes is read-only: its method 'resize' changes it",
+      bot_protection_mode = "Box.bot_protection_mode is read-only: its method "
+        .. "'set_bot_protection' changes it",
+      spec = "Box.spec is read-only: its method 'update_spec' changes it",
+      isolated = "Box.isolated is read-only: its method 'update_spec' changes it",
+      files = "Box.files is read-only: it stays as it was made",
       start = "Box.start is a method, which can't be replaced",
       exec = "Box.exec is a method, which can't be replaced",
       staus = "Box has no field or method 'staus' (did you mean 'status'?)",
@@ -134,6 +155,8 @@ describe("an object", function()
       assert.equal(wanted,
         (refused(write, box, name, "x"):gsub("^[^ ]+ ", "")))
     end
+    assert.matches("Disk.attachments is read%-only: its method 'attach' changes",
+      refused(write, objects.Disk, "attachments", {}))
     assert.matches("Compute.timeout is read%-only: it stays as it was made",
       refused(write, c, "timeout", 5))
     assert.matches("Compute.box is read%-only", refused(write, c, "box", {}))
@@ -191,8 +214,29 @@ describe("an object", function()
     assert.equal("[]", boxd.json.encode(c.box:list()))
     s.handlers.ListVms = REPLIES.ListVms
     assert.equal("[]", boxd.json.encode(c.box:list { labels = { "gpu" } }))
-    s.handlers.ListNetworks = {}
-    assert.equal("[]", boxd.json.encode(c.network:list()))
+    for rpc, list in pairs { ListNetworks = function() return c.network:list() end,
+      ListProxies = function() return box:proxies() end,
+      ListExposedPorts = function() return box:exposed_ports() end,
+      ListDir = function() return (box:list_dir "/") end,
+      ListCheckpoints = function() return c.checkpoint:list(box) end,
+      ListBackups = function() return c.backup:list(box) end,
+      ListTokens = function() return c.token:list() end,
+      ListApiKeys = function() return c.api_key:list() end,
+      ListDomains = function() return c.domain:list() end,
+      ListVars = function() return c.env:list() end,
+      ListVms = function() return c.box:sweep { prefix = "none" } end,
+      Exec = function() return box:jobs() end } do
+      s.handlers[rpc] = {}
+      if rpc == "Exec" then
+        s.handlers.Exec = function(_, call)
+          call:send { exit_code = 0 }
+          call:finish()
+        end
+      end
+      assert.equal("[]", boxd.json.encode(list()), rpc)
+    end
+    assert.equal("[]", boxd.json.encode(c.secret:list()))
+    s.handlers.ListVms = REPLIES.ListVms
     s.handlers.GetVm = { vm_id = "vm1" }
     local bare = c.box:get "vm1"
     s.handlers.GetVm = VM
@@ -212,6 +256,26 @@ describe("an object", function()
     assert.equal(box.networks, box.networks)
   end)
 
+  it("has metamethods that refuse what is none of theirs", function()
+    for name, object in pairs(objects) do
+      local meta = debug.getmetatable(object)
+      for key, f in pairs(meta) do
+        if key ~= "__gc" and key ~= "__close" and type(f) == "function" then
+          for _, v in ipairs { 1, "id", {}, print, io.stdout, c, c.disk,
+            objects.Disk, box } do
+            for _, args in ipairs { { v }, { v, v }, { v, "id" }, { object, v },
+              { v, object }, { v, "id", v } } do
+              local ok, e = pcall(f, table.unpack(args))
+              assert.is_true(ok or type(e) == "string", name .. key)
+            end
+          end
+          pcall(f)
+        end
+      end
+    end
+    assert.is_false(debug.getmetatable(box).__eq(c, c))
+  end)
+
   it("has no length", function()
     assert.matches("attempt to get length of a boxd.Box value",
       refused(function() return #box end))
@@ -220,6 +284,7 @@ describe("an object", function()
   it("refuses a method of another type's as an argument error", function()
     local disk = objects.Disk
     local list, exec, destroy = c.box.list, box.exec, disk.destroy
+    local before = #s.seen
     assert.matches("bad argument #1 to 'list' %(boxd.Boxes expected, got "
       .. "boxd.Box", refused(list, box))
     assert.matches("bad argument #1 to 'exec' %(boxd.Box expected, got "
@@ -228,8 +293,7 @@ describe("an object", function()
       .. "boxd.Box", refused(destroy, box))
     assert.matches("bad argument #1 to 'start' %(boxd.Box expected, got "
       .. "boxd.Files", refused(box.start, box.files))
-    assert.equal(0, s:count "DestroyVm" + s:count "DestroyDisk"
-      + s:count "Exec")
+    assert.equal(before, #s.seen)
   end)
 
   it("says that its Compute is closed", function()
@@ -263,6 +327,22 @@ describe("a process", function()
       refused(read, p, "zzzzzzzz"))
     assert.is_nil(p._x)
     assert.is_nil(p[1])
+    local task, stream = boxd.spawn(print), s.c:stream("StreamLogs", {})
+    for wanted, f in pairs {
+      ["ExecStdin has no field or method 'writ' (did you mean 'write'?)"] =
+        function() return p.stdin.writ end,
+      ["Stream has no field or method 'recieve'"] =
+        function() return stream.recieve end,
+      ["Task has no field or method 'joint' (did you mean 'join'?)"] =
+        function() return task.joint end,
+    } do
+      assert.truthy(refused(f):find(wanted, 1, true), refused(f))
+    end
+    for _, v in ipairs { task, stream, p.stdin } do
+      assert.is_nil(v[1])
+      assert.is_nil(v._x)
+      assert.is_nil(v[{}])
+    end
     assert.is_true(boxd.has(p, "lines"))
     assert.is_true(boxd.has(p, "stdin"))
     assert.is_false(boxd.has(p, "stdinn"))

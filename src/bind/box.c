@@ -277,7 +277,8 @@ static const char *const shown[] = {"id", "name", "image", "public_ip",
                                     "status", NULL};
 static const char *const kept[] = {"boot_time_ms", NULL};
 static const char *const more[] = {"files", NULL};
-static const lbx_setter setters[] = {{"spec", "update_spec"}, {NULL, NULL}};
+static const lbx_setter setters[] = {
+    {"spec", "update_spec"}, {"isolated", "update_spec"}, {NULL, NULL}};
 
 /* box.files: the same record with other methods. */
 static int files(lua_State *L) {

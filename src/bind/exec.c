@@ -454,6 +454,7 @@ void lbx_open_exec(lua_State *L) {
   static const luaL_Reg stdin_meta[] = {{"__newindex", lbx_read_only},
                                         {NULL, NULL}};
   lbx_newtype(L, STDIN_TYPE, stdin_methods, stdin_meta);
+  lbx_refuse_unknown(L, STDIN_TYPE);
   lbx_open_exec_result(L);
   lbx_newtype(L, TYPE, NULL, meta);
   luaL_getmetatable(L, TYPE);

@@ -150,6 +150,27 @@ static int m__index(lua_State *L) {
   return 1;
 }
 
+/* Of a type with methods alone, which upvalue 1 has. */
+static int m__index_methods(lua_State *L) {
+  lua_settop(L, 2);
+  if (is_probe(L, 2)) return 0;
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL) {
+    lbx_push_type(L, 1);
+    lbx_no_method(L, lua_tostring(L, -1), lua_tostring(L, 2),
+                  lua_upvalueindex(1), NULL);
+  }
+  return 1;
+}
+
+void lbx_refuse_unknown(lua_State *L, const char *metatable) {
+  luaL_getmetatable(L, metatable);
+  lua_getfield(L, -1, "__index");
+  lua_pushcclosure(L, m__index_methods, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
 /* Which method sets the field? */
 static const char *setter_of(const lbx_type *t, const char *name) {
   for (const lbx_setter *s = t->setters; s && s->field; s++)
@@ -175,8 +196,8 @@ static int m__newindex(lua_State *L) {
                            t->name, name);
   if (lbx_has_field(t, name))
     return lbx_error_usage(L, "%s.%s is read-only: %s", t->name, name,
-                           t->messages ? "the service sets it"
-                                       : "it stays as it was made");
+                           has_name(t->more, name) ? "it stays as it was made"
+                                                   : "the service sets it");
   if (is_probe(L, 2))
     return lbx_error_usage(L, "a %s takes no fields: keep yours in a table, by "
                            "its id", t->name);
@@ -202,7 +223,7 @@ static int m__pairs(lua_State *L) {
 /* The same thing of the same Compute. */
 static int m__eq(lua_State *L) {
   const lbx_type *t = lbx_type_of(L, 1);
-  bool same = t && t == lbx_type_of(L, 2);
+  bool same = t && t->messages && t == lbx_type_of(L, 2);
   if (same) {
     lua_getiuservalue(L, 1, LBX_UV_COMPUTE);
     lua_getiuservalue(L, 2, LBX_UV_COMPUTE);
@@ -337,8 +358,7 @@ void lbx_type_open(lua_State *L, const lbx_type *t) {
 
 /* ---- for scripts, and for our Lua files ---- */
 
-/* Pushes "Box" of a value of ours; false, and nothing pushed: it is none. */
-static bool push_type(lua_State *L, int idx) {
+bool lbx_push_type(lua_State *L, int idx) {
   const lbx_type *t = lbx_type_of(L, idx);
   if (t) {
     lua_pushstring(L, t->name);
@@ -358,7 +378,7 @@ static bool push_type(lua_State *L, int idx) {
 /* boxd.type(v) -> "Box", or nil: as io.type */
 int lbx_type_value(lua_State *L) {
   luaL_checkany(L, 1);
-  return push_type(L, 1);
+  return lbx_push_type(L, 1);
 }
 
 static int get(lua_State *L) {
@@ -378,7 +398,7 @@ int lbx_has(lua_State *L) {
     has = is_method(t, name) || lbx_has_field(t, name);
   } else if (lua_istable(L, 1)) {
     has = lua_rawget(L, 1) != LUA_TNIL;
-  } else if (push_type(L, 1)) {
+  } else if (lbx_push_type(L, 1)) {
     lua_settop(L, 2);
     lua_pushcfunction(L, get);
     lua_insert(L, 1);

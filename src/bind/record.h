@@ -78,6 +78,12 @@ void lbx_type_check(lua_State *L, const lbx_type *t, const char *method);
 /* What messages call the type of the value at idx: "boxd.Box", "nil". */
 const char *lbx_type_name(lua_State *L, int idx);
 
+/* Pushes "Box" of a value of ours; false: it is none. */
+bool lbx_push_type(lua_State *L, int idx);
+
+/* Names that are no methods of the type, which has methods alone, are errors. */
+void lbx_refuse_unknown(lua_State *L, const char *metatable);
+
 /* Has the type a field of that name? */
 bool lbx_has_field(const lbx_type *t, const char *name);
 

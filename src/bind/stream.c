@@ -6,6 +6,7 @@
 #include "await.h"
 #include "client.h"
 #include "error.h"
+#include "record.h"
 #include "stream_private.h"
 #include "type.h"
 
@@ -177,4 +178,5 @@ void lbx_open_stream(lua_State *L) {
                                   {"__newindex", lbx_read_only},
                                   {NULL, NULL}};
   lbx_newtype(L, TYPE, methods, meta);
+  lbx_refuse_unknown(L, TYPE);
 }

@@ -8,7 +8,7 @@
 void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
                  const luaL_Reg *meta) {
   luaL_newmetatable(L, name);
-  lua_pushboolean(L, 0);
+  lua_pushstring(L, name); /* libraries index what getmetatable gives */
   lua_setfield(L, -2, "__metatable");
   if (methods) {
     lua_newtable(L);

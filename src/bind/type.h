@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /* Makes the metatable `name` with the methods (may be NULL) as __index, unless
-** meta has its own, and __metatable = false. Pushes nothing. */
+** meta has its own, and __metatable = name. Pushes nothing. */
 void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
                  const luaL_Reg *meta);
 
