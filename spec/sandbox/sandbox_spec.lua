@@ -2,12 +2,10 @@
 -- that an ordinary user's boxes keep the promises of root's.
 -- Runs first: it runs all of spawn_spec again, as an ordinary user.
 
+local ordinary = require "spec.support.ordinary"
 local program = require "spec.support.program"
 local sandbox = require "spec.support.sandbox"
 local serve = require "boxd.serve"
-
-local USER, GROUP = "nobody", "nogroup"
-local ROUNDS = "10"
 
 local small_box = [[
 local sandbox = require "spec.support.sandbox"
@@ -72,42 +70,29 @@ io.write(why[8])
 ]]
 
 describe("boxes of an ordinary user", function()
-  -- The cache takes seconds to fill: it is filled once. The tree is a copy that
-  -- the user can read, wherever ours is.
-  local home, cache, tree
+  -- Its cache takes seconds to fill: it is filled once.
+  local home, user
 
-  local function make_folder()
-    local folder = os.tmpname()
-    os.remove(folder)
-    assert(os.execute("mkdir -m 700 " .. folder))
-    if serve.sys.getuid() == 0 then
-      assert(os.execute(("chown %s:%s %s"):format(USER, GROUP, folder)))
-    end
-    return folder
-  end
-
-  setup(function()
-    cache, tree = make_folder(), make_folder()
-    assert(os.execute(("chmod 755 %s && cp -r spec .busted %s && cp %s %s/boxdlua")
-      :format(tree, tree, program.boxdlua, tree)))
-  end)
-  teardown(function() os.execute(("rm -rf %s %s"):format(cache, tree)) end)
-  before_each(function() home = make_folder() end)
+  setup(function() user = ordinary.new() end)
+  teardown(function() user:remove() end)
+  before_each(function() home = ordinary.folder() end)
   after_each(function() os.execute("rm -rf " .. home) end)
+
+  -- What program.run takes to run a command as the user.
+  local function as_user(...)
+    local args = serve.sys.getuid() == 0 and ordinary.words() or {}
+    args.env = { HOME = home, TMPDIR = home, XDG_CACHE_HOME = user.cache }
+    return table.move({ ... }, 1, select("#", ...), #args + 1, args)
+  end
 
   -- Lua code under a user namespace with none of a kind of namespaces left.
   local function without(kind, code)
-    local args = { env = { HOME = home, TMPDIR = home,
-      XDG_CACHE_HOME = cache } }
+    local args = as_user()
     local words = ("timeout -k 1 30 unshare -U -r sh -c"):gmatch "%S+"
-    if serve.sys.getuid() == 0 then
-      for word in ("setpriv --reuid %s --regid %s --clear-groups"):format(USER,
-        GROUP):gmatch "%S+" do args[#args + 1] = word end
-    end
     for word in words do args[#args + 1] = word end
     table.move({ ("echo 0 >/proc/sys/user/max_%s_namespaces || exit 9; "
-      .. "cd %s && exec \"$@\""):format(kind, tree), "sh", tree .. "/boxdlua", "-e", code }, 1, 5,
-      #args + 1, args)
+      .. "cd %s && exec \"$@\""):format(kind, user.tree), "sh",
+      user.tree .. "/boxdlua", "-e", code }, 1, 5, #args + 1, args)
     return program.run(args)
   end
 
@@ -135,17 +120,8 @@ describe("boxes of an ordinary user", function()
     if serve.sys.getuid() ~= 0 then
       return pending "these specs run as an ordinary user already"
     end
-    local busted = sandbox.words("command -v busted")[1]
-    local as = ("setpriv --reuid %s --regid %s --clear-groups")
-      :format(USER, GROUP)
-    local args = { env = { HOME = home, TMPDIR = home, XDG_CACHE_HOME = cache,
-      BOXD_ROUNDS = ROUNDS, BOXDLUA = tree .. "/boxdlua" } }
-    for word in as:gmatch "%S+" do args[#args + 1] = word end
-    table.move({ "sh", "-c", 'cd "$0" && exec "$@"', tree, tree .. "/boxdlua",
-      busted, "--ignore-lua", "-o", "plainTerminal",
-      "spec/sandbox/escape_spec.lua", "spec/sandbox/spawn_spec.lua" }, 1, 11,
-      #args + 1, args)
-    local r = program.run(args)
+    local r = user:specs(home, {}, "spec/sandbox/escape_spec.lua",
+      "spec/sandbox/spawn_spec.lua")
     local _, rootless = r.out:gsub(": this user has no ids for root\n", "")
     assert.truthy(r.out:find(" 0 failures / 0 errors / " .. rootless
       .. " pending", 1, true), r.out .. r.err)
@@ -155,29 +131,20 @@ describe("boxes of an ordinary user", function()
 
   -- The last one: the others use the files that it removes.
   it("leave nothing in the user's cache after --clean", function()
-    local function as_user(...)
-      local args = { env = { HOME = home, TMPDIR = home,
-        XDG_CACHE_HOME = cache } }
-      if serve.sys.getuid() == 0 then
-        for word in ("setpriv --reuid %s --regid %s --clear-groups"):format(
-          USER, GROUP):gmatch "%S+" do args[#args + 1] = word end
-      end
-      return program.run(table.move({ ... }, 1, select("#", ...), #args + 1,
-        args))
-    end
-    local made = as_user(tree .. "/boxdlua", "-e", [[
+    local made = program.run(as_user(user.tree .. "/boxdlua", "-e", [[
       local s = require "boxd.serve".spawner(os.getenv "HOME" .. "/state")
       if not s:ready() then os.exit(3) end
       print(os.execute((arg[0]) .. " --clean"))
-      s:stop() os.execute "rm -rf $HOME/state"]])
+      s:stop() os.execute "rm -rf $HOME/state"]]))
     if made.status == 3 then return pending "no boxes for users here" end
     assert.equal("nil\texit\t1\n", made.out, made.err)
-    assert.matches("a service of local boxes uses " .. cache, made.err)
-    local r = as_user(tree .. "/boxdlua", "--clean")
-    assert.equal("removed " .. cache .. "/boxd\n", r.out, r.err)
+    assert.matches("a service of local boxes uses " .. user.cache, made.err)
+    local clean = as_user(user.tree .. "/boxdlua", "--clean")
+    local r = program.run(clean)
+    assert.equal("removed " .. user.cache .. "/boxd\n", r.out, r.err)
     assert.equal(0, r.status)
-    assert.falsy(os.execute("test -e " .. cache .. "/boxd"))
-    r = as_user(tree .. "/boxdlua", "--clean")
+    assert.falsy(os.execute("test -e " .. user.cache .. "/boxd"))
+    r = program.run(clean)
     assert.equal("local boxes have nothing in the cache\n", r.out)
     assert.equal(0, r.status)
   end)
