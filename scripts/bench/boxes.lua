@@ -199,9 +199,11 @@ do
 end
 creates(compute)
 network(compute)
-local box <close> = compute.box:temporary { name = "bench" }
-execs(box)
-exec_of_a_grown_service(box)
-freezes(box)
-forks(compute, box)
-crowd(compute)
+do
+  local box <close> = compute.box:temporary { name = "bench" }
+  execs(box)
+  exec_of_a_grown_service(box)
+  freezes(box)
+  forks(compute, box)
+end
+crowd(compute) -- as many as a service has
