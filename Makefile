@@ -40,9 +40,11 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes
 CFLAGS ?=
 SANITIZE ?=
 
-pc = $(shell $(PKG_CONFIG) $(1))
-LUA_CFLAGS := $(call pc,--cflags $(LUA_PC))
-DEP_CFLAGS := $(call pc,--cflags grpc libprotobuf-c libcjson libcurl openssl)
+# pkg-config takes a second to read gRPC's hundred files: what it says is kept
+# in the build folder, and asked again when the Makefile changes.
+LIBS := $(BUILD)/libs-$(LUA_PC).mk
+-include $(LIBS)
+DEPS := grpc libprotobuf-c libcjson libcurl openssl
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
   -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=. \
@@ -54,7 +56,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
 # Debian 13's grpc.pc leaves out re2, whose code needs more of abseil there.
 GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
   $(sort $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares \
-    -labsl_%, $(call pc,--static --libs grpc re2))) \
+    -labsl_%, $(GRPC_LIBS))) \
   -Wl,--end-group -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic
 COMMON_LIBS := -lprotobuf-c -lcjson -lssl -lcrypto -lm -ldl
 
@@ -96,6 +98,14 @@ include scripts/package/rules.mk
 $(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/bind/so/free.o
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
 	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
+
+$(LIBS): Makefile
+	@mkdir -p $(@D)
+	@lua=$$($(PKG_CONFIG) --cflags $(LUA_PC)) && \
+	  deps=$$($(PKG_CONFIG) --cflags $(DEPS)) && \
+	  grpc=$$($(PKG_CONFIG) --static --libs grpc re2) && \
+	  printf '%s\n' "LUA_CFLAGS := $$lua" "DEP_CFLAGS := $$deps" \
+	    "GRPC_LIBS := $$grpc" > $@
 
 # For programs with a Lua of their own: D leaves out times and owners.
 $(BUILD)/libboxd.a: $(SO_OBJ)
