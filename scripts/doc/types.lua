@@ -10,8 +10,8 @@ local types = {}
 
 --- The files of the annotations, in the reference's order.
 types.files = {}
-for i, name in ipairs { "module", "compute", "box", "files", "provision", "exec", "job",
-  "captures", "account" } do
+for i, name in ipairs { "module", "compute", "box", "box_commands", "box_files",
+  "box_network", "files", "provision", "exec", "job", "captures", "account" } do
   types.files[i] = "lua/boxd/types/" .. name .. ".lua"
 end
 
@@ -77,14 +77,22 @@ end
 
 local reader = {}
 
+-- "(partial) boxd.Box": more functions of a class that another file describes.
 function reader:class(rest)
+  local more = rest:match "^%(partial%) ([%w_.]+)$"
+  if more then
+    if not self.classes[more] then error("no such class yet: " .. more) end
+    self.class_, self.block = nil, new_block()
+    return
+  end
   local name, parents = rest:match "^([%w_.]+)%s*:?%s*(.*)$"
   self.class_ = { kind = "class", name = name, parents = {}, fields = {},
     text = table.concat(self.block.text, "\n") }
   for parent in parents:gmatch "[%w_.]+" do
     table.insert(self.class_.parents, parent)
   end
-  self.items[#self.items + 1] = self.class_
+  if self.classes[name] then error("a class twice: " .. name) end
+  self.items[#self.items + 1], self.classes[name] = self.class_, true
   self.block = new_block()
 end
 
@@ -128,7 +136,7 @@ end
 
 --- What these files describe.
 function types.read(paths)
-  local self = { items = {} }
+  local self = { items = {}, classes = {} }
   for _, path in ipairs(paths) do read_file(self, path) end
   return self.items
 end

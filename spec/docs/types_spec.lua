@@ -84,6 +84,34 @@ describe("the annotations", function()
     assert.same(there, listed)
   end)
 
+  it("may tell of a class in several files", function()
+    local first, second = os.tmpname(), os.tmpname()
+    finally(function()
+      os.remove(first)
+      os.remove(second)
+    end)
+    local function write(path, text)
+      local file <close> = assert(io.open(path, "w"))
+      file:write("---@meta\n\n", text)
+    end
+    write(first, "--- A thing.\n---@class boxd.Thing\n---@field id string\n"
+      .. "local Thing = {}\n\n--- One.\nfunction Thing:one() end\n")
+    local more = "---@class (partial) boxd.Thing\nlocal Thing = {}\n\n"
+      .. "--- Two.\nfunction Thing:two() end\n"
+    write(second, more)
+    local list = types.read { first, second }
+    assert.same({ "class", "function", "function" },
+      { list[1].kind, list[2].kind, list[3].kind })
+    assert.is_nil(list[4])
+    assert.same({ "A thing.", "Thing", "two", "Two." },
+      { list[1].text, list[3].class, list[3].name, list[3].text })
+    assert.has_error(function() types.read { second } end)
+    write(second, more .. "\n---@class boxd.Thing\n")
+    assert.has_error(function() types.read { first, second } end)
+    write(second, "---@class (partial) boxd.Thing\n---@field name string\n")
+    assert.has_error(function() types.read { first, second } end)
+  end)
+
   it("has every name of the module and no other", function()
     local there, said = {}, methods_of "boxd"
     for name in pairs(boxd) do there[name] = true end
