@@ -80,6 +80,49 @@ describe("a job of a real box is followed", function()
   end)
 end)
 
+describe("where commands outlive their call, a follower", function()
+  local _, compute = support.of_block { "--exec-survives" }
+  local box
+  setup(function()
+    box = compute.box:create "follow"
+    follow.limits.life = 1
+  end)
+  teardown(function() follow.limits.life = 120 end)
+
+  local function none_is_left()
+    support.eventually(function()
+      return box:sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[p]erl - '")
+        .stdout == "0\n"
+    end, 20)
+  end
+
+  it("that is left leaves nothing in the box, read or not", function()
+    local job = box:job("left", "while :; do echo x; sleep 0.01; done")
+    for _ = 1, 3 do
+      for _ in job:lines() do break end
+    end
+    local much = box:job("much", "exec yes")
+    for _ in much:lines() do break end
+    much:kill()
+    collectgarbage()
+    collectgarbage()
+    none_is_left()
+    job:kill()
+  end)
+
+  it("goes on where its program in the box has ended after its time", function()
+    local job = box:job("long", "for i in $(seq 300); do echo $i; sleep 0.01; done")
+    local n = 0
+    for line in job:lines() do
+      n = n + 1
+      assert.equal(tostring(n), line)
+    end
+    assert.equal(300, n)
+    assert.equal(0, job:wait())
+    none_is_left()
+  end)
+end)
+
 -- A box that answers as `follow` does there, from OUTPUT: reply(call, from) ends each
 -- stream as it likes. The job's other calls answer that it runs.
 local OUTPUT = ("0123456789\n"):rep(50)
@@ -224,7 +267,7 @@ describe("the follower of a job", function()
     os.remove(home)
     local path = program.file("BEGIN { my $t = CORE::time; "
       .. "*CORE::GLOBAL::time = sub () { $t += 4 } }\n" .. perl.input(job_program,
-        { op = "follow", name = "j", mark = "m", out = 0, follow = 1 }))
+        { op = "follow", name = "j", mark = "m", out = 0, follow = 1, life = 9999 }))
     assert(os.execute(("mkdir -p %s/.boxd/jobs/j; cd %s/.boxd/jobs/j && : > out && "
       .. "echo c > command && { sleep 1 & } && printf 'pid %%s %%s\nsupervisor 1 "
       .. "1\nboot %%s:%%s\nstarted 1\nmark m\n' $! $(cut -d' ' -f22 /proc/$!/stat) "

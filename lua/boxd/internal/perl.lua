@@ -61,15 +61,15 @@ end
 local AS_ROOT = "if [ \"$(id -u)\" = 0 ]; then exec perl -; "
   .. "else exec sudo -n -E HOME=\"$HOME\" perl -; fi"
 
--- Not killable: what a job's start leaves behind must outlive its call.
-
---- Starts a program in the box: an ExecProcess. root: by sudo where needed.
-function perl.start(box, program, arguments, root, opts)
-  return box:sh(root and AS_ROOT or "exec perl -",
-    { stdin = perl.input(program, arguments), stream = true,
-      killable = false, timeout = opts and opts.timeout,
-      user = opts and opts.as })
+--- Starts a program in the box: an ExecProcess. opts: timeout; as: another user;
+--- killable: closing the process ends it, on any service.
+function perl.start(box, program, arguments, opts)
+  return box:sh("exec perl -", { stdin = perl.input(program, arguments),
+    stream = true, killable = opts.killable or false, timeout = opts.timeout,
+    user = opts.as })
 end
+
+-- Not killable: what a job's start leaves behind must outlive its call.
 
 --- Runs a program to its end and returns its output. what: for errors.
 function perl.run(box, what, program, arguments, root, opts)

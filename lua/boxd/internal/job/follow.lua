@@ -10,8 +10,9 @@ core.internal()
 local follow = {}
 
 --- Seconds: without a frame, of which one comes every 10; without an answer, until
---- it gives up; between two tries, at most.
-follow.limits = { silence = 40, give_up = 300, pause = 5 }
+--- it gives up; between two tries, at most; of the program in the box, as a service
+--- may let it live on when its call is lost: then it is asked again.
+follow.limits = { silence = 40, give_up = 300, pause = 5, life = 120 }
 local limits = follow.limits
 
 follow.__index = follow
@@ -34,7 +35,8 @@ local function connect(self)
   local from, job = self.from, self.job
   self.process = perl.start(job.box, program, { op = "follow",
     name = job.name, mark = job.mark, out = from.out, err = from.err,
-    file = from.file, limit = from.limit, follow = from.follow and 1 or 0 })
+    file = from.file, limit = from.limit, follow = from.follow and 1 or 0,
+    life = limits.life }, {})
 end
 
 -- The next chunk; nil when none came in time, or at the stream's end.

@@ -364,10 +364,11 @@ sub op_follow {
   ($err, undef, $rest) = open_at('err', $a{err}) if exists $a{err};
   $left = $rest = undef if $a{follow};
   $left = $a{limit} if exists $a{limit} && $a{limit} < $left;
-  my ($pause, $beat) = (0.005, time);
-  for (;;) {
+  my ($pause, $beat, $end) = (0.005, time, time + $a{life});
+  alarm $a{life} + 10; # where nothing reads what it writes
+  while (time < $end) {
     my $j = load($a{name});
-    last unless $j && $j->{mark} eq $a{mark};
+    return put("g 0\n") unless $j && $j->{mark} eq $a{mark};
     my $over = $j->{status} ne 'running' || !$a{follow};
     my $moved = pump('o', $out, \$left) | pump('e', $err, \$rest);
     if ($over) {
@@ -378,7 +379,6 @@ sub op_follow {
     $pause = $moved ? 0.005 : $pause < 0.1 ? $pause * 1.5 : $pause;
     nap($pause);
   }
-  put("g 0\n");
 }
 { no strict 'refs'; &{"op_$a{op}"}(); }
 exit 0;

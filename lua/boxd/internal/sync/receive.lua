@@ -161,7 +161,8 @@ return function(box, source, entries, paths, folder, tell, opts)
     os.remove(part)
   end })
   local process <close> = perl.start(box, PROGRAM, { folder = source,
-    paths = table.concat(files, "\0") }, nil, opts)
+    paths = table.concat(files, "\0") },
+    { timeout = opts.timeout, as = opts.as, killable = true })
   local from = setmetatable({ process = process, data = "", at = 1 }, input)
   for _, path in ipairs(files) do
     local state = read_file(from, folder, path, entries[path], part, tell)

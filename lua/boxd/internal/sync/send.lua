@@ -93,7 +93,7 @@ local ADD = {
 return function(box, folder, entries, paths, dest, tell, opts)
   local to_dest = list.shell_path(dest)
   local process <close> = box:sh(UNPACK:format(to_dest, to_dest),
-    { stream = true, timeout = opts.timeout, user = opts.as })
+    { stream = true, killable = true, timeout = opts.timeout, user = opts.as })
   local to = setmetatable({ process = process, parts = {}, size = 0 }, out)
   local changed = {}
   for _, path in ipairs(paths) do
