@@ -1,4 +1,4 @@
--- boxd.local.records: templates, networks and domains.
+-- boxd.local.templates, boxd.local.networks and boxd.local.domains.
 
 local support = require "spec.support.service"
 
@@ -33,6 +33,19 @@ describe("records of the embedded service", function()
     compute.template:delete(t)
     refused("NOT_FOUND", call, "DeleteTemplate", { template_id = t.id })
     assert.equal(0, #compute.template:list())
+  end)
+
+  it("gives a box from a template its volumes, whatever else is asked for", function()
+    local disk = compute.disk:create("data", "1G")
+    local t = call("CreateTemplate", { name = "db", image_ref = "debian:12",
+      config = { volumes = { { disk_id = disk.id, mount_path = "/data" } } } })
+    local box = compute.template:create_vm(t.template_id, { name = "db",
+      config = { memory = "2G" } })
+    local at = compute.disk:list()[1].attachments[1]
+    assert.same({ box.id, "/data" }, { at.vm_id, at.mount_path })
+    box:destroy()
+    disk:destroy()
+    compute.template:delete(t.template_id)
   end)
 
   it("are domains that go with their box", function()

@@ -16,13 +16,14 @@ local files = require "boxd.local.files"
 local folders = require "boxd.local.folders"
 local labels = require "boxd.local.labels"
 local logs = require "boxd.local.logs"
+local networks = require "boxd.local.networks"
 local ports = require "boxd.local.ports"
 local proxies = require "boxd.local.proxies"
-local records = require "boxd.local.records"
 local settings = require "boxd.local.settings"
 local snapshots = require "boxd.local.snapshots"
 local specs = require "boxd.local.specs"
 local status = require "boxd.local.status"
+local templates = require "boxd.local.templates"
 local usage = require "boxd.local.usage"
 local vars = require "boxd.local.vars"
 
@@ -72,7 +73,7 @@ local unary = {
   -- Account
   Whoami = function(service)
     return { user_id = account.USER, display_name = account.USER_NAME,
-      default_network_id = service.records.default_network }
+      default_network_id = service.networks.default }
   end,
   GetConfig = function()
     return { default_image = boxes.DEFAULT_IMAGE, zone = "local" }
@@ -153,8 +154,8 @@ local unary = {
   DownloadFile = files.download,
 }
 
-for _, part in ipairs { disks.rpcs, proxies.rpcs, records.rpcs,
-  folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
+for _, part in ipairs { disks.rpcs, proxies.rpcs, templates.rpcs,
+  networks.rpcs, folders.rpcs, labels.rpcs, settings.rpcs, usage.rpcs,
   snapshots.rpcs, checkpoints.rpcs, domains.rpcs, ports.rpcs, vars.rpcs,
   specs.rpcs, backups.rpcs, unimplemented } do
   for name, handler in pairs(part) do unary[name] = handler end

@@ -15,11 +15,11 @@ local listeners = require "boxd.local.listeners"
 local idle = require "boxd.local.idle"
 local log = require "boxd.local.log"
 local logs = require "boxd.local.logs"
+local networks = require "boxd.local.networks"
 local processes = require "boxd.local.processes"
 local packages = require "boxd.local.packages"
 local ports = require "boxd.local.ports"
 local proxies = require "boxd.local.proxies"
-local records = require "boxd.local.records"
 local rpcs = require "boxd.local.rpcs"
 local snapshots = require "boxd.local.snapshots"
 local specs = require "boxd.local.specs"
@@ -151,7 +151,7 @@ function service.open(options)
   self.enforced = enforced
   serve.sys.mkdir(options.state .. "/files", 448)
   self.account = account.open(self.store, self.limits, options.exchanges)
-  self.records = records.open(self.store)
+  self.networks = networks.open(self.store)
   self.boxes = boxes.new(self.store, self.spawner, options)
   add_watchers(self)
   self.server = serve.listen { address = options.listen, tokens = true }
