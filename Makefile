@@ -32,6 +32,8 @@ PKG_CONFIG := $(ARCH)-linux-gnu-pkg-config
 endif
 BUILD ?= build
 CC ?= cc
+# The newest clang of this machine.
+CLANG ?= $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9]))))
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
 
@@ -83,7 +85,7 @@ EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
   $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o
 
 .PHONY: all help test quick soak storm faults flat everyday mutated handovers check check-lua check-sh check-c \
-  check-build asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
+  check-build analyze asan coverage gc valgrind install install-lua install-embed uninstall clean e2e
 all: $(BUILD)/boxd.so $(BUILD)/boxdlua $(BUILD)/libboxd.a
 
 include proto/rules.mk
@@ -232,6 +234,12 @@ check-c: $(BUILD)/proto/boxd.pb-c.h
 
 check-build:
 	$(MAKE) BUILD=$(BUILD)/check OPT=-O2 CFLAGS=-Werror all
+
+#: analyze       every C file by clang's static analyzer, in some minutes
+analyze: $(BUILD)/proto/boxd.pb-c.h
+	find src scripts spec -name '*.c' | LC_ALL=C sort | xargs -P $$(nproc) -n 1 \
+	  $(CLANG) --analyze -Xclang -analyzer-werror -Xclang -analyzer-output=text \
+	  $(filter-out -f% -g -W%,$(ALL_CFLAGS)) $(LUA_CFLAGS)
 
 # For editors: how each C file is compiled.
 compile_commands.json: Makefile

@@ -442,9 +442,9 @@ static void work_list(size_t n) {
 }
 
 static void run(const char *work, char **args) {
-  const char *path = args[0];
-  size_t n = path ? (size_t)atoll(path) : 1;
-  size_t m = path && args[1] ? (size_t)atoll(args[1]) : 0;
+  const char *path = args[0] ? args[0] : "1";
+  size_t n = (size_t)atoll(path);
+  size_t m = args[0] && args[1] ? (size_t)atoll(args[1]) : 0;
   if (strcmp(work, "streams") != 0) one();
   if (strcmp(work, "unary") == 0) work_unary(n);
   else if (strcmp(work, "many") == 0) work_many(n, m);

@@ -6,15 +6,13 @@
 #   make fuzz SECONDS=10                     all, two at a time
 #   make fuzz FUZZERS="decode json" SECONDS=3600
 
-# The newest clang of this machine.
-FUZZ_CC ?= $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9]))))
 FUZZ := $(BUILD)/fuzz
 FUZZERS ?= $(patsubst spec/fuzz/%.c,%,$(filter-out %/state.c,\
   $(wildcard spec/fuzz/*.c)))
 FUZZ_SECONDS = $(or $(SECONDS),10)
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer
-FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(FUZZ_CC) OPT="-O1 -g" \
+FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(CLANG) OPT="-O1 -g" \
   SANITIZE="-fsanitize=fuzzer-no-link $(FUZZ_FLAGS)" CFLAGS=-Werror
 FUZZ_PARTS := spec/fuzz/state.o proto/boxd_desc.o \
   $(patsubst %,src/server/%.o,http1 reflection)

@@ -133,7 +133,7 @@ bx_loop *lbx_loop(lua_State *L);
 
 /* Raises CancelledError: the object that holds `what` was collected, and a
 ** finalizer uses it. For every method and continuation of such an object. */
-int lbx_gone(lua_State *L, const char *what);
+_Noreturn int lbx_gone(lua_State *L, const char *what);
 
 /* The functions of boxd.hooks. */
 typedef enum lbx_hook {

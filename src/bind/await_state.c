@@ -29,8 +29,8 @@ lbx_state *lbx_state_alive(lua_State *L) {
 bx_loop *lbx_loop(lua_State *L) { return lbx_state_alive(L)->loop; }
 
 int lbx_gone(lua_State *L, const char *what) {
-  return lbx_error_class(L, BX_CANCELLED, "%s is gone: it was collected before "
-                         "the finalizer that uses it", what);
+  lbx_error_class(L, BX_CANCELLED, "%s is gone: it was collected before the "
+                  "finalizer that uses it", what);
 }
 
 /* The last finalizer of all: everything else was made after the state. */

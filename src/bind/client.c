@@ -65,7 +65,7 @@ void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
 int lbx_client_throw(lua_State *L, int client, const bx_error *e,
                      const bx_rpc *rpc) {
   lbx_client_push_error(L, client, e, rpc);
-  return lua_error(L);
+  lua_error(L);
 }
 
 const bx_rpc *lbx_client_rpc(lua_State *L, int idx) {

@@ -36,8 +36,8 @@ void lbx_client_turn_era(lua_State *L, int idx);
 ** target of the client at index `client`. */
 void lbx_client_push_error(lua_State *L, int client, const bx_error *e,
                            const bx_rpc *rpc);
-int lbx_client_throw(lua_State *L, int client, const bx_error *e,
-                     const bx_rpc *rpc);
+_Noreturn int lbx_client_throw(lua_State *L, int client, const bx_error *e,
+                               const bx_rpc *rpc);
 
 /* The RPC named by the string at idx; raises, naming the nearest. */
 const bx_rpc *lbx_client_rpc(lua_State *L, int idx);

@@ -22,10 +22,10 @@ static int push_hex(lua_State *L, const unsigned char *digest) {
   return 1;
 }
 
-static int refuse(lua_State *L) {
+static _Noreturn int refuse(lua_State *L) {
   ERR_clear_error(); /* the host's own calls would find it */
-  return luaL_error(L, "sha256: OpenSSL refused (is SHA-256 disabled, or "
-                       "memory short?)");
+  luaL_error(L, "sha256: OpenSSL refused (is SHA-256 disabled, or memory "
+                "short?)");
 }
 
 int lbx_sha256(lua_State *L) {

@@ -67,32 +67,31 @@ void lbx_push_error(lua_State *L, const bx_error *e, const char *method) {
 
 int lbx_throw(lua_State *L, const bx_error *e, const char *method) {
   lbx_push_error(L, e, method);
-  return lua_error(L);
+  lua_error(L);
 }
 
-static void throw_formatted(lua_State *L, bx_class c, const char *fmt,
-                            va_list ap) {
-  bx_error e;
+static void format(bx_error *e, bx_class c, const char *fmt, va_list ap) {
   char message[BX_MESSAGE_MAX];
   vsnprintf(message, sizeof message, fmt, ap);
-  bx_error_set(&e, c, "%s", message);
-  lbx_throw(L, &e, NULL);
+  bx_error_set(e, c, "%s", message);
 }
 
 int lbx_error_invalid(lua_State *L, const char *fmt, ...) {
+  bx_error e;
   va_list ap;
   va_start(ap, fmt);
-  throw_formatted(L, BX_INVALID_ARGUMENT, fmt, ap);
+  format(&e, BX_INVALID_ARGUMENT, fmt, ap);
   va_end(ap);
-  return 0;
+  lbx_throw(L, &e, NULL);
 }
 
 int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...) {
+  bx_error e;
   va_list ap;
   va_start(ap, fmt);
-  throw_formatted(L, c, fmt, ap);
+  format(&e, c, fmt, ap);
   va_end(ap);
-  return 0;
+  lbx_throw(L, &e, NULL);
 }
 
 int lbx_error_usage(lua_State *L, const char *fmt, ...) {
@@ -107,7 +106,7 @@ int lbx_error_usage(lua_State *L, const char *fmt, ...) {
   lua_pushvfstring(L, fmt, ap);
   va_end(ap);
   lua_concat(L, 2);
-  return lua_error(L);
+  lua_error(L);
 }
 
 static bool has_metatable(lua_State *L, int idx, const char *name) {

@@ -13,21 +13,21 @@
 /* Pushes the error value for e. method: the RPC's name, or NULL. */
 void lbx_push_error(lua_State *L, const bx_error *e, const char *method);
 
-/* Raises it. Never returns. */
-int lbx_throw(lua_State *L, const bx_error *e, const char *method);
+/* Raises it. */
+_Noreturn int lbx_throw(lua_State *L, const bx_error *e, const char *method);
 
 /* Raises an InvalidArgumentError, before any call. */
-int lbx_error_invalid(lua_State *L, const char *fmt, ...)
+_Noreturn int lbx_error_invalid(lua_State *L, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Raises an error of a class with no gRPC status. */
-int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...)
+_Noreturn int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Raises text with the position of the script's line: a mistake of the
 ** caller's, as luaL_error says it, but never with a line of our own files.
 ** lua_pushfstring has the conversions. */
-int lbx_error_usage(lua_State *L, const char *fmt, ...);
+_Noreturn int lbx_error_usage(lua_State *L, const char *fmt, ...);
 
 /* The class of the error value at idx; BX_OK when it is none of ours. */
 bx_class lbx_error_test(lua_State *L, int idx);

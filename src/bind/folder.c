@@ -137,7 +137,7 @@ static int open_regular(const char *path, int *fd, struct stat *st) {
 int lbx_folder_open(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
-  struct stat st;
+  struct stat st = {0};
   int fd;
   s->closef = NULL;
   luaL_setmetatable(L, LUA_FILEHANDLE);

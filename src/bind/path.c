@@ -55,7 +55,7 @@ int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...) {
   vsnprintf(message, sizeof message, fmt, ap);
   va_end(ap);
   render(&w, at);
-  return lbx_error_invalid(L, "%s: %s", w.text, message);
+  lbx_error_invalid(L, "%s: %s", w.text, message);
 }
 
 const char *lbx_path_push(lua_State *L, const lbx_path *at) {

@@ -30,8 +30,9 @@ typedef struct lbx_path {
 #define LBX_PATH_INDEX(above, i) \
   ((lbx_path){.up = (above), .index = (i), .depth = (above)->depth + 1})
 
-/* Raises an InvalidArgumentError "PATH: message". Never returns. */
-int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...)
+/* Raises an InvalidArgumentError "PATH: message". */
+_Noreturn int lbx_path_error(lua_State *L, const lbx_path *at,
+                             const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Pushes the path as messages have it. */

@@ -8,6 +8,10 @@
 #include <lua.h>
 #include <stdbool.h>
 
+/* What Lua's headers do not say: these never return. */
+_Noreturn int(lua_error)(lua_State *L);
+_Noreturn int(luaL_error)(lua_State *L, const char *fmt, ...);
+
 /* Makes the metatable `name` with the methods (may be NULL) as __index, unless
 ** meta has its own, and __metatable = name. Pushes nothing. */
 void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,

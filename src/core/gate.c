@@ -63,7 +63,7 @@ static int listen_on(const char *host, uint16_t port) {
 
 bx_class bx_gate_open(bx_gate *g, bx_loop *loop, const char *host,
                       uint16_t port, bx_error *e) {
-  address a;
+  address a = {0};
   socklen_t len = sizeof a;
   g->watch.fd = listen_on(host, port);
   g->watch.fire = on_knock;

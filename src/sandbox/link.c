@@ -294,7 +294,8 @@ int bx_link_recv(bx_link *l, bx_msg *m) {
     return -1;
   }
   if (mh.msg_flags & MSG_CTRUNC) { /* there was no room for all of them */
-    bx_msg_clear(m);
+    close_fds(m->fd, m->nfd);
+    m->nfd = 0;
     m->lost = EMFILE;
   }
   memcpy(&h, data, sizeof h);

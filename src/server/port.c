@@ -81,7 +81,7 @@ static int open_listener(const char *address, bx_error *e) {
 }
 
 static bool find_address(bx_port *p) {
-  struct sockaddr_storage sa;
+  struct sockaddr_storage sa = {0};
   socklen_t len = sizeof sa;
   if (getsockname(p->watch.fd, (struct sockaddr *)&sa, &len) != 0) return false;
   p->number = name_address((struct sockaddr *)&sa, len, p->address,
@@ -157,7 +157,7 @@ static void on_retry(bx_timer *t) { listen_on(OWNER(bx_port, retry, t)); }
 
 /* False: nothing can be accepted now, for the reason in errno. */
 static bool accept_one(bx_port *p) {
-  struct sockaddr_storage sa;
+  struct sockaddr_storage sa = {0};
   socklen_t len = sizeof sa;
   char peer[BX_PEER_MAX] = "";
   int fd = accept4(p->watch.fd, (struct sockaddr *)&sa, &len,

@@ -117,7 +117,10 @@ bx_strangers *bx_strangers_new(bx_loop *loop, double seconds) {
 
 void bx_strangers_free(bx_strangers *all) {
   if (!all) return;
-  while (all->first) forget(all->first);
+  for (stranger *s = all->first, *next; s; s = next) {
+    next = s->next;
+    forget(s);
+  }
   free(all);
 }
 

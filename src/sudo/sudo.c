@@ -292,7 +292,9 @@ static void make_env(request *r, const struct passwd *to) {
   set("SUDO_USER", from);
   set_number("SUDO_UID", getuid());
   set_number("SUDO_GID", getgid());
-  set("SUDO_COMMAND", *r->command ? join(r->command) : to->pw_shell);
+  char *command = join(r->command);
+  set("SUDO_COMMAND", *r->command ? command : to->pw_shell);
+  free(command);
   free(from);
 }
 
@@ -416,7 +418,8 @@ int main(int argc, char **argv) {
   char own[16];
   snprintf(own, sizeof own, "#%u", getuid());
   const char *name = r.user ? r.user : r.group ? own : "root";
-  struct passwd to = find_user(name);
+  static struct passwd to;
+  to = find_user(name);
   make_env(&r, &to);
   if (!*r.command && !r.login && !r.shell) {
     if (r.only_check) return 0;

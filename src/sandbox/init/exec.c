@@ -260,7 +260,7 @@ static int start(bx_agent *a, run *r, bx_msg *reply) {
   bx_command *c = calloc(1, sizeof *c);
   pid_t pid = c && r->report >= 0 ? fork_command(a) : -1;
   if (pid == 0) child(r);
-  int err = pid < 0 ? errno ? errno : ENOMEM : 0;
+  int err = !c ? ENOMEM : pid < 0 ? errno : 0;
   if (r->report >= 0) close(r->report);
   ssize_t n = err ? 0 : hear(pid, report[0], said);
   close(report[0]);

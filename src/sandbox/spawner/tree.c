@@ -227,7 +227,7 @@ static int copy_data(int from, int to, off_t size) {
 
 static int copy_file(copying *c, int from, int to, const char *name,
                      const char *as) {
-  struct stat st;
+  struct stat st = {0};
   int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (in < 0) return errno;
   int out = openat(to, as, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
