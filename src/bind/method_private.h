@@ -86,10 +86,10 @@ void lbx_unary_wait(lua_State *L, const lbx_unary *u, lua_KContext ctx,
 lbx_bytes lbx_unary_reply(lbx_unary *u);
 
 /* Raises its error, and names the replacement of an RPC that is gone. */
-int lbx_unary_throw(lua_State *L, const lbx_unary *u);
+_Noreturn int lbx_unary_throw(lua_State *L, const lbx_unary *u);
 
 /* Raises: the reply is no such message. */
-int lbx_unary_malformed(lua_State *L, const lbx_unary *u);
+_Noreturn int lbx_unary_malformed(lua_State *L, const lbx_unary *u);
 
 void lbx_unary_release(lbx_unary *u);
 

@@ -71,7 +71,7 @@ int lbx_unary_malformed(lua_State *L, const lbx_unary *u) {
   bx_error e;
   bx_error_set(&e, BX_INTERNAL, "the server's message is not a valid %s",
                bx_rpc_reply(u->rpc)->short_name);
-  return lbx_throw(L, &e, u->rpc->name);
+  lbx_throw(L, &e, u->rpc->name);
 }
 
 int lbx_unary_throw(lua_State *L, const lbx_unary *u) {
@@ -81,7 +81,7 @@ int lbx_unary_throw(lua_State *L, const lbx_unary *u) {
     bx_error_set(&told, e->class_, "%s: %s", e->message, u->rpc->successor);
     told.status = e->status;
   }
-  return lbx_client_throw(L, LBX_COMPUTE, &told, u->rpc);
+  lbx_client_throw(L, LBX_COMPUTE, &told, u->rpc);
 }
 
 static int core_call_k(lua_State *L, int status, lua_KContext ctx) {
