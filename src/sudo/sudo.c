@@ -369,9 +369,11 @@ static _Noreturn void run(const request *r, const struct passwd *to) {
 
 /* ---- beside it ----------------------------------------------------------- */
 
+/* Ends of children are to come as signals, also where the caller ignores them. */
 static void forwarded(sigset_t *set_) {
   static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGHUP,
                                 SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
+  signal(SIGCHLD, SIG_DFL);
   sigemptyset(set_);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
     sigaddset(set_, signals[i]);
