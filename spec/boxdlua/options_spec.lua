@@ -29,12 +29,14 @@ describe("the options of boxdlua", function()
     refuses("'-l' needs argument", "-l", "-v")
     refuses("'--listen' needs a value", "--serve", "--listen")
     refuses("'--state' needs a value", "--serve", "--state=")
+    refuses("'--init' needs a value", "--serve", "--init")
   end)
 
   it("refuses what --serve cannot take", function()
     refuses("'--net' takes private or host, not 'x'", "--serve", "--net", "x")
     refuses("'--limits' takes production or none, not 'x'", "--serve",
       "--limits", "x")
+    refuses("'--init' takes boxd or systemd, not 'x'", "--local", "--init=x")
     for _, n in ipairs { "0", "-1", "2x", "99999999999999999999" } do
       refuses("'--max-boxes' takes a whole number from 1", "--serve",
         "--max-boxes", n)
@@ -49,6 +51,7 @@ describe("the options of boxdlua", function()
     refuses("'--max-boxes=3' goes with --serve", "--max-boxes=3")
     refuses("'--exec-survives' goes with --serve or --local", "--exec-survives")
     refuses("'--limits' goes with --serve or --local", "--limits", "none")
+    refuses("'--init' goes with --serve or --local", "--init", "systemd")
     refuses("'--state' goes with --serve", "--local", "--limits", "none",
       "--state", "/tmp/x", "--exec-survives")
   end)

@@ -27,7 +27,8 @@ typedef struct host_options {
   bool local, serve, doctor, clean;
   const char *listen, *state, *net; /* of --serve; NULL: its default */
   const char *limits;               /* of --serve and --local, as */
-  bool exec_survives;               /* ... this */
+  const char *init;                 /* ... are this */
+  bool exec_survives;               /* ... and this */
   const char *ca_file;              /* of --doctor; NULL: the system's */
   const char *trace;                /* file of --trace; NULL: none */
   bool dry_run;

@@ -39,13 +39,17 @@ static _Noreturn void give_up(const char *what) {
 
 /* Runs --serve with what --local was given for it. */
 static _Noreturn void run_service(const host_options *o, const char *announce) {
-  const char *argv[12] = {"boxdlua", "--serve", "--listen", "127.0.0.1:0",
+  const char *argv[14] = {"boxdlua", "--serve", "--listen", "127.0.0.1:0",
                           "--state", child.state, "--announce", announce};
   int n = 8;
   if (o->exec_survives) argv[n++] = "--exec-survives";
   if (o->limits) {
     argv[n++] = "--limits";
     argv[n++] = o->limits;
+  }
+  if (o->init) {
+    argv[n++] = "--init";
+    argv[n++] = o->init;
   }
   execv("/proc/self/exe", (char *const *)argv);
   give_up("cannot run /proc/self/exe");

@@ -140,7 +140,7 @@ static void leave_no_core(void) {
 }
 
 /* require "boxd.local.main" { listen=, state=, net=, max_boxes=, limits=,
-   exec_survives=, announce= } */
+   init=, exec_survives=, announce= } */
 static int serve(lua_State *L, const host_options *o) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "boxd.local.main");
@@ -151,6 +151,7 @@ static int serve(lua_State *L, const host_options *o) {
   set_text(L, "state", o->state);
   set_text(L, "net", o->net);
   set_text(L, "limits", o->limits);
+  set_text(L, "init", o->init);
   lua_pushboolean(L, o->exec_survives);
   lua_setfield(L, -2, "exec_survives");
   if (o->max_boxes > 0) {

@@ -31,6 +31,8 @@ const char host_options_help[] =
     "    --max-boxes N    at most N boxes\n"
     "    --limits WHAT    production (default): what boxd.sh limits is limited\n"
     "                     here; none: it is not\n"
+    "    --init WHAT      the first process of boxes: boxd's own (boxd, default),\n"
+    "                     or systemd, for systemctl, units and journals\n"
     "    --exec-survives  commands outlive the call that started them\n"
     "  --dry-run        provision shows its plan and changes nothing\n"
     "                   (or BOXD_DRY_RUN=1)\n"
@@ -142,6 +144,12 @@ static int read_serve_option(reader *r) {
     o->limits = value;
     return found;
   }
+  if ((found = long_value(r, "--init", &value)) != 0) {
+    if (found > 0 && strcmp(value, "boxd") && strcmp(value, "systemd"))
+      return refuse(r, "'--init' takes boxd or systemd, not '%s'", value);
+    o->init = value;
+    return found;
+  }
   if ((found = long_value(r, "--max-boxes", &value)) != 0)
     return found < 0 ? -1
            : read_number(r, "--max-boxes", value, 1, &o->max_boxes) ? -1 : 1;
@@ -160,7 +168,7 @@ static int read_serve_option(reader *r) {
 static int refuse_unknown(reader *r, const char *word) {
   static const char *const known[] = {
       "--local", "--serve", "--listen", "--state", "--net",
-      "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--exec-survives",
+      "--trace", "--doctor", "--help", "--max-boxes", "--limits", "--init", "--exec-survives",
       "--ca-file", "--clean", "--version", "--dry-run", "--resume"};
   const char *near =
       bx_text_nearest(word, known, sizeof known / sizeof *known);
@@ -173,6 +181,7 @@ static int refuse_unknown(reader *r, const char *word) {
 /* Is it an option of --local, too? */
 static bool is_local(const char *word) {
   return strncmp(word, "--limits", 8) == 0 ||
+         strncmp(word, "--init", 6) == 0 ||
          strcmp(word, "--exec-survives") == 0;
 }
 
@@ -236,8 +245,8 @@ static int check(reader *r, const char *needs_serve) {
     return refuse(r, "'--serve' runs no script ('%s')", o->argv[o->script]);
   if (o->action_count > 0 || o->interactive)
     return refuse(r, "'--serve' goes with %s",
-                  "--listen, --state, --net, --max-boxes, --limits and "
-                  "--exec-survives only");
+                  "--listen, --state, --net, --max-boxes, --limits, --init "
+                  "and --exec-survives only");
   return 0;
 }
 

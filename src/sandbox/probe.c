@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "spawner/box_systemd.h"
 #include "spawner/host.h"
 #include "spawner/router.h"
 
@@ -21,6 +22,7 @@ typedef struct findings {
   bool privileged;
   uint32_t ids;
   char network[180]; /* why boxes have none, or "" */
+  char systemd[180]; /* why none runs in boxes, or "" */
 } findings;
 
 static void add(bx_probe_line *lines, size_t *n, const char *name, bool ok,
@@ -85,6 +87,13 @@ static void try_network(bx_host *h, char *why, size_t size) {
   snprintf(why, size, "%.170s", missing ? missing : e.message);
 }
 
+static void try_systemd(bx_host *h, char *why, size_t size) {
+  bx_error e;
+  bx_error_clear(&e);
+  bx_cgroup_find(&h->cgroups);
+  if (bx_systemd_check(h, &e) != 0) snprintf(why, size, "%.170s", e.message);
+}
+
 static _Noreturn void child(int out) {
   bx_host h = {.box_id = 100000, .id_count = BX_IDS};
   bx_error e;
@@ -100,6 +109,7 @@ static _Noreturn void child(int out) {
   f.idmap = f.userns || !f.privileged ? EPERM : try_idmap(ns);
   f.overlay = f.userns ? EPERM : try_overlay(f.privileged);
   if (!f.userns) try_network(&h, f.network, sizeof f.network);
+  if (!f.userns) try_systemd(&h, f.systemd, sizeof f.systemd);
   f.proc = f.userns ? EPERM : try_proc(); /* the last: nothing forks after it */
   _exit(write(out, &f, sizeof f) == (ssize_t)sizeof f ? 0 : 1);
 }
@@ -170,5 +180,10 @@ size_t bx_sandbox_probe(bx_probe_line *lines) {
       *f.network ? "boxes have none: "
                  : "boxes reach the internet, and nothing of this machine",
       f.network);
+  if (!f.userns)
+    add(lines, &n, "systemd", !*f.systemd, false, "%s%s",
+        *f.systemd ? "not in boxes: "
+                   : "runs in boxes, with --init systemd",
+        f.systemd);
   return n;
 }

@@ -15,7 +15,7 @@
 typedef struct bx_probe_line {
   const char *name; /* "user namespaces", "overlay", "idmapped mounts",
                        "proc", "user ids", "processes limit", "memory limit",
-                       "disk limit", "network" */
+                       "disk limit", "network", "systemd" */
   bool ok;
   bool needed;    /* without it no box can be made */
   char text[200]; /* the finding, or what to do about it */

@@ -132,7 +132,7 @@ local function restore(self)
   self.boxes:restore()
 end
 
--- options: state (folder), listen, net, limits, exec_survives, exchanges (a minute from one
+-- options: state (folder), listen, net, limits, init, exec_survives, exchanges (a minute from one
 -- address; nil: any number). The spawner comes first:
 -- it must be forked before any thread exists.
 function service.open(options)
@@ -141,7 +141,7 @@ function service.open(options)
   self.exec_survives = options.exec_survives
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state,
-    { outgoing = options.net ~= "host" })
+    { outgoing = options.net ~= "host", systemd = options.init == "systemd" })
   self.gates = listeners.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
   local enforced, message = self.spawner:ready()

@@ -396,8 +396,10 @@ static int m_stop(lua_State *L) {
 static int spawner_new(lua_State *L) {
   bx_error e;
   bx_spawner_options o = {.state_dir = luaL_checkstring(L, 1)};
-  if (!lua_isnoneornil(L, 2))
+  if (!lua_isnoneornil(L, 2)) {
     o.outgoing = lbx_opt_boolean(L, 2, "outgoing", false);
+    o.systemd = lbx_opt_boolean(L, 2, "systemd", false);
+  }
   lbx_spawner *s = lbx_new(L, sizeof *s, 0, LBX_SPAWNER);
   s->loop = lbx_loop(L);
   s->sp = bx_spawner_start(&o, &e);

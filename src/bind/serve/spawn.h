@@ -8,7 +8,7 @@
 
 #include <lua.h>
 
-/* Pushes spawner(state_dir, {outgoing=}) -> Spawner. To be called before
+/* Pushes spawner(state_dir, {outgoing=, systemd=}) -> Spawner. To be called before
 ** anything else that may start a thread. */
 void lbx_open_spawn(lua_State *L);
 

@@ -46,6 +46,9 @@ typedef struct bx_spawner_options {
   /* Boxes that ask for it have a network; the process that passes on their
      packets is started with the spawner. */
   bool outgoing;
+  /* systemd is the first process that a box sees. Without the control groups,
+     ids or program for it no box can be made. */
+  bool systemd;
 } bx_spawner_options;
 
 /* Forks the spawner and returns at once; BX_SPAWN_READY is its first event
@@ -95,8 +98,8 @@ typedef struct bx_spawn_event {
   int err;        /* errno of a failed request; 0: it succeeded */
   bx_error error; /* when err != 0: class and a message to show */
   pid_t pid;      /* of a started box's first process, or a started command:
-                     this machine's number for the first, the box's own for
-                     the second */
+                     this machine's number for the first, the number that the
+                     first process has for the second */
   int status;     /* BX_SPAWN_EXIT */
   int fds[BX_SPAWN_FDS]; /* -1 where there is none */
   uint64_t value; /* see the request */
@@ -137,7 +140,8 @@ typedef struct bx_box_spec {
 } bx_box_spec;
 
 /* Makes the sandbox from its folder and starts its first process; nothing else
-** runs in it. Reply: pid. */
+** runs in it, but systemd where that was asked for, which begins to boot as the
+** reply comes. Reply: pid. */
 uint64_t bx_box_start(bx_spawner *sp, const bx_box_spec *spec, bx_error *e);
 
 /* Kills everything in the box. Reply when all of it is dead and its mounts are

@@ -16,6 +16,7 @@
 
 #include "init.h"
 #include "user.h"
+#include "../spawner/cgroup_tree.h"
 #include "../spawn_private.h"
 
 /* A single argument can be 128 KiB long, with its NUL. */
@@ -126,7 +127,7 @@ static int script_file(const bx_bytes *command) {
 
 /* ---- the child ----------------------------------------------------------- */
 
-static void reset_signals(void) {
+void bx_agent_reset_signals(void) {
   sigset_t none;
   struct sigaction normal = {.sa_handler = SIG_DFL};
   for (int s = 1; s < 65; s++)
@@ -135,10 +136,10 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void set_limits(const bx_agent *a) {
-  struct rlimit processes = {a->processes, a->processes};
+void bx_agent_limit(const bx_host *h, uint32_t max) {
+  struct rlimit processes = {max, max};
   struct rlimit core = {0, RLIM_INFINITY};
-  setrlimit(RLIMIT_NOFILE, &a->host->nofile);
+  setrlimit(RLIMIT_NOFILE, &h->nofile);
   setrlimit(RLIMIT_NPROC, &processes);
   getrlimit(RLIMIT_CORE, &core);
   core.rlim_cur = 0; /* the machine's core handler is outside */
@@ -176,8 +177,9 @@ static _Noreturn void child(const run *r) {
   setsid();
   if (place(r) < 0) fail(r, STEP_FDS);
   if (r->pty && ioctl(0, TIOCSCTTY, 0) < 0) fail(r, STEP_FDS);
-  reset_signals();
-  set_limits(r->agent);
+  bx_agent_reset_signals();
+  if (r->agent->group >= 0) bx_cgroup_move(r->agent->group); /* or not */
+  bx_agent_limit(r->agent->host, r->agent->processes);
   /* all else is close-on-exec already; this holds whatever comes */
   int low = r->script >= 0 ? SCRIPT_FD + 1 : 3;
   close_range((unsigned)low, ~0u, CLOSE_RANGE_CLOEXEC);

@@ -1,6 +1,6 @@
 /*
 ** Signals to commands, and stopping a whole box and continuing it. Works with
-** this box's processes only: /proc here is the box's own.
+** this box's processes only: a->proc, the agent's own view, shows no others.
 **
 ** A process that stops signals its parent. So that an interactive shell does
 ** not report its job stopped, parents stop first, and wake last.
@@ -36,9 +36,9 @@ typedef struct process_list {
 
 static bool runs(char state) { return !strchr("TtZX", state); }
 
-static bool read_stat(const char *path, process *p, long *threads) {
+static bool read_stat(int proc, const char *path, process *p, long *threads) {
   char text[512];
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   ssize_t n = read(fd, text, sizeof text - 1);
   close(fd);
@@ -57,31 +57,38 @@ static bool read_stat(const char *path, process *p, long *threads) {
   return true;
 }
 
+static DIR *open_folder(int proc, const char *path) {
+  int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *d = fd < 0 ? NULL : fdopendir(fd);
+  if (!d && fd >= 0) close(fd);
+  return d;
+}
+
 /* The state of a process is that of its first thread, which may have ended, or
    stopped before others did: one that runs counts, then one that is stopped. */
-static void look_at_threads(pid_t pid, process *p) {
+static void look_at_threads(int proc, pid_t pid, process *p) {
   char path[64];
   process one;
   long n;
-  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-  DIR *d = opendir(path);
+  snprintf(path, sizeof path, "%d/task", (int)pid);
+  DIR *d = open_folder(proc, path);
   for (struct dirent *e; d && !runs(p->state) && (e = readdir(d));) {
     pid_t thread = (pid_t)atoi(e->d_name);
-    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)thread);
-    if (thread > 0 && thread != pid && read_stat(path, &one, &n) &&
+    snprintf(path, sizeof path, "%d/task/%d/stat", (int)pid, (int)thread);
+    if (thread > 0 && thread != pid && read_stat(proc, path, &one, &n) &&
         (runs(one.state) || !strchr("Tt", p->state)))
       p->state = one.state;
   }
   if (d) closedir(d);
 }
 
-static bool read_process(pid_t pid, process *p) {
+static bool read_process(int proc, pid_t pid, process *p) {
   char path[32];
   long threads;
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  if (!read_stat(path, p, &threads)) return false;
+  snprintf(path, sizeof path, "%d/stat", (int)pid);
+  if (!read_stat(proc, path, p, &threads)) return false;
   p->pid = pid;
-  if (threads > 1) look_at_threads(pid, p);
+  if (threads > 1) look_at_threads(proc, pid, p);
   return true;
 }
 
@@ -122,15 +129,15 @@ static void set_depths(process_list *l) {
 }
 
 /* Every process of the box but the agent; parents before children. */
-static int list_processes(process_list *l) {
+static int list_processes(int proc, process_list *l) {
   int err = 0;
   process p;
-  DIR *d = opendir("/proc");
+  DIR *d = open_folder(proc, ".");
   *l = (process_list){0};
   if (!d) return errno;
   for (struct dirent *n; !err && (n = readdir(d));) {
     pid_t pid = (pid_t)atoi(n->d_name);
-    if (pid > 1 && read_process(pid, &p)) err = add(l, &p);
+    if (pid > 1 && read_process(proc, pid, &p)) err = add(l, &p);
   }
   closedir(d);
   if (err) {
@@ -149,11 +156,11 @@ static double now_ms(void) {
 
 /* A busy machine takes its time. But a parent inside vfork (which looks like
    one that waits for a disk) stops only after its child: go on soon. */
-static void stop_one(pid_t pid) {
+static void stop_one(int proc, pid_t pid) {
   process p;
   double start = now_ms();
   if (kill(pid, SIGSTOP) < 0) return;
-  while (read_process(pid, &p) && runs(p.state) &&
+  while (read_process(proc, pid, &p) && runs(p.state) &&
          now_ms() - start < (p.state == 'D' ? 2 : 500))
     sched_yield();
 }
@@ -188,11 +195,11 @@ void bx_agent_suspend(bx_agent *a, bx_msg *reply) {
     if (only_wait && now_ms() - start > WAITING_MS) break;
     again = false;
     only_wait = true;
-    err = list_processes(&l);
+    err = list_processes(a->proc, &l);
     if (!err && round == 0 && !a->frozen) err = keep_stopped(a, &l);
     for (size_t i = 0; i < l.n && !err; i++) {
       if (!runs(l.p[i].state)) continue;
-      stop_one(l.p[i].pid);
+      stop_one(a->proc, l.p[i].pid);
       again = true;
       only_wait = only_wait && l.p[i].state == 'D';
     }
@@ -207,7 +214,7 @@ void bx_agent_suspend(bx_agent *a, bx_msg *reply) {
 
 void bx_agent_resume(bx_agent *a, bx_msg *reply) {
   process_list l;
-  int err = a->frozen ? list_processes(&l) : 0;
+  int err = a->frozen ? list_processes(a->proc, &l) : 0;
   if (err) {
     bx_msg_fail(reply, err, "cannot resume the box");
     return;
@@ -223,10 +230,10 @@ void bx_agent_resume(bx_agent *a, bx_msg *reply) {
   bx_agent_wake_workers(a);
 }
 
-int bx_session_signal(pid_t session, int signo) {
+int bx_session_signal(const bx_agent *a, pid_t session, int signo) {
   process_list l;
   bool any = false;
-  int err = list_processes(&l);
+  int err = list_processes(a->proc, &l);
   if (err) return err;
   for (size_t i = 0; i < l.n; i++)
     if (l.p[i].session == session && kill(l.p[i].pid, signo) == 0) any = true;
@@ -239,7 +246,7 @@ void bx_agent_signal(bx_agent *a, const bx_msg *m, bx_msg *reply) {
   while (c && c->id != (uint64_t)m->n[0]) c = c->next;
   int err = c ? 0 : ESRCH;
   if (!err && m->n[2] == BX_SCOPE_SESSION)
-    err = bx_session_signal(c->pid, (int)m->n[1]);
+    err = bx_session_signal(a, c->pid, (int)m->n[1]);
   else if (!err && kill(-c->pid, (int)m->n[1]) < 0)
     err = errno;
   if (err) bx_msg_fail(reply, err, "cannot signal the command");

@@ -113,9 +113,9 @@ static void end_worker(bx_agent *a, bx_worker **at) {
 
 /* ---- children ------------------------------------------------------------ */
 
-static bool lives(const bx_command *c) {
+static bool lives(const bx_agent *a, const bx_command *c) {
   if (kill(-c->pid, 0) == 0 || errno != ESRCH) return true;
-  return c->pty && bx_session_signal(c->pid, 0) == 0;
+  return c->pty && bx_session_signal(a, c->pid, 0) == 0;
 }
 
 static void tell_exit(bx_agent *a, bx_command *c, int status) {
@@ -128,7 +128,7 @@ static void tell_exit(bx_agent *a, bx_command *c, int status) {
 static void drop_commands(bx_agent *a) {
   for (bx_command **at = &a->commands; *at;) {
     bx_command *c = *at;
-    if (!c->exited || lives(c)) {
+    if (!c->exited || lives(a, c)) {
       at = &c->next;
       continue;
     }
@@ -150,7 +150,8 @@ void bx_agent_wake_workers(const bx_agent *a) {
   for (const bx_worker *w = a->workers; w; w = w->next) kill(w->pid, SIGCONT);
 }
 
-static void reap(bx_agent *a) {
+/* False: systemd has ended, and with it the box. */
+static bool reap(bx_agent *a) {
   int status;
   pid_t pid;
   bool ended = false;
@@ -159,6 +160,7 @@ static void reap(bx_agent *a) {
       wake_worker(a, pid);
       continue;
     }
+    if (pid == a->system) return false;
     for (bx_command *c = a->commands; c; c = c->next)
       if (c->pid == pid && !c->exited) tell_exit(a, c, status);
     for (bx_worker **w = &a->workers; *w; w = &(*w)->next)
@@ -169,6 +171,7 @@ static void reap(bx_agent *a) {
     ended = true;
   }
   if (ended) drop_commands(a);
+  return true;
 }
 
 /* ---- the loop ------------------------------------------------------------ */
@@ -198,10 +201,10 @@ static void handle(bx_agent *a, bx_msg *m) {
   bx_link_send(&a->link, &reply);
 }
 
-static void take_signals(bx_agent *a) {
+static bool take_signals(bx_agent *a) {
   struct signalfd_siginfo info[8];
   while (read(a->signals, info, sizeof info) > 0) continue;
-  reap(a);
+  return reap(a);
 }
 
 void bx_agent_run(bx_agent *a) {
@@ -221,7 +224,7 @@ void bx_agent_run(bx_agent *a) {
     if (n < 0 && errno != EINTR) return;
     if (n < 0) continue;
     bx_output_turn(a, p + 2);
-    if (p[1].revents) take_signals(a);
+    if (p[1].revents && !take_signals(a)) return;
     if (bx_link_flush(&a->link) != 0) return;
     while ((got = bx_link_recv(&a->link, &m)) > 0) {
       handle(a, &m);

@@ -1,6 +1,6 @@
 /*
-** init: the first process of a box. It reaps, runs commands, signals and
-** freezes them, carries out file calls in children, and dies with the spawner
+** init: the agent, the first process of a box. It reaps, runs commands, signals
+** and freezes them, carries out file calls in children, and dies with the spawner
 ** or with its link to it. It is root of the box (boxd, where that has one
 ** id) with no more rights than the box has, closed to inspection from inside (not dumpable), and reads nothing
 ** but the spawner's messages.
@@ -39,6 +39,9 @@ typedef struct bx_agent {
   const bx_host *host;
   uint32_t processes;
   bool net_host; /* it shares the machine's network */
+  int proc;      /* the /proc with the agent's numbers of processes */
+  int group;     /* where commands move to (cgroup_tree.h), or -1 */
+  pid_t system;  /* systemd, with whose end the box ends, or 0 */
   bx_command *commands;
   bx_worker *workers;
   bx_output *outputs;
@@ -59,6 +62,11 @@ void bx_agent_know_oom(bx_agent *a, int fd);
 
 /* Runs the agent; returns when the link is gone. */
 void bx_agent_run(bx_agent *a);
+
+/* What a process gives up before it runs a program of the box: limits, and
+** signals as this one has them. */
+void bx_agent_limit(const bx_host *h, uint32_t processes);
+void bx_agent_reset_signals(void);
 
 /* Continues file calls, which what runs in the box may have stopped. */
 void bx_agent_wake_workers(const bx_agent *a);
@@ -83,7 +91,7 @@ void bx_output_turn(bx_agent *a, const struct pollfd *p);
 
 /* Sends a signal to every process of a session; 0 only asks if there is one.
    0 or an errno, ESRCH for none. */
-int bx_session_signal(pid_t session, int signo);
+int bx_session_signal(const bx_agent *a, pid_t session, int signo);
 
 /* Runs in a child of the agent. */
 void bx_file_call(const bx_host *h, const bx_msg *m, bx_msg *reply);

@@ -54,7 +54,7 @@ static const int denied[] = {
     SYS_setns, SYS_unshare, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_bpf,
     SYS_perf_event_open, SYS_kexec_load, SYS_kexec_file_load, SYS_init_module,
     SYS_finit_module, SYS_delete_module, SYS_open_by_handle_at,
-    SYS_name_to_handle_at, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct,
+    SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct,
     SYS_quotactl, SYS_quotactl_fd, SYS_syslog, SYS_settimeofday,
     SYS_clock_settime, SYS_clock_adjtime, SYS_adjtimex, SYS_nfsservctl,
     SYS_lookup_dcookie, SYS_userfaultfd, SYS_vhangup, SYS_fanotify_init,
@@ -91,6 +91,8 @@ static const struct sock_filter head[] = {
     EQUAL(SYS_clone3, 0, 1), FAIL(ENOSYS),
     EQUAL(SYS_clone, 0, 4), LOAD(args[0]), ANY_BIT(NEW_NAMESPACES, 0, 1),
     FAIL(EPERM), ALLOW,
+    /* as where files have no handles, so that programs do without */
+    EQUAL(SYS_name_to_handle_at, 0, 1), FAIL(EOPNOTSUPP),
     /* typing on a terminal for its reader */
     EQUAL(SYS_ioctl, 0, 5), LOAD(args[1]), EQUAL(TIOCSTI, 1, 0),
     EQUAL(TIOCLINUX, 0, 1), FAIL(EPERM), ALLOW,

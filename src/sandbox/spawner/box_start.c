@@ -19,12 +19,25 @@
 
 #include "../init/init.h"
 #include "../init/seccomp.h"
+#include "box_systemd.h"
+#include "cgroup_tree.h"
 #include "rootfs.h"
 #include "../spawn_private.h"
 
 #define DISKS_MAX 64
 #define LINK_FD 3
 #define OOM_FD 4
+#define PROC_FD 5
+#define GROUP_FD 6
+#define SYSTEMD_FD 7
+
+/* What the first process has of its own, but its link. */
+typedef struct own {
+  int oom;  /* its /proc/PID/oom_score_adj, or -1 */
+  int proc; /* a /proc with its numbers, where the box's has others, or -1 */
+  int group[2]; /* in and out of systemd's control groups, or -1 */
+  bx_systemd systemd;
+} own;
 
 /* What the first process of a box and its maker share while it is made. */
 typedef struct making {
@@ -90,56 +103,98 @@ static int become_first(const making *k) {
   return chdir("/") < 0 ? errno : 0;
 }
 
-static void agent_main(const making *k, int oom) {
+/* Nothing of the spawner's stays open but the link, and its own: each at its
+   number, or -1. */
+static void keep(const making *k, own *o) {
+  int from[] = {k->agent, o->oom, o->proc, o->group[0], o->systemd.link};
+  enum { KEPT = sizeof from / sizeof *from };
+  for (int i = 0; i < KEPT; i++) /* out of the way */
+    if (from[i] >= 0) from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, LINK_FD + KEPT);
+  for (int i = 0; i < KEPT; i++)
+    if (from[i] < 0)
+      close(LINK_FD + i);
+    else if (dup3(from[i], LINK_FD + i, O_CLOEXEC) < 0)
+      _exit(1);
+  close_range(LINK_FD + KEPT, ~0u, 0);
+  if (o->oom >= 0) o->oom = OOM_FD;
+  if (o->proc >= 0) o->proc = PROC_FD;
+  if (o->group[0] >= 0) o->group[0] = GROUP_FD;
+  if (o->systemd.link >= 0) o->systemd.link = SYSTEMD_FD;
+}
+
+static void agent_main(const making *k, own *o) {
   bx_agent a = {.box = k->m->id, .host = k->host,
                 .processes = (uint32_t)k->m->n[1],
-                .net_host = k->m->n[2] != 0};
+                .net_host = k->m->n[2] != 0, .system = o->systemd.pid};
   bx_msg ready = {.type = BX_M_READY, .id = k->m->id, .box = k->m->id};
-  /* nothing of the spawner's stays open but the link, and its own */
-  if (dup3(k->agent, LINK_FD, O_CLOEXEC) < 0) _exit(1);
-  if (oom >= 0 && oom != OOM_FD) oom = dup3(oom, OOM_FD, O_CLOEXEC);
-  close_range(oom == OOM_FD ? OOM_FD + 1 : OOM_FD, ~0u, 0);
+  keep(k, o);
   bx_link_open(&a.link, LINK_FD);
-  bx_agent_know_oom(&a, oom == OOM_FD ? OOM_FD : -1);
+  bx_agent_know_oom(&a, o->oom);
   int err = become_first(k);
+  a.proc = o->proc;
+  a.group = o->group[0];
+  if (a.proc < 0) a.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (!err && a.proc < 0) err = errno;
   if (err) bx_msg_fail(&ready, err, "cannot set up the box's first process");
   prctl(PR_SET_NAME, "init");
-  if (bx_link_send(&a.link, &ready) == 0 && !err) bx_agent_run(&a);
+  if (bx_link_send(&a.link, &ready) != 0 || err) _exit(1);
+  if (a.system) bx_systemd_go(&o->systemd, a.processes);
+  bx_agent_run(&a);
   _exit(1);
 }
 
 /* Slow where groups were idle (10 ms with version 1): done while the maker
    mounts. */
-static int join_group(const making *k) {
-  int err = bx_cgroup_join(&k->host->cgroups, k->spawner, k->m->id,
+static int join_group(const making *k, own *o) {
+  const bx_host *h = k->host;
+  int err = bx_cgroup_join(&h->cgroups, k->spawner, k->m->id,
                            (uint32_t)k->m->n[1], (uint64_t)k->m->n[0]);
+  if (!err && h->systemd)
+    err = bx_cgroup_tree_join(&h->cgroups, k->spawner, k->m->id, h->box_id,
+                              o->group);
   if (err)
     bx_error_errno(&k->note->error, BX_INTERNAL, err,
                    "cannot limit the box's processes and memory");
   return err;
 }
 
+/* Its namespaces, and, in these, the process that becomes systemd. */
+static int make_namespaces(const making *k, own *o) {
+  bool systemd = k->host->systemd;
+  int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC, err;
+  if (!k->m->n[2]) flags |= CLONE_NEWNET;
+  if (systemd) flags |= CLONE_NEWCGROUP;
+  err = systemd ? bx_systemd_prepare(k->host, k->m->s[0].p, &o->systemd,
+                                     &o->proc, &k->note->error)
+                : bx_rootfs_proc(k->host, k->m->s[0].p, &k->note->error);
+  if (err) return err;
+  if (unshare(flags) < 0) err = errno;
+  /* changed rights closed this process, which systemd's is to follow */
+  if (!err && systemd && prctl(PR_SET_DUMPABLE, 1) < 0) err = errno;
+  if (!err && systemd) err = bx_systemd_move(&o->systemd, flags);
+  /* systemd reads the numbers of all in its groups, and this has none for it */
+  if (!err && systemd) err = bx_cgroup_move(o->group[1]);
+  if (err)
+    bx_error_errno(&k->note->error, BX_INTERNAL, err,
+                   "cannot make the box's namespaces");
+  return err;
+}
+
 /* Pid 1, still with the spawner's rights. */
 static _Noreturn void first_process(const making *k) {
+  own o = {.proc = -1, .group = {-1, -1}, .systemd = {.link = -1}};
   char byte;
-  int flags = CLONE_NEWUSER | CLONE_NEWUTS | CLONE_NEWIPC;
   close(k->sync[0]);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   /* now, while this process is open to itself */
-  int oom = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-  if (!k->m->n[2]) flags |= CLONE_NEWNET;
-  k->note->err = join_group(k);
-  if (!k->note->err) k->note->err = bx_rootfs_proc(k->host, k->m->s[0].p, &k->note->error);
-  if (k->note->err == 0 && unshare(flags) < 0) {
-    k->note->err = errno;
-    bx_error_errno(&k->note->error, BX_INTERNAL, errno,
-                   "cannot make the box's namespaces");
-  }
+  o.oom = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+  k->note->err = join_group(k, &o);
+  if (!k->note->err) k->note->err = make_namespaces(k, &o);
   if (k->note->err) _exit(1);
   if (write(k->sync[1], "u", 1) != 1 || read(k->sync[1], &byte, 1) != 1)
     _exit(1);
   close(k->sync[1]);
-  agent_main(k, oom);
+  agent_main(k, &o);
   _exit(1);
 }
 
@@ -217,6 +272,12 @@ static int join_first(const making *k, pid_t pid, bx_error *e) {
   return err;
 }
 
+static int mount_groups(const making *k, bx_error *e) {
+  char path[BX_CGROUP_PATH + 80];
+  bx_cgroup_tree_path(path, &k->host->cgroups, k->spawner, k->m->id);
+  return bx_rootfs_cgroup(k->host, path, e);
+}
+
 static int make(making *k, bx_msg *reply, bx_error *e) {
   const bx_host *h = k->host;
   int tree[DISKS_MAX];
@@ -236,6 +297,7 @@ static int make(making *k, bx_msg *reply, bx_error *e) {
   if (!err) err = join_first(k, pid, e);
   if (err) return err;
   set_network(k, pid, reply);
+  if (h->systemd && (err = mount_groups(k, e)) != 0) return err;
   int ns = bx_ns_open(getpid(), "mnt"), names = bx_ns_open(pid, "uts");
   int fds = bx_disk_fds();
   if (ns < 0 || names < 0 || fds < 0) return errno;

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int put(const char *dir, const char *file, const char *text) {
+#include "cgroup_tree.h"
+
+int bx_cgroup_put(const char *dir, const char *file, const char *text) {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/%s", dir, file);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -38,7 +40,7 @@ static void sweep(const char *dir) {
   if (!d) return;
   for (struct dirent *n; (n = readdir(d));)
     if (strncmp(n->d_name, "boxd-", 5) == 0)
-      unlinkat(dirfd(d), n->d_name, AT_REMOVEDIR);
+      bx_cgroup_tree_remove(dir, n->d_name);
   closedir(d);
 }
 
@@ -58,11 +60,12 @@ static void consider(bx_cgroups *g, const char *dir, const char *type,
   size_t n = strlen(dir);
   if (n >= BX_CGROUP_PATH) return;
   if (strcmp(type, "cgroup2") == 0) {
+    bx_cgroup_tree_consider(g, dir);
     /* only the top takes processes and groups both; systemd has switched the
        controllers on there */
     if (!has(dir, "cgroup.controllers", "pids")) return;
-    put(dir, "cgroup.subtree_control", "+pids");
-    put(dir, "cgroup.subtree_control", "+memory");
+    bx_cgroup_put(dir, "cgroup.subtree_control", "+pids");
+    bx_cgroup_put(dir, "cgroup.subtree_control", "+memory");
     g->unified = true;
     if (usable(dir, "pids.max")) memcpy(g->pids, dir, n + 1);
     if (usable(dir, "memory.max")) memcpy(g->memory, dir, n + 1);
@@ -84,10 +87,11 @@ void bx_cgroup_find(bx_cgroups *g) {
   if (f) fclose(f);
   if (*g->pids) sweep(g->pids);
   if (*g->memory) sweep(g->memory);
+  if (*g->tree) sweep(g->tree);
 }
 
-static void name(char group[64], pid_t spawner, uint64_t box) {
-  snprintf(group, 64, "boxd-%d-%lu", (int)spawner, (unsigned long)box);
+void bx_cgroup_name(char name[BX_CGROUP_NAME], pid_t spawner, uint64_t box) {
+  snprintf(name, BX_CGROUP_NAME, "boxd-%d-%lu", (int)spawner, (unsigned long)box);
 }
 
 static int limit_once(const bx_cgroups *g, const char *dir, const char *path,
@@ -95,10 +99,10 @@ static int limit_once(const bx_cgroups *g, const char *dir, const char *path,
   char number[24];
   if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
   snprintf(number, sizeof number, "%lu", (unsigned long)value);
-  int err = value ? put(path, file, number) : 0;
+  int err = value ? bx_cgroup_put(path, file, number) : 0;
   /* no way round by swapping, where the kernel counts that */
-  if (!err && dir == g->memory && g->unified) put(path, "memory.swap.max", "0");
-  return err ? err : put(path, "cgroup.procs", "0");
+  if (!err && dir == g->memory && g->unified) bx_cgroup_put(path, "memory.swap.max", "0");
+  return err ? err : bx_cgroup_put(path, "cgroup.procs", "0");
 }
 
 static int limit(const bx_cgroups *g, const char *dir, const char *group,
@@ -113,9 +117,9 @@ static int limit(const bx_cgroups *g, const char *dir, const char *group,
 
 int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
                    uint32_t processes, uint64_t memory) {
-  char group[64];
+  char group[BX_CGROUP_NAME];
   int err = 0;
-  name(group, spawner, box);
+  bx_cgroup_name(group, spawner, box);
   if (*g->pids) /* one more: the box's first process */
     err = limit(g, g->pids, group, "pids.max", processes + 1u);
   if (!err && memory && *g->memory)
@@ -137,22 +141,20 @@ static bool uses_more(const char *path, uint64_t memory) {
 
 int bx_cgroup_memory(const bx_cgroups *g, pid_t spawner, uint64_t box,
                      uint64_t memory) {
-  char path[BX_CGROUP_PATH + 66], group[64], number[24];
+  char path[BX_CGROUP_PATH + 66], group[BX_CGROUP_NAME], number[24];
   if (!*g->memory) return ENOTSUP;
-  name(group, spawner, box);
+  bx_cgroup_name(group, spawner, box);
   snprintf(path, sizeof path, "%s/%s", g->memory, group);
   if (g->unified && uses_more(path, memory)) return EBUSY;
   snprintf(number, sizeof number, "%lu", (unsigned long)memory);
-  return put(path, g->unified ? "memory.max" : "memory.limit_in_bytes",
+  return bx_cgroup_put(path, g->unified ? "memory.max" : "memory.limit_in_bytes",
              number);
 }
 
 void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box) {
-  char path[BX_CGROUP_PATH + 128], group[64];
-  name(group, spawner, box);
-  for (int i = 0; i < 2; i++) {
-    const char *dir = i ? g->memory : g->pids;
-    snprintf(path, sizeof path, "%s/%s", dir, group);
-    if (*dir) rmdir(path);
-  }
+  char group[BX_CGROUP_NAME];
+  bx_cgroup_name(group, spawner, box);
+  const char *const dirs[] = {g->pids, g->memory, g->tree};
+  for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++)
+    if (*dirs[i]) bx_cgroup_tree_remove(dirs[i], group);
 }

@@ -12,10 +12,12 @@
 #include <sys/types.h>
 
 #define BX_CGROUP_PATH 160
+#define BX_CGROUP_NAME 64
 
 typedef struct bx_cgroups {
   char pids[BX_CGROUP_PATH];   /* where groups are made; "": not enforced */
   char memory[BX_CGROUP_PATH]; /* the same folder as pids in version 2 */
+  char tree[BX_CGROUP_PATH];   /* where boxes' trees are made, or "" */
   bool unified;                /* version 2 */
 } bx_cgroups;
 
@@ -32,6 +34,10 @@ int bx_cgroup_join(const bx_cgroups *g, pid_t spawner, uint64_t box,
 ** to die for a new limit. */
 int bx_cgroup_memory(const bx_cgroups *g, pid_t spawner, uint64_t box,
                      uint64_t memory);
+
+/* The name of a box's groups. Writes a file of a group: 0 or an errno. */
+void bx_cgroup_name(char name[BX_CGROUP_NAME], pid_t spawner, uint64_t box);
+int bx_cgroup_put(const char *dir, const char *file, const char *text);
 
 /* Removes the groups of a box of this spawner, all of whose processes are
 ** dead. */

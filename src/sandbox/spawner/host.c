@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "box_systemd.h"
 #include "router.h"
 #include "tree.h"
 
@@ -251,8 +252,10 @@ void bx_host_leave(const bx_host *h) {
 int bx_host_setup(bx_host *h, const bx_spawner_options *o,
                   void (*tell)(const char *text), bx_error *e) {
   int err = 0;
+  bx_error why;
   *h = (bx_host){.box_id = o->id_base ? o->id_base : 100000,
-                 .id_count = BX_IDS};
+                 .id_count = BX_IDS,
+                 .systemd = o->systemd};
   getrlimit(RLIMIT_NOFILE, &h->nofile);
   if (strpbrk(o->state_dir, ",:\\\"")) {
     bx_error_set(e, BX_INVALID_ARGUMENT,
@@ -278,6 +281,8 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   if (!err) err = make_base(h, e);
   if (!err && (err = bx_sudo_put(h)) != 0)
     bx_error_errno(e, BX_BOXD, err, "cannot prepare sudo for boxes");
+  if (!err && h->systemd && (err = bx_systemd_check(h, &why)) != 0)
+    bx_error_set(e, BX_BOXD, "--init systemd: %s", why.message);
   if (!err && h->privileged) err = idmap_lowers(h, e);
   if (!err && !h->idmapped) err = bx_base_build(h, tell, e);
   if (!err) err = bx_layer_build(h, o->hidden, e);

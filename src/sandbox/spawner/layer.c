@@ -251,6 +251,16 @@ static int put_users(bx_host *h) {
   return err;
 }
 
+/* Services of this machine do not start in a box: there, those that are enabled
+   in it do. */
+static int put_services(bx_host *h) {
+  static const char policy[] = "/usr/sbin/policy-rc.d";
+  if (!h->systemd) return put(h, policy, bx_layer_policy, 0755, 0);
+  int err = hide(h, policy);
+  if (!err) err = hide(h, "/etc/systemd/system");
+  return err ? err : put(h, "/etc/tmpfiles.d/tmp.conf", bx_layer_tmpfiles, 0644, 0);
+}
+
 static int put_files(bx_host *h) {
   int err = put_locked(h, "/etc/shadow", "/etc/passwd", ":*:19000:0:99999:7:::");
   if (!err) err = put_locked(h, "/etc/gshadow", "/etc/group", ":*::");
@@ -265,8 +275,7 @@ static int put_files(bx_host *h) {
   if (!err) err = put(h, "/etc/fstab", "", 0644, 0);
   if (!err) err = put_sudo(h);
   if (!err) err = put_users(h);
-  if (!err) err = put(h, "/usr/sbin/policy-rc.d", bx_layer_policy, 0755, 0);
-  return err;
+  return err ? err : put_services(h);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type,

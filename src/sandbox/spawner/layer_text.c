@@ -20,6 +20,11 @@ const char bx_layer_policy[] =
     "# A local box has no service manager: packages only install.\n"
     "exit 101\n";
 
+const char bx_layer_tmpfiles[] =
+    "# Commands run before systemd is up: what they put here stays.\n"
+    "d /tmp 1777 root root -\n"
+    "d /var/tmp 1777 root root -\n";
+
 static int append(char **text, size_t *len, const char *s, size_t n) {
   char *grown = realloc(*text, *len + n + 1);
   if (!grown) return -1;

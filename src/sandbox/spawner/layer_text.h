@@ -21,5 +21,6 @@ char *bx_layer_groups(const char *file);
 
 extern const char bx_layer_sudoers[], bx_layer_sudoers_boxd[];
 extern const char bx_layer_policy[]; /* packages do not start services */
+extern const char bx_layer_tmpfiles[]; /* /tmp is not emptied at boot */
 
 #endif

@@ -294,6 +294,9 @@ int bx_rootfs_mount(const bx_host *h, const char *dir, uint64_t memory,
   err = mount_tmpfs(h, "run", "755", size, RUN_FLAGS);
   if (!err) err = bx_path(lock, "%s/root/run/lock", h->base);
   if (!err) err = make_dir(h, lock, 01777);
+  /* one of its own, which systemd would mount */
+  if (!err && h->systemd)
+    err = mount_tmpfs(h, "run/lock", "1777", ",size=5m", RUN_FLAGS);
   return err ? failed(e, err, "mount", "/run") : 0;
 }
 
@@ -357,6 +360,15 @@ void bx_rootfs_sys(const bx_host *h) {
   if (bx_path(at, "%s/root/sys", h->base) == 0)
     (void)mount("sysfs", at, "sysfs",
                 MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
+}
+
+int bx_rootfs_cgroup(const bx_host *h, const char *tree, bx_error *e) {
+  char at[BX_PATH_MAX];
+  int err = bx_path(at, "%s/root/sys/fs/cgroup", h->base);
+  if (!err && mount(tree, at, NULL, MS_BIND, NULL) < 0) err = errno;
+  if (!err)
+    err = set_flags(at, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  return err ? failed(e, err, "mount", "/sys/fs/cgroup") : 0;
 }
 
 int bx_rootfs_pivot(const bx_host *h, bx_error *e) {

@@ -35,6 +35,10 @@ int bx_rootfs_proc(const bx_host *h, const char *dir, bx_error *e);
 ** that, boxes have an empty /sys. */
 void bx_rootfs_sys(const bx_host *h);
 
+/* A tree of control groups of the machine, where systemd looks for its own; after
+** /sys. */
+int bx_rootfs_cgroup(const bx_host *h, const char *tree, bx_error *e);
+
 /* Makes HOST->base/root the root of the mount namespace and drops the rest. */
 int bx_rootfs_pivot(const bx_host *h, bx_error *e);
 
