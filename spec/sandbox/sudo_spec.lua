@@ -76,7 +76,8 @@ describe("sudo of a box", function()
     assert.equal("l,c,m,o,/root,root," .. path, output(own .. "sudo -EH " .. show))
     assert.equal("l,c,m,,/root,root," .. path,
       output(own .. "sudo --preserve-env=X,MINE " .. show))
-    assert.equal("l,c,,2,/root,root,/mine", output(own .. "sudo A=1 OTHER=2 PATH=/mine /bin/" .. show))
+    assert.equal("l,c,,2,/root,root,/mine",
+      output(own .. "sudo A=1 OTHER=2 PATH=/mine /bin/" .. show))
   end)
 
   it("says in the environment who asked for what", function()

@@ -224,6 +224,7 @@ static void loop(bx_hub *hub) {
     hear_all(hub);
     if (w.p[0].revents) take_signals(hub);
     bx_hub_net_tend(hub, w.p[1].revents != 0);
+    bx_hub_free_buried(hub);
     while ((got = bx_link_recv(&hub->service, &m)) > 0) {
       handle(hub, &m);
       bx_msg_clear(&m);

@@ -37,6 +37,7 @@ struct bx_box {
   bool told;        /* START was answered */
   bool dead;        /* init was reaped */
   bool failed;      /* START went wrong: never reported as gone */
+  bool buried;      /* only its memory is left */
   uint64_t kill_id; /* the request that ends it, or 0 */
   bx_entry *entries;
   unsigned place;   /* at the router, counted from 1; 0: no network */
@@ -82,8 +83,10 @@ void bx_hub_kill(bx_hub *hub, bx_msg *m);
 void bx_hub_forward(bx_hub *hub, bx_msg *m);
 /* What a box said; -1: its link is gone. */
 int bx_hub_hear(bx_hub *hub, bx_box *box);
-/* Its first process was reaped. Frees the box. */
+/* Its first process was reaped. The box stays in the list, so that whoever goes
+** through it may bury, until the loop frees it. */
 void bx_hub_bury(bx_hub *hub, bx_box *box);
+void bx_hub_free_buried(bx_hub *hub);
 
 /* spawner_job.c */
 void bx_hub_job(bx_hub *hub, bx_msg *m, bx_box *box);

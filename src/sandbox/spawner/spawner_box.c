@@ -13,7 +13,7 @@ static const char box_ended[] = "the box ended";
 
 bx_box *bx_hub_box(bx_hub *hub, uint64_t id) {
   for (bx_box *b = hub->boxes; b; b = b->next)
-    if (b->id == id) return b;
+    if (b->id == id && !b->buried) return b;
   return NULL;
 }
 
@@ -109,7 +109,6 @@ void bx_hub_kill(bx_hub *hub, bx_msg *m) {
 }
 
 void bx_hub_bury(bx_hub *hub, bx_box *box) {
-  bx_box **at = &hub->boxes;
   box->dead = true;
   bx_hub_hear(hub, box); /* its last messages */
   if (!box->told) bx_hub_refuse(hub, box->id, ECONNABORTED, box_ended);
@@ -132,10 +131,21 @@ void bx_hub_bury(bx_hub *hub, bx_box *box) {
     bx_msg m = {.type = BX_M_GONE, .id = box->id};
     bx_hub_say(hub, &m);
   }
-  while (*at != box) at = &(*at)->next;
-  *at = box->next;
   bx_link_close(&box->link);
-  free(box);
+  box->init = 0;
+  box->buried = true;
+}
+
+void bx_hub_free_buried(bx_hub *hub) {
+  for (bx_box **at = &hub->boxes; *at;) {
+    bx_box *box = *at;
+    if (box->buried) {
+      *at = box->next;
+      free(box);
+    } else {
+      at = &box->next;
+    }
+  }
 }
 
 /* ---- requests passed on -------------------------------------------------- */
