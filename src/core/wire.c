@@ -1,5 +1,15 @@
 #include "wire.h"
 
+bool bx_read_long_varint(bx_reader *r, uint64_t *n) {
+  *n = 0;
+  for (unsigned shift = 0; r->p < r->end && shift < 70; shift += 7) {
+    uint8_t byte = *r->p++;
+    *n |= (uint64_t)(byte & 127) << shift;
+    if (byte < 128) return true;
+  }
+  return false;
+}
+
 static bool add_raw(bx_buf *b, uint64_t value) {
   unsigned char out[10];
   size_t n = 0;

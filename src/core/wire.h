@@ -41,15 +41,13 @@ static inline bx_reader bx_reader_of(bx_bytes message) {
   return (bx_reader){message.data, message.data + message.len};
 }
 
-/* False: cut short, or longer than a varint can be. */
+bool bx_read_long_varint(bx_reader *r, uint64_t *n);
+
+/* False: cut short, or longer than a varint can be. Most are one byte. */
 static inline bool bx_read_varint(bx_reader *r, uint64_t *n) {
-  *n = 0;
-  for (unsigned shift = 0; r->p < r->end && shift < 70; shift += 7) {
-    uint8_t byte = *r->p++;
-    *n |= (uint64_t)(byte & 127) << shift;
-    if (byte < 128) return true;
-  }
-  return false;
+  if (r->p == r->end || *r->p > 127) return bx_read_long_varint(r, n);
+  *n = *r->p++;
+  return true;
 }
 
 /* Fixed numbers are little-endian, on the wire and on what we run on. */
