@@ -1,7 +1,6 @@
 #include "command.h"
 
 #include "../core/text.h"
-#include "arena.h"
 #include "error.h"
 #include "type.h"
 
@@ -18,12 +17,6 @@ static bx_buf *new_buffer(lua_State *L) {
     lbx_newtype(L, BUFFER_TYPE, NULL, meta);
   lua_pop(L, 1);
   return lbx_new(L, sizeof(bx_buf), 0, BUFFER_TYPE);
-}
-
-static void *allocate(lua_State *L, lbx_arena *a, size_t len) {
-  void *p = lbx_arena_alloc(a, len);
-  if (!p) luaL_error(L, "the command is too long");
-  return p;
 }
 
 static void check(lua_State *L, bx_class c, const bx_error *e) {
@@ -51,19 +44,20 @@ static size_t copy_env(lua_State *L) {
 }
 
 /* Reads the map on the top, which a copy takes the place of: it keeps the
-** strings. */
-static bx_env *read_env(lua_State *L, lbx_arena *a, size_t *n) {
+** strings. Pushes the userdata that is returned. */
+static bx_env *read_env(lua_State *L, size_t *n) {
   size_t i = 0;
   *n = copy_env(L);
-  bx_env *env = allocate(L, a, *n * sizeof *env);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), i++) {
+  bx_env *env = lua_newuserdatauv(L, *n * sizeof *env, 0);
+  for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1), i++) {
     env[i].key.s = lua_tolstring(L, -2, &env[i].key.len);
     env[i].value.s = lua_tolstring(L, -1, &env[i].value.len);
   }
   return env;
 }
 
-static void add_prelude(lua_State *L, bx_buf *out, lbx_arena *a, int opts) {
+/* Leaves values pushed. */
+static void add_prelude(lua_State *L, bx_buf *out, int opts) {
   bx_str cwd = {NULL, 0};
   bx_env *env = NULL;
   size_t n = 0;
@@ -74,10 +68,9 @@ static void add_prelude(lua_State *L, bx_buf *out, lbx_arena *a, int opts) {
     if (!lua_istable(L, -1))
       luaL_error(L, "bad option 'env' (table expected, got %s)",
                  luaL_typename(L, -1));
-    env = read_env(L, a, &n);
+    env = read_env(L, &n);
   }
   check(L, bx_text_prelude(out, cwd, env, n, &e), &e);
-  lua_pop(L, 2);
 }
 
 /* Replaces the values above `top` by the built string. */
@@ -93,12 +86,11 @@ void lbx_push_command(lua_State *L, int first, int last, int opts) {
   bx_error e;
   lbx_room(L, 8);
   bx_buf *out = new_buffer(L);
-  lbx_arena *a = lbx_arena_new(L);
   size_t n = last < first ? 0 : (size_t)(last - first + 1);
-  bx_str *argv = allocate(L, a, n * sizeof *argv);
+  bx_str *argv = lua_newuserdatauv(L, n * sizeof *argv, 0);
   for (size_t i = 0; i < n; i++)
     argv[i].s = luaL_checklstring(L, first + (int)i, &argv[i].len);
-  add_prelude(L, out, a, opts);
+  add_prelude(L, out, opts);
   check(L, bx_text_command(out, argv, n, &e), &e);
   push_result(L, top, out);
 }
@@ -110,7 +102,7 @@ void lbx_push_line(lua_State *L, int line, int opts) {
   text.s = luaL_checklstring(L, line, &text.len);
   lbx_room(L, 8);
   bx_buf *out = new_buffer(L);
-  add_prelude(L, out, lbx_arena_new(L), opts);
+  add_prelude(L, out, opts);
   check(L, bx_text_line(out, text, &e), &e);
   push_result(L, top, out);
 }
