@@ -237,8 +237,23 @@ static void join(call *c) {
   c->in = to_buffer(s);
 }
 
-/* The bytes of a chunk's data field, written to fd unless that is -1. */
-static uint64_t take_chunk(call *c, unsigned id, int fd) {
+/* Where the bytes of chunks go: a file, memory, or nowhere. */
+typedef struct sink {
+  int fd; /* -1: no file */
+  uint8_t *to;
+} sink;
+
+static const sink nowhere = {.fd = -1};
+
+static void put(sink *s, const uint8_t *p, size_t n) {
+  if (s->fd >= 0) check(write(s->fd, p, n) == (ssize_t)n, "can't write");
+  if (!s->to) return;
+  memcpy(s->to, p, n);
+  s->to += n;
+}
+
+/* The bytes of a chunk's data field. */
+static uint64_t take_chunk(call *c, unsigned id, sink *s) {
   uint64_t len = 0;
   grpc_slice_buffer *sb = &c->in->data.raw.slice_buffer;
   if (sb->count > 1 && GRPC_SLICE_LENGTH(sb->slices[0]) < 16) {
@@ -255,8 +270,7 @@ static uint64_t take_chunk(call *c, unsigned id, int fd) {
         break;
       }
     }
-    if (fd >= 0 && p < stop)
-      check(write(fd, p, (size_t)(stop - p)) == stop - p, "can't write");
+    if (p < stop) put(s, p, (size_t)(stop - p));
   }
   grpc_byte_buffer_destroy(c->in);
   c->in = NULL;
@@ -264,14 +278,14 @@ static uint64_t take_chunk(call *c, unsigned id, int fd) {
 }
 
 /* Bytes of all chunks. */
-static uint64_t read_all(call *c, unsigned id, int fd) {
+static uint64_t read_all(call *c, unsigned id, sink s) {
   uint64_t bytes = 0;
   int pending = 3; /* the status, the first send, a receive */
   receive(c);
   while (pending > 0) {
     void *tag = next();
     if (tag == &receive_tag && c->in) {
-      bytes += take_chunk(c, id, fd);
+      bytes += take_chunk(c, id, &s);
       receive(c);
     } else {
       pending--;
@@ -299,7 +313,7 @@ static void work_exec(size_t n, size_t size) {
   snprintf(line, sizeof line, "%zu %zu", n, size);
   double start = now();
   start_stream(&c, METHOD("Exec"), command(line), true);
-  check(read_all(&c, 1, -1) == (uint64_t)n * size, "bytes are missing");
+  check(read_all(&c, 1, nowhere) == (uint64_t)n * size, "bytes are missing");
   printf("%.6f\n", now() - start);
 }
 
@@ -317,16 +331,23 @@ static void work_upload(size_t n, size_t size) {
   free(data);
 }
 
+static void start_download(call *c, size_t n, size_t size) {
+  char from[64];
+  snprintf(from, sizeof from, "%zu %zu", n, size);
+  start_stream(c, METHOD("DownloadFileStream"),
+               message(2, from, strlen(from), 0, 0), true);
+}
+
+/* Files of `size` bytes in chunks of a quarter, each wanted in one piece. */
 static void work_download(size_t n, size_t size) {
-  char path[32];
-  int len = snprintf(path, sizeof path, "%zu", size);
   double start = now();
   for (size_t i = 0; i < n; i++) {
     call c;
-    unary(&c, METHOD("DownloadFile"), message(2, path, (size_t)len, 0, 0));
-    join(&c); /* a file is wanted in one piece */
-    check(take_chunk(&c, 1, -1) == size, "bytes are missing");
-    end(&c);
+    uint8_t *file = malloc(size);
+    check(file != NULL, "not enough memory");
+    start_download(&c, 4, size / 4);
+    check(read_all(&c, 2, (sink){-1, file}) == size, "bytes are missing");
+    free(file);
   }
   printf("%.6f\n", now() - start);
 }
@@ -366,15 +387,12 @@ static void work_upstream(const char *path) {
 }
 
 static void work_downstream(size_t n, size_t size, const char *path) {
-  char from[64];
   call c;
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   check(fd >= 0, "can't open the file");
-  snprintf(from, sizeof from, "%zu %zu", n, size);
   double start = now();
-  start_stream(&c, METHOD("DownloadFileStream"),
-               message(2, from, strlen(from), 0, 0), true);
-  check(read_all(&c, 2, fd) == (uint64_t)n * size, "bytes are missing");
+  start_download(&c, n, size);
+  check(read_all(&c, 2, (sink){.fd = fd}) == (uint64_t)n * size, "bytes are missing");
   close(fd);
   printf("%.6f\n", now() - start);
 }
@@ -403,7 +421,8 @@ static void work_streams(size_t n) {
   while (chunks < n) chunks += next() == &receive_tag;
   long full = resident_kib();
   for (size_t i = 0; i < n; i++) {
-    check(take_chunk(&calls[i], 1, -1) > 0, "an empty chunk");
+    sink s = nowhere;
+    check(take_chunk(&calls[i], 1, &s) > 0, "an empty chunk");
     grpc_op o = op(GRPC_OP_SEND_CLOSE_FROM_CLIENT);
     batch(&calls[i], &o, 1, &send_tag);
     receive(&calls[i]);

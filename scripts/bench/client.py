@@ -175,9 +175,13 @@ def upload(client, n, size):
 
 
 def download(client, n, size):
+    async def run():
+        method = client.channel.unary_stream(SERVICE + "DownloadFileStream")
+        stream = method(text(2, f"4 {size // 4}".encode()), metadata=METADATA)
+        return b"".join([fields(message)[2] async for message in stream])
+
     for _ in range(n):
-        reply = client.call("DownloadFile", text(2, str(size).encode()))
-        assert len(fields(reply)[1]) == size
+        assert len(client.wait(run())) == size
 
 
 def upstream(client, path):

@@ -83,6 +83,15 @@ describe("memory stays flat", function()
       peak "download"]]
   end)
 
+  it("while a file is read: it is there twice, as it came and as a string",
+    function()
+      local out = run [[
+        assert(#box:read_file "64" == 64 << 20)
+        peak "read_file"]]
+      local kib = tonumber(out:match "\t(%d+)\n$")
+      assert.is_true(kib < PEAK + 2 * 64 * 1024, kib)
+    end)
+
   it("while a file goes", function()
     bounded [[
       local name = os.tmpname()

@@ -33,7 +33,7 @@ static void cut(grpc_slice_buffer *sb, const uint8_t *data, size_t len) {
 /* Writes what of the message goes to a file without being decoded. */
 static bool write_data(const grpc_slice_buffer *sb, const place *at, char *to) {
   FILE *f = fmemopen(to, sb->length + 1, "w");
-  bool ok = f && write_slices(sb, at->skip, f);
+  bool ok = f && put_slices((sink){.file = f}, sb, at->skip);
   if (f) fclose(f);
   return ok;
 }

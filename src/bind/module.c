@@ -9,6 +9,7 @@
 #include "client.h"
 #include "clock.h"
 #include "config.h"
+#include "bytes.h"
 #include "digest.h"
 #include "embedded.h"
 #include "text.h"
@@ -127,7 +128,8 @@ static int open_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"provided", provided}, {"is_boxdlua", is_boxdlua},
       {"at_exit", at_exit},
-      {"at_close", at_close}, {"digest", lbx_digest}, {"folder", lbx_folder},
+      {"at_close", at_close}, {"bytes", lbx_bytes},
+      {"digest", lbx_digest}, {"folder", lbx_folder},
       {"kind", lbx_folder_kind},  {"make_folder", lbx_folder_make},
       {"stat", lbx_folder_stat},  {"set_mode", lbx_folder_set_mode},
       {"open", lbx_folder_open},

@@ -1,7 +1,7 @@
 /*
 ** Between a file and a stream whose messages carry its bytes in their field
 ** `data`: they go from the file into what gRPC sends, and from what it has
-** received into the file, never through a Lua string.
+** received into the file, or into boxd.Bytes, never through a Lua string.
 */
 #include <grpc/byte_buffer.h>
 #include <lauxlib.h>
@@ -11,6 +11,7 @@
 #include "../core/channel.h"
 #include "../core/wire.h"
 #include "arena.h"
+#include "bytes.h"
 #include "client.h"
 #include "codec.h"
 #include "decode.h"
@@ -139,19 +140,36 @@ static bool find_data(const grpc_slice_buffer *sb, uint32_t id, place *at) {
   }
 }
 
-static bool write_slices(const grpc_slice_buffer *sb, size_t skip, FILE *f) {
+/* What takes the data: one of the two. */
+typedef struct sink {
+  FILE *file;
+  bx_buf *bytes;
+} sink;
+
+/* The one at 2. To be looked at once nothing more can run a finalizer, which
+** might close the file. */
+static sink sink_at_2(lua_State *L) {
+  bx_buf *bytes = lbx_bytes_test(L, 2);
+  return (sink){bytes ? NULL : check_file(L, 2), bytes};
+}
+
+static bool put(sink to, const void *p, size_t n) {
+  return to.bytes ? bx_buf_add(to.bytes, p, n)
+                  : fwrite(p, 1, n, to.file) == n;
+}
+
+static bool put_slices(sink to, const grpc_slice_buffer *sb, size_t skip) {
   for (size_t i = 0; i < sb->count; i++) {
     const uint8_t *p = GRPC_SLICE_START_PTR(sb->slices[i]);
     size_t n = GRPC_SLICE_LENGTH(sb->slices[i]);
-    if (fwrite(p + skip, 1, n - skip, f) != n - skip) return false;
+    if (!put(to, p + skip, n - skip)) return false;
     skip = 0;
   }
   return true;
 }
 
-/* Pushes the message without its data, which goes to the file at 2; the data's
-** length in *n. False: it can't be written. The file is looked at once nothing
-** more can run a finalizer, which might close it. */
+/* Pushes the message without its data, which goes to what is at 2; the data's
+** length in *n. False: it can't be written. */
 static bool take_message(lua_State *L, lbx_stream *s, size_t *n) {
   const ProtobufCMessageDescriptor *d = bx_rpc_reply(s->rpc);
   grpc_slice_buffer *sb = &s->call->message->data.raw.slice_buffer;
@@ -159,12 +177,12 @@ static bool take_message(lua_State *L, lbx_stream *s, size_t *n) {
   if (sb->count > 0 && find_data(sb, data_field(L, d), &at) &&
       lbx_decode(L, d, GRPC_SLICE_START_PTR(sb->slices[0]), at.before)) {
     *n = at.len;
-    return write_slices(sb, at.skip, check_file(L, 2));
+    return put_slices(sink_at_2(L), sb, at.skip);
   }
   lbx_client_decode(L, &s->call->message, s->rpc);
   lua_getfield(L, -1, "data");
   const char *data = lua_tolstring(L, -1, n);
-  bool ok = fwrite(data, 1, *n, check_file(L, 2)) == *n;
+  bool ok = put(sink_at_2(L), data, *n);
   lua_pop(L, 1);
   lua_pushliteral(L, "");
   lua_setfield(L, -2, "data");
@@ -179,16 +197,19 @@ static int recv_file_k(lua_State *L, int status, lua_KContext ctx) {
   bool ok = take_message(L, s, &n);
   int results = ok ? 2 : luaL_fileresult(L, 0, NULL); /* by errno: at once */
   lbx_stream_drop_message(s);
-  if (ok) lua_pushinteger(L, (lua_Integer)n);
+  if (ok)
+    lua_pushinteger(L, (lua_Integer)n);
+  else if (lbx_bytes_test(L, 2))
+    luaL_error(L, "not enough memory");
   return results;
 }
 
-/* stream:recv_file(file) -> message, bytes: the next message, its data written
-** to the file (and "" in the table); nothing at the end. nil and the reason:
-** the file can't be written. */
+/* stream:recv_file(file or bytes) -> message, length: the next message, its data
+** written to the file or added to the bytes (and "" in the table); nothing at the
+** end. nil and the reason: the file can't be written. */
 int lbx_stream_recv_file(lua_State *L) {
   lbx_stream *s = lbx_stream_reader(L);
-  check_file(L, 2);
+  sink_at_2(L);
   data_field(L, bx_rpc_reply(s->rpc));
   lua_settop(L, 2);
   return recv_file_k(L, LUA_OK, 0);

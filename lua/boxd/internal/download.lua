@@ -44,16 +44,16 @@ end
 -- The next piece of a stream: its bytes and how many the file is said to have;
 -- nil at the end.
 local function next_piece(stream, f, name)
-  if io.type(f) then
-    local chunk, n = stream:recv_file(f)
-    if chunk then return n, chunk.total_size end
-    check_written(not n, name, n)
-    return nil
+  if getmetatable(f) == special then
+    local chunk = stream:recv()
+    if not chunk then return nil end
+    f:write(chunk.data)
+    return #chunk.data, chunk.total_size
   end
-  local chunk = stream:recv()
-  if not chunk then return nil end
-  check_written(f:write(chunk.data))
-  return #chunk.data, chunk.total_size
+  local chunk, n = stream:recv_file(f)
+  if chunk then return n, chunk.total_size end
+  check_written(not n, name, n)
+  return nil
 end
 
 -- The file in one message: of 0.1's services, and where a stream is in doubt.
@@ -174,21 +174,12 @@ function download.file(self, source, dest, opts, tell, find_mode, asked)
   return bytes
 end
 
--- A sink of bytes, in place of a file.
-local Bytes = {}
-Bytes.__index = Bytes
-
-function Bytes:write(data)
-  self[#self + 1] = data
-  return self
-end
-
 --- The bytes of a file.
 function download.bytes(self, source, opts)
-  local sink = setmetatable({}, Bytes)
+  local sink = core.bytes()
   local bytes, total = receive(self, source, sink, source, opts, function() end)
   check_size(self, source, sink, bytes, total, opts)
-  return table.concat(sink)
+  return sink:take()
 end
 
 return download

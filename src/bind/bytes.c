@@ -1,0 +1,42 @@
+#include "bytes.h"
+
+#include <lauxlib.h>
+
+#include "type.h"
+
+#define TYPE "boxd.Bytes"
+
+bx_buf *lbx_bytes_test(lua_State *L, int idx) {
+  return luaL_testudata(L, idx, TYPE);
+}
+
+static int m__gc(lua_State *L) {
+  bx_buf_free(luaL_checkudata(L, 1, TYPE));
+  return 0;
+}
+
+static int m_write(lua_State *L) {
+  bx_buf *b = luaL_checkudata(L, 1, TYPE);
+  size_t len;
+  const char *s = luaL_checklstring(L, 2, &len);
+  if (!bx_buf_add(b, s, len)) return luaL_error(L, "not enough memory");
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int m_take(lua_State *L) {
+  bx_buf *b = luaL_checkudata(L, 1, TYPE);
+  lua_pushlstring(L, b->data ? b->data : "", b->len);
+  bx_buf_free(b);
+  return 1;
+}
+
+int lbx_bytes(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"write", m_write}, {"take", m_take}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", m__gc}, {NULL, NULL}};
+  if (luaL_getmetatable(L, TYPE) == LUA_TNIL)
+    lbx_newtype(L, TYPE, methods, meta);
+  lbx_new(L, sizeof(bx_buf), 0, TYPE);
+  return 1;
+}
