@@ -24,7 +24,8 @@ local function soon() boxd.spawn(function() boxd.sleep(0.3) up() end) end
 
 -- By name: the script, and a check of what is left there.
 local WAYS = {
-  sync_to = { "box:sh 'rm -rf to' box:sync_to(folder .. '/big', 'to', { progress = up })",
+  sync_to = { "box:sh 'rm -rf to' "
+    .. "box:sync_to(folder .. '/big', 'to', { progress = up })",
     function(box, folder)
       box:sync_to(folder .. "/big", "to")
       assert.equal("30000000\n", box:sh("cat to/big | wc -c").stdout)
@@ -32,7 +33,8 @@ local WAYS = {
   ["sync_to with watch"] = { "soon() box:sync_to(folder .. '/small', 'small', "
     .. "{ watch = true })",
     function(box) assert.equal("small\n", box:read_file "small/f") end },
-  sync_from = { "os.execute('rm -rf ' .. folder .. '/back') box:sync_from('from', folder .. '/back', { progress = up })",
+  sync_from = { "os.execute('rm -rf ' .. folder .. '/back') "
+    .. "box:sync_from('from', folder .. '/back', { progress = up })",
     function(box, folder)
       box:sync_from("from", folder .. "/back")
       assert(os.execute(("test \"$(ls -A %s/back)\" = big && test $(stat -c %%s "

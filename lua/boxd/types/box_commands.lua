@@ -6,6 +6,7 @@ local Box = {}
 
 --- Runs a program: each argument reaches it as it is. box:exec("ls", "-l", {
 --- cwd = "/" }). With stream or interactive: an ExecProcess.
+--- Round trips: 1, with secret_env on a terminal 2.
 --- RPC: Exec.
 --- Raises: NotFoundError; TimeoutError, with stdout and stderr, once all that the
 --- command started has ended; InvalidArgumentError; with check, CommandError. Without
@@ -16,6 +17,7 @@ local Box = {}
 function Box:exec(...) end
 
 --- Runs a command line of the shell as it is: "make && make test | tee log".
+--- Round trips: as exec.
 --- RPC: Exec.
 --- Raises: as exec.
 ---@param line string
@@ -45,7 +47,7 @@ function Box:sh(line, options) end
 --- Starts a command line that outlives the connection, or adopts the job of
 --- that name: one that runs, or that ran the same command, is returned as it is.
 --- Its state is in ~/.boxd/jobs/NAME of the box, readable by hand.
---- One round trip, four with keep_awake, again where the connection breaks.
+--- Round trips: 1, with keep_awake 4, again where the connection breaks.
 --- RPC: Exec; GetVm, SetAutoSuspendTimeout, SetAutoHibernateTimeout.
 --- Raises: ConflictError when another command runs under the name,
 --- InvalidArgumentError, BoxdError when the box can't keep it.
@@ -64,7 +66,7 @@ function Box:job(name, command, options) end
 ---@field restart? boolean end the job of that name and start anew
 ---@field keep_awake? boolean the box's idle timers are 0 until the job's end is seen
 
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 ---@param name string
 ---@param options? boxd.Options
@@ -72,7 +74,7 @@ function Box:job(name, command, options) end
 function Box:get_job(name, options) end
 
 --- All jobs of the box, by name.
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 ---@param options? boxd.Options
 ---@return boxd.Job[]

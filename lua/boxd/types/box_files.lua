@@ -33,6 +33,7 @@ function Box:exists(path, options) end
 ---@field target? string of a link: where it leads
 
 --- Writes a whole file, above 1 MiB as a stream. A local file's permission bits go along.
+--- Round trips: 1; with mode 2, of a file that others may not read 3, with owner 4.
 --- RPC: UploadFile, UploadFileStream for more than one chunk, unless the service lacks it, which
 --- the Compute remembers; Exec for a mode that new files don't have, and for verify.
 --- Raises: NotFoundError, InvalidArgumentError when the local file is not read,
@@ -116,8 +117,9 @@ function Box:download_folder(path, local_path, options) end
 
 --- Makes a folder of the box like a local one: only what differs travels (kind,
 --- mode, size, mtime), links as links. A folder's own mtime is not compared.
---- Interrupted and run again it completes. Two round trips, one when nothing
---- differs; one more each to remove and to compare by checksum.
+--- Interrupted and run again it completes.
+--- Round trips: 2, where nothing differs 1; 1 more each to remove and to compare by
+--- checksum.
 --- RPC: Exec.
 --- Raises: InvalidArgumentError for a pipe or device, or what can't be read;
 --- BoxdError when the box can't write, or a file shrinks while it is read.
@@ -128,7 +130,7 @@ function Box:download_folder(path, local_path, options) end
 function Box:sync_to(local_dir, dir, options) end
 
 --- Makes a local folder like one of the box. No file is written through a link.
---- Round trips as of sync_to.
+--- Round trips: 2, where nothing differs 1; 1 more to compare by checksum.
 --- RPC: Exec.
 --- Raises: NotFoundError; InvalidArgumentError for what can't be written;
 --- BoxdError when the box can't read.
@@ -161,6 +163,7 @@ function Box:sync_from(dir, local_dir, options) end
 ---@return boolean truncated: the service left some out
 function Box:list_dir(path, options) end
 
+--- Round trips: 1.
 --- RPC: Mkdir; with mode or owner Exec instead.
 --- Raises: NotFoundError, InvalidArgumentError when it is there.
 ---@param path string in the box, in a folder that is there

@@ -15,7 +15,8 @@ function Box:wait_for_port(port, options) end
 
 --- Has a proxy lead to the port, and returns its url once that answers. The default
 --- proxy, or the one of that name, which is made, or taken when it is there.
---- Round trips: 2 (of a new name 1), then HTTP requests.
+--- Round trips: 2 of the default proxy, 1 of a new one, 3 of one that is there; then
+--- HTTP requests.
 --- RPC: CreateProxy, SetProxyPort, ListProxies.
 --- Raises: TimeoutError with the last answer, and whether something listens on the
 --- port and is reached by proxies; NotFoundError.
@@ -35,6 +36,7 @@ function Box:publish(port, options) end
 --- until it is closed or the script ends. Bytes move while the script waits in a
 --- call of this module. A connection is one Exec, and fails as that does: the
 --- client sees it end, and `warn` says why, once until one succeeds.
+--- Round trips: 0, and 1 a connection.
 --- RPC: Exec.
 --- Raises: ConnectionError when the local port is taken.
 ---@param remote_port integer of the box

@@ -16,7 +16,7 @@
 local Job = {}
 
 --- Reads its state again.
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 --- Raises: NotFoundError when it was removed or started anew.
 ---@param options? boxd.Options
@@ -27,6 +27,7 @@ function Job:refresh(options) end
 --- job:lines() do. With stderr, for line, output, next: which output, and the
 --- offset after the line in it; the order between the two is not promised. Lost
 --- connections are made again, and each byte comes once.
+--- Round trips: 1, and 1 every 2 minutes and for each lost connection.
 --- RPC: Exec.
 --- Raises: NotFoundError when it was removed or started anew, ConnectionError
 --- after 300 s without an answer.
@@ -40,7 +41,7 @@ function Job:lines(options) end
 ---@field stderr? boolean lines of stderr, too
 
 --- Output that there is.
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 --- Raises: as lines.
 ---@param options? boxd.OutputOptions
@@ -54,7 +55,7 @@ function Job:output(options) end
 ---@field stderr? boolean of stderr in place of stdout
 
 --- Waits for its end.
---- One round trip.
+--- Round trips: 1, and 1 every 2 minutes; 0 when its end was seen.
 --- RPC: Exec.
 --- Raises: TimeoutError, which ends nothing; BoxdError when it is lost.
 ---@param options? boxd.Options
@@ -64,7 +65,7 @@ function Job:wait(options) end
 --- Sends a signal to all of its processes, those that left it too. After TERM,
 --- INT, QUIT, HUP and ABRT it waits for their end; those that are left after 5 s
 --- get KILL.
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 --- Raises: NotFoundError, InvalidArgumentError for an unknown signal.
 ---@param signal? string default "TERM"
@@ -73,7 +74,7 @@ function Job:wait(options) end
 function Job:kill(signal, options) end
 
 --- Takes its folder away, with the output.
---- One round trip.
+--- Round trips: 1.
 --- RPC: Exec.
 --- Raises: ConflictError while it runs.
 ---@param options? boxd.Options

@@ -365,7 +365,7 @@ sub op_follow {
   $left = $rest = undef if $a{follow};
   $left = $a{limit} if exists $a{limit} && $a{limit} < $left;
   my ($pause, $beat, $end) = (0.005, time, time + $a{life});
-  alarm $a{life} + 10; # where nothing reads what it writes
+  alarm $a{life} + 2; # where nothing reads what it writes
   while (time < $end) {
     my $j = load($a{name});
     return put("g 0\n") unless $j && $j->{mark} eq $a{mark};
