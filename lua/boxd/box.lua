@@ -2,6 +2,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local create = require "boxd.create"
 local ensure = require "boxd.ensure"
 local files = require "boxd.files"
 local forward = require "boxd.forward"
@@ -80,6 +81,7 @@ core.methods("boxd.Box", methods)
 core.methods("boxd.Files", files.methods)
 core.methods("boxd.Files", stat.methods)
 core.methods("boxd.Boxes", service)
+core.methods("boxd.Boxes", create)
 core.methods("boxd.Boxes", ensure.methods)
 
 return {

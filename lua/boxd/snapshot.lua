@@ -1,10 +1,13 @@
 -- Methods of c.snapshot that wait: a new snapshot is pending while it is copied.
 
 local core = require "boxd.core"
+local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local poll = require "boxd.internal.poll"
 local resource = require "boxd.internal.resource"
 core.internal()
+
+local SECONDS = 600
 
 local methods = {}
 
@@ -29,7 +32,7 @@ function methods:wait_until_ready(snapshot, opts)
   local version = check.integer(name, opts, "version", 0)
     or id ~= snapshot and snapshot.version or 0
   local org = check.field(name, opts, "org", "string")
-  return poll.wait({ timeout = opts.timeout or 600, name = id,
+  return poll.wait({ timeout = opts.timeout or SECONDS, name = id,
     interval = poll.interval(name, opts),
     late = ("snapshot %s was not ready"):format(id) },
     function(left)
@@ -42,6 +45,15 @@ function methods:wait_until_ready(snapshot, opts)
       return false, ("it is %s in version %d"):format(found.status,
         found.version or 0)
     end)
+end
+
+-- c.snapshot:create(box, name, { wait = true })
+function methods:create(box, name, opts)
+  local timeout = opts.timeout or SECONDS
+  local ends = boxd.now() + timeout
+  local made = self:create(box, name, { timeout = math.min(timeout, 60) })
+  return self:wait_until_ready(made,
+    { timeout = math.max(ends - boxd.now(), 0.001) })
 end
 
 core.methods("boxd.Snapshots", methods)

@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local lease = require "boxd.lease"
 local resource = require "boxd.internal.resource"
+local waiting = require "boxd.internal.waiting"
 core.internal()
 
 local compute_of = resource.compute
@@ -80,16 +81,24 @@ local function close(box, reason)
   if not ok then error(e, 0) end
 end
 
+-- What follows on the making of a box.
+local function go_on(box, options, ends)
+  local seconds = lease.seconds(options)
+  if seconds then lease.begin(box, seconds, ends) end
+  if options.wait then waiting.for_box(box, ends) end
+end
+
 -- Makes the box, with its lease. Raises, with the box destroyed.
 local function make(boxes, name, opts)
-  local began = boxd.now()
+  local options = type(name) == "table" and name or opts
+  if type(options) ~= "table" then options = {} end
+  local ends = waiting.ends("temporary", options)
+  if options.wait == true then
+    waiting.for_source(compute_of(boxes), options, ends)
+  end
   local box = core.closing(core.create(boxes, name, opts), close)
   living[box] = true
-  local options = type(name) == "table" and name or opts or {}
-  local seconds = lease.seconds(options)
-  if not seconds then return box end
-  local ends = began + (options.timeout or compute_of(boxes).timeout)
-  local ok, e = pcall(lease.begin, box, seconds, ends)
+  local ok, e = pcall(go_on, box, options, ends)
   if ok then return box end
   temporary.discard(box)
   error(e, 0)

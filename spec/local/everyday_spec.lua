@@ -35,11 +35,34 @@ describe("a real box", function()
   end)
 
   it("has booted anew when reboot{ wait = true } returns", function()
+    local function boot()
+      return box:sh("cat /proc/sys/kernel/random/boot_id").stdout
+    end
+    local before = boot()
     box:sh "sleep 1000 >/dev/null 2>&1 & echo $! > /tmp/pid"
     box:reboot { wait = true }
+    assert.not_equal(before, boot())
     assert.equal("", box:sh("cat /proc/$(cat /tmp/pid)/comm 2>/dev/null | "
       .. "grep sleep").stdout)
   end)
+
+  it("is returned with wait = true once it answers, of a pending snapshot too",
+    function()
+      local made = c.box:create("everyday-w", { wait = true })
+      made:sh "head -c 50000000 /dev/urandom >/tmp/big"
+      assert.equal("pending", c.snapshot:create(made, "everyday").status)
+      local _drop <close> = setmetatable({}, { __close = function()
+        c.snapshot:delete "everyday"
+      end })
+      local copy <close> = c.box:temporary { from_snapshot = "everyday",
+        wait = true, lease = 60 }
+      assert.equal("50000000\n",
+        copy:sh("stat -c %s /tmp/big", { timeout = 5 }).stdout)
+      local again = c.snapshot:create(made, "everyday", { wait = true })
+      assert.same({ "ready", 2 }, { again.status, again.version })
+      local fork = c.box:fork(made, { name = "everyday-f", wait = true })
+      assert.is_true(fork:exec("true", { timeout = 5 }).success)
+    end)
 
   it("shows what lies under a path", function()
     box:sh "cd /tmp && printf 12345 > f && chmod 4750 f && ln -sf 'a b' l"

@@ -2,6 +2,8 @@
 -- "Class.name", the spec that checks their requests.
 
 local composed = {
+  ["Boxes.create"] = "spec/api/create_wait_spec.lua",
+  ["Snapshots.create"] = "spec/api/create_wait_spec.lua",
   ["Boxes.ensure"] = "spec/api/ensure_spec.lua",
   ["Box.up"] = "spec/api/lifecycle_spec.lua",
   ["Box.down"] = "spec/api/lifecycle_spec.lua",

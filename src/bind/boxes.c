@@ -212,6 +212,7 @@ static void read_spec(lua_State *L, int idx, const char *method) {
 /* What boxd.internal.new_box does once the box is there, too. */
 #define SAME_AS_FORK TEXT("shared"), TEXT("networks"), TEXT("isolated"), \
   TEXT("labels"), TEXT("name"), LBX_CONFIG, LBX_TIMERS,                  \
+  {.name = "wait", .type = LUA_TBOOLEAN},                                \
   {.name = "auto_hibernate_timeout", .read = lbx_config_read_timer},     \
   {.name = "delete_after", .read = lbx_config_read_timer},               \
   {.name = "delete_after_cron", .type = LUA_TSTRING}
@@ -271,7 +272,8 @@ static const lbx_param destroy[] = {
     {.name = LBX_MISSING_OK, .type = LUA_TBOOLEAN}, {0}};
 
 static const lbx_method service_methods[] = {
-    {"create", CREATE("CreateVm", create_options, choose_create)},
+    {"create", CREATE("CreateVm", create_options, choose_create),
+     .instead = "wait"},
     {"list", "ListVms", .options = list, .result = LBX_RECORDS,
      .field = "vms", .of = &lbx_box_type, .keep = has_labels},
     GET,
@@ -280,7 +282,7 @@ static const lbx_method service_methods[] = {
                .of = &lbx_box_type}},
      .options = fork_options, .result = LBX_RECORD, .of = &lbx_box_type,
      .sets = {TIMERS}, .after = "boxd.internal.new_box",
-     .before = &lbx_get_box, .choose = choose_fork,
+     .before = &lbx_get_box, .choose = choose_fork, .instead = "wait",
      .disks = &lbx_config_disks},
     {"destroy", "DestroyVm",
      .args = {{.name = "box", .field = "vm_id", .sort = LBX_OBJECT,

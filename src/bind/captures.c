@@ -64,9 +64,12 @@ const lbx_type lbx_snapshot_type = {
 
 #define SNAPSHOT OBJECT("snapshot", "name", snapshot)
 
+static const lbx_param wait[] = {
+    {.name = "wait", .type = LUA_TBOOLEAN, .wider = true}, {0}};
+
 static const lbx_method snapshot_methods[] = {
     {"create", "CreateSnapshot", .args = {BOX, TEXT("name")},
-     .result = LBX_RECORD, .of = &lbx_snapshot_type},
+     .options = wait, .result = LBX_RECORD, .of = &lbx_snapshot_type},
     {"list", "ListSnapshots", .options = org, .result = LBX_RECORDS,
      .field = "snapshots", .of = &lbx_snapshot_type},
     {"get", "GetSnapshot", .args = {SNAPSHOT}, .options = org,

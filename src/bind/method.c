@@ -318,6 +318,23 @@ static int go_wider(lua_State *L, const lbx_method *m, const lbx_type *t,
   return results_k(L, LUA_OK, below);
 }
 
+/* Is the row's `instead` true in the options, the last argument? */
+static bool asks_instead(lua_State *L, const lbx_method *m) {
+  if (!m->instead || !lua_istable(L, -1)) return false;
+  lua_getfield(L, -1, m->instead);
+  bool on = lua_isboolean(L, -1) && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return on;
+}
+
+static int go_instead(lua_State *L, const lbx_type *t) {
+  int n = lua_gettop(L);
+  lbx_push_composed(L, t);
+  lua_insert(L, 1);
+  lua_callk(L, n, LUA_MULTRET, 0, results_k);
+  return results_k(L, LUA_OK, 0);
+}
+
 /* ---- the method ---- */
 
 static int method_k(lua_State *L, int status, lua_KContext row) {
@@ -345,6 +362,7 @@ static int m_method(lua_State *L) {
   const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
   const lbx_method *m = lua_touserdata(L, lua_upvalueindex(3));
   lbx_type_check(L, t, m->name);
+  if (asks_instead(L, m)) return go_instead(L, t);
   double timeout = lbx_read_arguments(L, &m);
   if (asks_more(L, m)) return go_wider(L, m, t, timeout);
   lbx_push_compute(L, 1);
@@ -377,5 +395,5 @@ bool lbx_is_wider(lua_State *L, int idx) {
   lua_pop(L, 1);
   for (const lbx_param *p = m->options; p && p->name; p++)
     if (p->wider) return true;
-  return m->more != NULL;
+  return m->more || m->instead;
 }

@@ -110,6 +110,9 @@ typedef struct lbx_method {
   /* Does the object ask for more than the row's one call, as an option that is
   ** `wider` does? Or NULL. The options are a table then. */
   bool (*more)(lua_State *L);
+  /* A boolean option: where it is true, the method of the same name that is
+  ** written in Lua is called with all as it was given; or NULL. */
+  const char *instead;
   /* Changes what is returned, on the top, or sets what no `sets` can; or NULL. */
   void (*done)(lua_State *L);
   /* The Lua function "boxd.internal.FILE" that gets the new object and the

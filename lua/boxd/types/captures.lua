@@ -72,13 +72,19 @@ function Templates:delete(template, options) end
 ---@class boxd.Snapshots
 local Snapshots = {}
 
---- RPC: CreateSnapshot.
---- Raises: NotFoundError.
+--- Pending at first. With `wait` it is ready in its new version; where it is not,
+--- versions from before stay.
+--- Round trips: 1; with `wait` 1 a look more.
+--- RPC: CreateSnapshot; GetSnapshot.
+--- Raises: NotFoundError; with `wait` TimeoutError, BoxdError when it has failed.
 ---@param box boxd.Box|string a box, an id or a name
 ---@param name string of one that is there: another version of it
----@param options? boxd.Options
+---@param options? boxd.SnapshotCreateOptions
 ---@return boxd.Snapshot
 function Snapshots:create(box, name, options) end
+
+---@class boxd.SnapshotCreateOptions: boxd.Options
+---@field wait? boolean return it once it is ready; timeout is then for all of it, default 600
 
 --- RPC: ListSnapshots.
 ---@param options? boxd.OrgOptions

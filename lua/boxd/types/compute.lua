@@ -58,9 +58,13 @@ function Compute:close() end
 ---@class boxd.Boxes
 local Boxes = {}
 
---- A new box, perhaps still starting: see wait_until_ready.
---- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot.
---- Raises: ConflictError when the name is taken, QuotaExceededError.
+--- A new box, perhaps still starting. With `wait` it runs and answers: a snapshot
+--- that is pending is waited for first, then the box; one that fails, or is late, is
+--- destroyed.
+--- Round trips: 1; with `wait` 2 a look more, and 1 a look at a snapshot.
+--- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot; GetSnapshot, GetVm, Exec.
+--- Raises: ConflictError when the name is taken, QuotaExceededError; with `wait`
+--- TimeoutError, BoxdError when the box or the snapshot has failed.
 ---@param name? string default: the service chooses one
 ---@param options? boxd.CreateOptions
 ---@return boxd.Box
@@ -79,6 +83,7 @@ function Boxes:create(name, options) end
 --- lease. Where the first SetDeleteAfter fails twice the box is destroyed and the
 --- error raised; a service without it gets a box without a lease, and the script
 --- one warning. Between the two calls a killed script leaves its box.
+--- Round trips: 3 with its end; with `wait` as create.
 --- RPC: CreateVm, or CreateVmFromSnapshot with from_snapshot; SetDeleteAfter.
 --- Raises: ConflictError when the name is taken, QuotaExceededError.
 ---@param name? string default: the service chooses one
@@ -169,6 +174,7 @@ function Boxes:fork(source, options) end
 
 ---@class boxd.CreateOptions: boxd.NewBoxOptions
 ---@field name? string unless it is the first argument
+---@field wait? boolean return it once it answers, as wait_until_ready
 ---@field image? string "ubuntu:24.04"; default: the service's
 ---@field config? boxd.Config
 ---@field org? string today
@@ -183,7 +189,8 @@ function Boxes:fork(source, options) end
 ---@class boxd.TemporaryOptions: boxd.CreateOptions
 ---@field lease? integer|false seconds, from 3 on; false: none; default 3600, and none beside delete_after and delete_after_cron, which it excludes
 
---- What create, temporary and fork take. Where the service refuses a timer or an
+--- What create, temporary and fork take. `timeout` is for all of it; with `wait` it is
+--- 90 s by default, and 600 s with from_snapshot. Where the service refuses a timer or an
 --- end, the box is destroyed and the error raised.
 ---@class boxd.NewBoxOptions: boxd.Options
 ---@field auto_suspend_timeout? integer seconds without use, 0 never; in config.lifecycle, too
@@ -199,6 +206,7 @@ function Boxes:fork(source, options) end
 
 ---@class boxd.ForkOptions: boxd.NewBoxOptions
 ---@field name? string default: the service chooses one
+---@field wait? boolean return it once it answers, as wait_until_ready
 ---@field config? boxd.Config without env, cmd and restart_policy
 ---@field shared? boolean today
 ---@field networks? string[] today
