@@ -171,6 +171,7 @@ function of_box:forward(port, opts)
     check.invalid("forward: a port is 1 to 65535, not %d", port)
   end
   local host, wanted = read_listen(opts)
+  core.check_open(self)
   local gate, why = core.gate(wanted, host)
   if not gate then
     core.raise("ConnectionError", ("forward: %s:%d: %s"):format(host, wanted, why))

@@ -303,6 +303,7 @@ describe("an object", function()
     other:close()
     for _, f in ipairs { function() kept:start() end,
       function() kept:exec "true" end, function() boxes:list() end,
+      function() kept:forward(80) end,
       function() boxes:create() end, function() other.c:whoami() end } do
       local e = failure(f)
       assert.equal("CancelledError", e.class)

@@ -247,11 +247,21 @@ static int stream(lua_State *L) {
   return lbx_stream_open(L);
 }
 
+/* core.check_open(object): raises where its Compute is closed */
+static int check_open(lua_State *L) {
+  lbx_push_compute(L, 1);
+  const lbx_client *c = check_client(L, -1);
+  if (!c->client || !bx_client_is_open(c->client))
+    lbx_error_class(L, BX_CANCELLED, BX_CLIENT_CLOSED);
+  return 0;
+}
+
 void lbx_open_client(lua_State *L) {
   static const luaL_Reg functions[] = {{"addresses", addresses},
                                        {"credentials", credentials},
                                        {"stream", stream},
                                        {"is_open", is_open},
+                                       {"check_open", check_open},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
