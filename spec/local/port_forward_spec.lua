@@ -1,4 +1,5 @@
--- box:forward: clients of this machine and servers in a real box.
+-- box:forward: clients of this machine and servers in a real box. BOXD_EVERYDAY=1
+-- (make everyday): with 1 GiB each way.
 
 local boxd = require "boxd"
 local failure = require("spec.support.raised").with_class
@@ -20,11 +21,18 @@ local FIRST = [[syswrite $c, "bye"; shutdown $c, 1; my $n = 0;
   open my $f, ">", "/tmp/first.new"; print $f $n; close $f;
   rename "/tmp/first.new", "/tmp/first";]]
 
+-- Sends what it was asked for, in MiB.
+local SOURCE = [[sysread $c, my $n, 16; my $b = "x" x 1048576;
+  syswrite $c, $b for 1 .. $n;]]
+
+local MIB = os.getenv "BOXD_EVERYDAY" and 1024 or 64
+local SECONDS = os.getenv "BOXD_EVERYDAY" and 600 or 60
+
 -- A client: `lines` of python on the socket s; its output.
 local function client(port, lines)
   local path = os.tmpname()
-  local command = ("timeout 30 python3 -c '%s' > %s 2>&1; echo done >> %s")
-    :format("import socket, threading\ns = socket.create_connection((\"127.0.0.1\", "
+  local command = ("timeout %d python3 -c '%s' > %s 2>&1; echo done >> %s")
+    :format(SECONDS, "import socket, threading, time\ns = socket.create_connection((\"127.0.0.1\", "
       .. port .. "))\n" .. lines, path, path)
   assert(os.execute("(" .. command .. ") &"))
   local text
@@ -32,7 +40,7 @@ local function client(port, lines)
     local f <close> = assert(io.open(path))
     text = f:read "a"
     return text:find "done\n$"
-  end, 30)
+  end, SECONDS + 5)
   os.remove(path)
   return (text:gsub("done\n$", ""))
 end
@@ -43,7 +51,8 @@ describe("box:forward", function()
 
   setup(function()
     box = compute.box:create "ports"
-    for port, code in pairs { [7001] = COUNT, [7002] = ECHO, [7003] = FIRST } do
+    for port, code in pairs { [7001] = COUNT, [7002] = ECHO, [7003] = FIRST,
+      [7004] = SOURCE } do
       box:job("server" .. port, SERVER:format(code, port))
       support.eventually(function()
         return box:exec("test", "-e", "/tmp/up" .. port).success
@@ -85,13 +94,75 @@ back = b"".join(iter(lambda: s.recv(1 << 20), b""))
 print(len(back) if back == data else "bytes differ")]]))
   end)
 
-  it("has many connections at once", function()
+  it("has 200 connections at once, whole and half-closed", function()
     local f <close> = box:forward(7002)
-    assert.equal("60\n", client(f.port, [[
-all = [socket.create_connection(("127.0.0.1", ]] .. f.port .. [[)) for i in range(60)]
-for i, c in enumerate(all): c.sendall(b"%d" % i)
-print(sum(c.recv(100) == b"%d" % i for i, c in enumerate(all)))]]))
+    -- All are open before the first one sends. Every other one ends its sending side,
+    -- and reads to the end of the other one.
+    assert.equal("200\n", client(f.port, [[
+address = ("127.0.0.1", ]] .. f.port .. [[)
+all = [socket.create_connection(address) for i in range(200)]
+for i, c in enumerate(all):
+    c.sendall(b"%d." % i)
+    if i % 2: c.shutdown(socket.SHUT_WR)
+def answer(c, last):
+    data = b""
+    while not data.endswith(last):
+        part = c.recv(100)
+        if not part: break
+        data += part
+    return data
+good = 0
+for i, c in enumerate(all):
+    good += answer(c, b"\n" if i % 2 else b".") == b"%d." % i
+print(good)]]))
   end)
+
+  -- MiB a second of a command's stdout, or of its stdin.
+  local function exec_rate(up)
+    local began, n = boxd.now(), 0
+    local p <close> = box:sh(up and "cat >/dev/null"
+      or ("head -c %dM /dev/zero"):format(MIB), { stream = true })
+    if up then
+      local piece = ("x"):rep(1 << 20)
+      for _ = 1, MIB do p:write(piece) end
+      p:write_eof()
+    else
+      for data in p:iter_stdout() do n = n + #data end
+      assert.equal(MIB << 20, n)
+    end
+    assert.equal(0, p:wait())
+    return MIB / (boxd.now() - began)
+  end
+
+  local SEND = [[
+began = time.time()
+piece = b"x" * (1 << 20)
+for i in range(%d): s.sendall(piece)
+s.shutdown(socket.SHUT_WR)
+assert s.recv(100) == b"got %%d" %% (%d << 20)
+print(%d / (time.time() - began))]]
+  local RECEIVE = [[
+began = time.time()
+s.sendall(b"%d")
+n = sum(len(data) for data in iter(lambda: s.recv(1 << 20), b""))
+assert n == %d << 20
+print(%d / (time.time() - began))]]
+
+  for name, way in pairs { ["to the box"] = { true, 7001, SEND },
+    ["from the box"] = { false, 7004, RECEIVE } } do
+    it("carries much " .. name .. " at more than half of exec's rate", function()
+      local f <close> = box:forward(way[2])
+      local best = 0
+      for _ = 1, 5 do -- a busy moment slows one of both
+        local text = client(f.port, way[3]:format(MIB, MIB, MIB))
+        local rate = assert(tonumber(text), text)
+        best = math.max(best, rate / exec_rate(way[1]))
+        if best > 0.5 then break end
+      end
+      assert.is_true(best > 0.5, best)
+      if MIB > 64 then print(("%s: %.2f of exec's rate"):format(name, best)) end
+    end)
+  end
 
   it("ends a connection to a port where nothing listens, and warns once why",
     function()
