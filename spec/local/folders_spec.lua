@@ -86,16 +86,20 @@ describe("folders of the embedded service", function()
     refused("NOT_FOUND", call, "ListDir", { vm_id = "nobody", path = "/" })
   end)
 
-  it("are made with their parents, once or twice", function()
-    call("Mkdir", { path = "/home/boxd/a/b/c" })
-    call("Mkdir", { path = "/home/boxd/a/b/c/" })
-    call("Mkdir", { path = "rel/d" })
-    assert.equal("755 boxd\n", sh "stat -c '%a %U' /home/boxd/a/b/c")
-    assert.equal("755 boxd\n", sh "stat -c '%a %U' /home/boxd/rel/d")
+  it("are made once, in a folder that is there", function()
+    call("Mkdir", { path = "/home/boxd/a" })
+    call("Mkdir", { path = "/home/boxd/a/b/" })
+    call("Mkdir", { path = "rel" })
+    assert.equal("755 boxd\n", sh "stat -c '%a %U' /home/boxd/a/b")
+    assert.equal("755 boxd\n", sh "stat -c '%a %U' /home/boxd/rel")
     sh "touch /home/boxd/a/file"
-    assert.matches("/home/boxd/a/file", refused("ALREADY_EXISTS", call, "Mkdir",
-      { path = "/home/boxd/a/file" }))
+    for _, there in ipairs { "/home/boxd/a/file", "/home/boxd/a/b", "rel/" } do
+      assert.matches(there, refused("ALREADY_EXISTS", call, "Mkdir",
+        { path = there }))
+    end
     refused("NOT_FOUND", call, "Mkdir", { path = "/home/boxd/a/file/x" })
+    refused("NOT_FOUND", call, "Mkdir", { path = "/home/boxd/a/none/x" })
+    assert.equal("", sh "ls -d /home/boxd/a/none 2>/dev/null")
   end)
 
   it("move, over nothing", function()

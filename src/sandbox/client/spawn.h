@@ -250,7 +250,7 @@ typedef enum bx_file_op {
                        text = one entry, see bx_file_entry */
   BX_FILE_LIST,     /* path. Reply: text = an entry each, without . and ..; of
                        more than BX_FILE_LIST_MAX, that many and one */
-  BX_FILE_MKDIR,    /* path, mode; parents are made; existing folder: fine */
+  BX_FILE_MKDIR,    /* path, mode; its parent is there, and it is not */
   BX_FILE_RENAME,   /* path, path2, which must not exist, even to another file
                        system */
   BX_FILE_REMOVE,   /* path, recursively; a link is removed, not followed;

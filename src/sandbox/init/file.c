@@ -113,8 +113,8 @@ static int absolute(const char *path, char out[PATH_MAX]) {
   return n >= PATH_MAX ? ENAMETOOLONG : 0;
 }
 
-/* Makes a path, the last part with `mode`. Existing folders are fine. */
-static int make_path(const char *path, mode_t mode) {
+/* Makes a path. Existing folders are fine. */
+static int make_path(const char *path) {
   char part[PATH_MAX];
   struct stat st;
   if (strlen(path) >= sizeof part) return ENAMETOOLONG;
@@ -122,7 +122,7 @@ static int make_path(const char *path, mode_t mode) {
     if (*s != '/' && *s != '\0') continue;
     memcpy(part, path, (size_t)(s - path));
     part[s - path] = '\0';
-    if (mkdir(part, *s ? 0755 : mode) < 0) {
+    if (mkdir(part, 0755) < 0) {
       int err = errno;
       if (stat(part, &st) < 0) return err;
       if (!S_ISDIR(st.st_mode)) return err == EEXIST && *s ? ENOTDIR : err;
@@ -138,7 +138,7 @@ static int make_parents(const char *path) {
   if ((size_t)(slash - path) >= sizeof part) return ENAMETOOLONG;
   memcpy(part, path, (size_t)(slash - path));
   part[slash - path] = '\0';
-  int err = make_path(part, 0755);
+  int err = make_path(part);
   return err == EEXIST ? ENOTDIR : err;
 }
 
@@ -280,11 +280,8 @@ static int carry_out(call *c, bx_file_op op) {
     case BX_FILE_RENAME: return bx_file_rename(c->path, c->path2);
     case BX_FILE_REMOVE: return bx_file_remove(c->path);
     case BX_FILE_COPY: return bx_file_copy(c->path, c->path2);
-    case BX_FILE_MKDIR: {
-      char path[PATH_MAX];
-      int err = absolute(c->path, path);
-      return err ? err : make_path(path, c->mode ? c->mode : 0755);
-    }
+    case BX_FILE_MKDIR:
+      return mkdir(c->path, c->mode ? c->mode : 0755) < 0 ? errno : 0;
   }
   return EINVAL;
 }
@@ -303,10 +300,10 @@ void bx_file_call(const bx_host *h, const bx_msg *m, bx_msg *reply) {
   char what[160];
   umask(022);
   bx_file_op op = (bx_file_op)m->n[0];
-  /* a box may have removed its home: these two make it again */
-  bool makes = op == BX_FILE_BEGIN || op == BX_FILE_MKDIR;
   int err = take_user(h, m);
-  if (!err && chdir(BX_HOME) < 0 && c.path[0] != '/' && !makes) err = errno;
+  /* a box may have removed its home: an upload makes it again */
+  if (!err && chdir(BX_HOME) < 0 && c.path[0] != '/' && op != BX_FILE_BEGIN)
+    err = errno;
   if (!err) err = carry_out(&c, op);
   reply->s[1] = bx_bytes_of(c.text, c.len);
   if (!err) return;
