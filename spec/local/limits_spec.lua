@@ -31,6 +31,16 @@ describe("the embedded service, limited as boxd.sh is,", function()
     end
   end)
 
+  it("names its quota and its largest size to who asks", function()
+    local billing = call("Whoami").billing
+    assert.same({ 50, 8, 32 * GIB },
+      { billing.max_vms, billing.vcpu, billing.memory_bytes })
+    local own <close> = support.new { "--max-boxes", "7" }
+    assert.equal(7, own.compute:call("Whoami").billing.max_vms)
+    local free <close> = support.new()
+    assert.is_nil(free.compute:call("Whoami").billing)
+  end)
+
   it("takes another size of disk as 100 GiB, and says so once", function()
     assert.same({ 2, 8, 100 }, sizes { disk_bytes = 5 * GIB })
     assert.same({ 2, 8, 100 }, sizes { disk_bytes = 200 * GIB })

@@ -74,13 +74,15 @@ describe("the main process of a box", function()
     assert.is_nil(log_of(box):find("the-fork", 1, true))
   end)
 
-  it("is asked to end before its box goes down", function()
+  it("is cut off when its box stops or reboots, with no time to end", function()
     local box = create("trap 'echo bye > /home/boxd/bye; exit' TERM; echo up; "
       .. "while :; do sleep 0.01; done", "never")
     log_has(box, "up\n")
+    box:reboot()
+    log_has(box, "up\nup\n")
     box:stop()
     box:start()
-    assert.equal("bye\n", box:read_file "/home/boxd/bye")
+    assert.is_false(box:exec("test", "-e", "/home/boxd/bye").success)
   end)
 
   it("is followed live, up to the box's end", function()

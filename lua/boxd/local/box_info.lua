@@ -1,6 +1,5 @@
 -- What a client sees of a box, as far as its record has it: see boxes:shown.
 
-local account = require "boxd.local.account"
 local box_request = require "boxd.local.box_request"
 
 local box_info = {}
@@ -28,7 +27,6 @@ function box_info.of(record)
   local source = record.source
   info.org, info.org_id = org, org
   info.billing_org, info.billing_org_id = box_request.ORG, box_request.ORG
-  info.created_by, info.created_by_name = account.USER, account.USER_NAME
   info.source = source and source.kind
   info.source_info = source
   info.labels, info.networks = record.labels, record.networks

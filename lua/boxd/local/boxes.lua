@@ -4,12 +4,11 @@
 -- spawner, in self.live by id. Changes of one box happen one at a time. Others
 -- follow a box's life as watchers: objects with any of the methods
 -- prepare (before a new record is kept, or one of before is used again), up
--- (its sandbox runs), woken (because a client wants it), stopping, and gone (it
--- is destroyed); and with show (adds to what a client sees of a record), add_env
+-- (its sandbox runs), woken (because a client wants it), and gone (it is
+-- destroyed); and with show (adds to what a client sees of a record), add_env
 -- (to its environment) and add_mounts (to its mounts).
 
 local boxd = require "boxd"
-local account = require "boxd.local.account"
 local box_info = require "boxd.local.box_info"
 local box_request = require "boxd.local.box_request"
 local cron = require "boxd.local.cron"
@@ -149,7 +148,7 @@ local function boot(self, record)
 end
 
 -- Ends all of a box's processes.
-local function halt(self, record)
+function boxes:take_down(record)
   local handle = self.live[record.id]
   if not handle then return end
   self.live[record.id] = nil
@@ -181,7 +180,7 @@ end
 function boxes:bring_up(record)
   local ok, e = pcall(function() self:note(record, boot(self, record)) end)
   if not ok then
-    halt(self, record)
+    self:take_down(record)
     if record.status == "running" or record.status == "suspended" then
       self:note(record, { status = "failed" })
     end
@@ -194,11 +193,6 @@ end
 function boxes:wake_up(record)
   self:bring_up(record)
   tell(self, "woken", record)
-end
-
-function boxes:take_down(record)
-  tell(self, "stopping", record)
-  halt(self, record)
 end
 
 -- Takes the box for one change. It may be gone by then.
@@ -285,14 +279,13 @@ local function claim(self, fields)
   record.n = self.store:number()
   record.public_ip, record.status = "127.0.0.1", "pending"
   record.created_at, record.new = os.time(), true
-  record.created_by = account.USER
   record.delete_at = cron.deadline(record, record.created_at)
   self.records[record.id] = record
   return record
 end
 
 local function unmake(self, record)
-  halt(self, record)
+  self:take_down(record)
   tell_gone(self, record)
   self.spawner:remove(self:folder(record))
   self.records[record.id] = nil
@@ -379,10 +372,10 @@ function boxes:fill(record, from) copy(self, record, from) end
 -- it keeps waiting, but for a copy that outlives it.
 function boxes:destroy(record, unless)
   local _ending <close> = not unless and self.ends:destroy(record) or nil
-  if not unless and not self.awaited[record.id] then halt(self, record) end
+  if not unless and not self.awaited[record.id] then self:take_down(record) end
   local _lock <close> = take(self, record)
   if unless and unless(record) then return end
-  halt(self, record)
+  self:take_down(record)
   self.store:remove("boxes", record.id)
   record.status = "destroyed"
   self.changed:fire()

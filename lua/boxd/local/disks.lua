@@ -124,7 +124,7 @@ local function create(service, request)
   end
   service.store:put("disks", disk.id, disk)
   return { disk_id = disk.id, name = disk.name, size_bytes = size,
-    status = "ready" }
+    status = "creating" } -- as on boxd.sh: a list says when it is ready
 end
 
 local function info(service, disk)

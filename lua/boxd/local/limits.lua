@@ -14,6 +14,7 @@ limits.__index = limits
 limits.VCPU, limits.MEMORY, limits.DISK = 2, 8 * GIB, 100 * GIB -- the defaults
 
 local CLASSES = { [1] = 4 * GIB, [2] = 8 * GIB, [4] = 16 * GIB, [8] = 32 * GIB }
+local LARGEST = 8
 
 local PRODUCTION = { classes = true, exchanges = 30, message = 4 << 20 }
 
@@ -57,6 +58,14 @@ function limits:disk(bytes)
   end
   once("a box's disk is 100 GiB, as on boxd.sh: another size is not held")
   return limits.DISK
+end
+
+--- What Whoami says of them; nil: nothing is limited.
+function limits:quota()
+  if not self.classes and not self.counts.machines then return nil end
+  return { max_vms = self.counts.machines,
+    vcpu = self.classes and LARGEST,
+    memory_bytes = self.classes and CLASSES[LARGEST] }
 end
 
 --- Refuses one more of `what` ("machines") than there may be. n: how many there are.

@@ -4,8 +4,6 @@
 local boxd = require "boxd"
 local core = require "boxd.core"
 
-local TERM = 15
-local STOP_SECONDS = 2 -- to end by itself before its box goes down
 -- Seconds before it starts again, doubling while it does not last LONG.
 local FIRST, LAST, LONG = 0.1, 30, 10
 
@@ -13,7 +11,7 @@ local processes = {}
 processes.__index = processes
 
 function processes.new(service)
-  return setmetatable({ service = service, running = {} }, processes)
+  return setmetatable({ service = service }, processes)
 end
 
 local function keep_output(command, name, log)
@@ -40,11 +38,9 @@ local function run(self, record, handle, log)
     return function() end
   end
   command:end_input()
-  self.running[record.id] = command
   local out = boxd.spawn(keep_output, command, "stdout", log)
   local err = boxd.spawn(keep_output, command, "stderr", log)
   command:wait()
-  if self.running[record.id] == command then self.running[record.id] = nil end
   return function()
     command.stdout:finish()
     command.stderr:finish()
@@ -79,14 +75,6 @@ function processes:up(record, handle)
     self.service.logs:of(record):write(("%s: booted in %d ms\n"):format(
       record.name, record.boot_time_ms or 0))
   end
-end
-
--- Asks it to end before the box goes down under it.
-function processes:stopping(record)
-  local command = self.running[record.id]
-  if not command or record.status ~= "running" then return end
-  command:signal(TERM)
-  pcall(boxd.with_timeout, STOP_SECONDS, command.wait, command)
 end
 
 return processes

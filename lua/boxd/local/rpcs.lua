@@ -73,7 +73,8 @@ local unary = {
   -- Account
   Whoami = function(service)
     return { user_id = account.USER, display_name = account.USER_NAME,
-      default_network_id = service.networks.default }
+      default_network_id = service.networks.default,
+      billing = service.limits:quota() }
   end,
   GetConfig = function()
     return { default_image = boxes.DEFAULT_IMAGE, zone = "local" }
