@@ -110,12 +110,15 @@ local function memory(pid)
   return tonumber(f:read("a"):match "VmRSS:%s*(%d+)") * 1024 / 1e6
 end
 
--- Whole files, many at once, are held by the service for a while.
-local function exec_of_a_grown_service(box)
-  local pid, data = service_pid(), ("x"):rep(60 << 20)
+-- Whole messages, many at once, are held by the service for a while.
+local function exec_of_a_grown_service(compute, box)
+  local pid, data = service_pid(), ("x"):rep(4000000)
   local list = {}
-  for i = 1, 8 do list[i] = i end
-  boxd.map(list, function(i) box:write_file(data, "/home/boxd/grow-" .. i) end)
+  for i = 1, 150 do list[i] = i end
+  boxd.map(list, function(i)
+    compute:call("UploadFile",
+      { vm_id = box.id, path = "grow-" .. i, data = data })
+  end, { limit = #list })
   local grown = memory(pid)
   report(("exec `true`, the service grown to %.0f MB"):format(grown), "5 ms",
     "%.1f ms", times(100, function() box:exec "true" end))
@@ -202,7 +205,7 @@ network(compute)
 do
   local box <close> = compute.box:temporary { name = "bench" }
   execs(box)
-  exec_of_a_grown_service(box)
+  exec_of_a_grown_service(compute, box)
   freezes(box)
   forks(compute, box)
 end
