@@ -47,7 +47,8 @@ static void complete_size(lua_State *L) {
   lua_getfield(L, LBX_OPTIONS, "vcpu");
   lua_getfield(L, LBX_OPTIONS, "memory_bytes");
   if (lua_isnil(L, -1) && lua_isnil(L, -2))
-    lbx_error_invalid(L, "resize: vcpu or memory expected; either names a size");
+    lbx_error_invalid(L, "resize: vcpu or memory expected; either names a "
+                      "size");
   lua_pop(L, 2);
 }
 
@@ -152,11 +153,13 @@ static void add_scheme(lua_State *L) {
 
 /* ---- proxies ---- */
 
-#define BY_NAME .self = "vm", .self_name = "vm_name" /* of a service before `vm` */
+/* The name is for a service from before `vm`. */
+#define BY_NAME .self = "vm", .self_name = "vm_name"
 
 /* A port, or "auto": the service finds it. */
 static void read_port(lua_State *L, int idx, const char *method) {
-  if (lua_type(L, idx) == LUA_TSTRING && strcmp(lua_tostring(L, idx), "auto") == 0)
+  if (lua_type(L, idx) == LUA_TSTRING &&
+      strcmp(lua_tostring(L, idx), "auto") == 0)
     return;
   if (!lua_isinteger(L, idx))
     lbx_error_usage(L, "bad argument #1 to '%s' (integer or \"auto\" expected, "

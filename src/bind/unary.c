@@ -50,8 +50,8 @@ void lbx_unary_wait(lua_State *L, const lbx_unary *u, lua_KContext ctx,
     lbx_gone(L, "the call");
   else
     while (!c->finished.set)
-      lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel, .arg = c},
-                ctx, k);
+      lbx_await(L, &(lbx_wait){.event = &c->finished, .cancel = cancel,
+                               .arg = c}, ctx, k);
 }
 
 lbx_bytes lbx_unary_reply(lbx_unary *u) {
