@@ -2,10 +2,10 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
+local adopt = require "boxd.internal.adopt"
 local check = require "boxd.internal.check"
 local lifecycle = require "boxd.lifecycle"
 local poll = require "boxd.internal.poll"
-local resource = require "boxd.internal.resource"
 core.internal()
 
 local TAKEN_MAX = 5 -- tries for a name that is taken by a box one can't see
@@ -40,46 +40,6 @@ local function say_holders(boxes, e)
   table.sort(names)
   e.message = ("%s; the boxes there are: %s"):format(e.message,
     table.concat(names, ", "))
-end
-
--- What stays as it is, by the fields of a box.
-local function differences(box, opts)
-  local config, list = opts.config or {}, boxd.json.array {}
-  local function compare(field, want)
-    local have = box[field]
-    if want ~= nil and have ~= nil and want ~= have then
-      list[#list + 1] = { field = field, want = want, have = have }
-    end
-  end
-  local function size(name)
-    return config[name] and check.size("ensure: " .. name, config[name])
-  end
-  compare("image", opts.image)
-  compare("vcpu", config.vcpu)
-  compare("memory_bytes", size "memory")
-  compare("disk_bytes", size "disk")
-  compare("restart_policy", config.restart_policy)
-  compare("isolated", opts.isolated)
-  compare("auto_destroy_timeout_secs", opts.auto_destroy_timeout
-    or config.lifecycle and config.lifecycle.auto_destroy_timeout)
-  return list
-end
-
--- Gives an adopted box the labels and timers that differ.
-local function settle(box, opts, left)
-  local have, missing = box.labels or {}, {}
-  for key, v in pairs(opts.labels or {}) do
-    if have[key] ~= v then missing[key] = v end
-  end
-  local o = resource.within({}, left)
-  if next(missing) then box:set_labels(missing, { timeout = o.timeout }) end
-  local timers = opts.config and opts.config.lifecycle or {}
-  for _, name in ipairs { "auto_suspend_timeout", "auto_hibernate_timeout" } do
-    local want = opts[name] or timers[name]
-    if want and box[name .. "_secs"] ~= want then
-      box["set_" .. name](box, want, { timeout = o.timeout })
-    end
-  end
 end
 
 -- One try to make the box: it, or nil and why there is none yet. state.lost: the
@@ -141,6 +101,7 @@ end
 function methods:ensure(name, opts)
   check.string(1, "ensure", name)
   opts = check.options(2, "ensure", opts, OPTIONS)
+  adopt.check(opts)
   local replace_failed = check.field("ensure", opts, "replace_failed", "boolean")
   local limit = opts.timeout or 120
   local create = copy_without(opts, "replace_failed", "timeout")
@@ -151,8 +112,9 @@ function methods:ensure(name, opts)
     function(left) return step(self, name, create, state, left) end)
   lifecycle.bring_up(box, math.max(ends - boxd.now(), 0.001), not created)
   if created then return box, true, boxd.json.array {} end
-  settle(box, opts, math.max(ends - boxd.now(), 0.001))
-  return box, false, differences(box, opts)
+  local function left() return math.max(ends - boxd.now(), 0.001) end
+  adopt.settle(box, opts, left())
+  return box, false, adopt.differences(box, opts, left())
 end
 
 local function kept(keep)

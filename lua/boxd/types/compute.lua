@@ -95,11 +95,13 @@ function Boxes:temporary(name, options) end
 --- The box of that name, up: made if there is none; adopted if there is one, also
 --- when another makes it meanwhile or the answer to create was lost (then created is
 --- true, as there was none before). A failed one is replaced. An adopted box gets the
---- labels and idle timers that are asked for; what can't be changed in place stays,
---- and is listed.
---- Round trips: 2 for a box that runs, 5 for a new one, 1 a label or timer that
---- differs.
---- RPC: GetVm, ListVms, CreateVm, Exec, StartVm, ResumeVm, WakeVm, DestroyVm, UpdateVmLabels, SetAutoSuspendTimeout, SetAutoHibernateTimeout.
+--- labels, idle timers and `delete_after` that are asked for; every other option that
+--- differs stays, and is listed: a box's field, or else the option, as "spec.size",
+--- "env", "proxies". `have` is nil where the service does not say: of `cmd`, `ssh`, and
+--- `env` but for a spec's.
+--- Round trips: 2 for a box that runs, 5 for a new one; 1 more for labels, for each timer
+--- that differs, for delete_after, proxies and volumes.
+--- RPC: GetVm, ListVms, CreateVm, Exec, StartVm, ResumeVm, WakeVm, DestroyVm, UpdateVmLabels, SetAutoSuspendTimeout, SetAutoHibernateTimeout, SetIdleIgnoreOutbound, SetDeleteAfter, ListProxies, ListDisks.
 --- Raises: ConflictError when the name is taken by a box that the key does not see,
 --- QuotaExceededError with the boxes there are, BoxdError, TimeoutError.
 ---@param name string
