@@ -220,6 +220,31 @@ describe("the annotations", function()
     end
   end)
 
+  it("name more than one RPC, or a stream, of each method that is not a row in C",
+    function()
+      local s <close> = start()
+      local polls = { ["Snapshots.wait_until_ready"] = true }
+      local rpcs = {}
+      for _, f in ipairs(functions) do rpcs[f.class .. "." .. f.name] = f.rpc end
+      local streams, made = {}, 0
+      for _, rpc in ipairs(require "scripts.doc.rpcs".contract()) do
+        streams[rpc.name] = rpc.stream
+      end
+      for class, object in pairs(objects(s)) do
+        for name, f in pairs(type(object) == "userdata"
+          and methods_at_run_time(object) or {}) do
+          local _, lua = debug.getupvalue(f, 3)
+          local said = rpcs[class .. "." .. name] or {}
+          if type(lua) == "string" and #said == 1
+            and not polls[class .. "." .. name] then
+            assert.is_true(streams[said[1]], class .. ":" .. name)
+          end
+          made = made + (type(lua) == "userdata" and 1 or 0)
+        end
+      end
+      assert.is_true(made > 80, made)
+    end)
+
   -- A value of an annotated type, for a call that goes no further than to look
   -- at its options.
   local function value_of(type_, s)

@@ -10,6 +10,7 @@ local composed = {
   ["Box.reboot"] = "spec/api/lifecycle_spec.lua",
   ["Box.publish"] = "spec/support/surface_everyday.lua",
   ["Box.resize"] = "spec/support/surface_everyday.lua",
+  ["Box.update_spec"] = "spec/local/specs_spec.lua",
   ["Box.job"] = "spec/local/jobs_spec.lua",
   ["Box.get_job"] = "spec/local/jobs_spec.lua",
   ["Box.jobs"] = "spec/local/jobs_spec.lua",

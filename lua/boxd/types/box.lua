@@ -269,7 +269,7 @@ function Box:usage(options) end
 --- changes it or returns another, and writes the difference with the spec that
 --- was read as expected_spec; where another change came first it does so again,
 --- with a pause, 8 times at most.
---- RPC: UpdateMachineSpec.
+--- RPC: UpdateMachineSpec; with a function also GetVm.
 --- Raises: NotFoundError, InvalidArgumentError, ConflictError (ABORTED) when expected_spec differs from its spec.
 ---@param patch boxd.Spec|fun(spec: boxd.Spec): boxd.Spec? a table: maps merge, the rest replaces, boxd.json.null removes
 ---@param options? boxd.UpdateSpecOptions
