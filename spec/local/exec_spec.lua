@@ -19,7 +19,7 @@ describe("exec in the embedded service", function()
     end)
   end
 
-  it("runs the string by sh, at home, as root, with the box's env", function()
+  it("runs the string by sh, at home, as boxd, with the box's env", function()
     local r = box:sh 'echo "$SET|$HOME|$PWD|$(id -u)|$0"; echo err >&2; exit 7'
     assert.equal("a b|/home/boxd|/home/boxd|1000|sh\n", r.stdout)
     assert.equal("err\n", r.stderr)

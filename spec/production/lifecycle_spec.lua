@@ -112,6 +112,15 @@ describe("the life of a box, as on boxd.sh:", function()
     end
   end)
 
+  it("a resize of a stopped box is there at its next start", function()
+    local box = compute.box:create "later"
+    box:stop()
+    assert.is_false(call("ResizeVm", { vm_id = box.id, vcpu = 4 }).rebooted)
+    box:start()
+    local vm = call("GetVm", { vm_id = box.id })
+    assert.same({ 4, 16 << 30 }, { vm.vcpu, vm.memory_bytes })
+  end)
+
   it("a second destroy is NOT_FOUND", function()
     local box = compute.box:create "d"
     box:destroy()

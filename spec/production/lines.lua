@@ -1,17 +1,22 @@
--- The known facts of boxd.sh as it runs, a row a line: the fact, and where it
--- is shown of this client and its service. spec, of: the title of a spec and
--- its file.
--- differs: the row of lua/boxd/local/README.md that says that the service differs.
--- neither: why there is nothing to show.
+-- The known facts of boxd.sh as it runs, by the headings and in the order of
+-- their page, a row a fact, and where it is shown of this client and its service:
+-- spec, of: by the spec of that title in that file;
+-- differs: here it is otherwise: the row of lua/boxd/local/README.md that says how;
+-- neither: there is nothing to show, and why.
+-- beyond: rows of that table about what the page does not mention.
 
 local L, N, S = "spec/production/lifecycle_spec.lua",
   "spec/production/network_spec.lua", "spec/production/snapshots_spec.lua"
+local U, P = "spec/production/user_spec.lua", "spec/production/rest_spec.lua"
 local A, T = "spec/core/auth_spec.lua", "spec/core/token_spec.lua"
 local X, Q = "spec/core/exchange_spec.lua", "spec/local/limits_spec.lua"
 local E, F = "spec/local/exec_spec.lua", "spec/local/files_spec.lua"
-local P = "spec/production/rest_spec.lua"
+local K, C = "spec/local/killable_spec.lua", "spec/api/compute_spec.lua"
+local R = "spec/contract/conformance_status_spec.lua"
+local UP, API_FILES = "spec/api/lifecycle_spec.lua", "spec/api/files_spec.lua"
 
 return {
+  -- Credentials
   { "a key begins with bxd_", spec = "a key begins with bxd_ and is exchanged",
     of = P },
   { "the exchange is the console's", spec = "to the console of the service",
@@ -21,34 +26,55 @@ return {
   { "a JWT is of an hour",
     spec = "exchanges its API key for a JWT of an hour",
     of = "spec/local/account_spec.lua" },
-  { "30 exchanges a minute an address",
+  { "renewed 5 minutes early", of = A,
+    spec = "exchanges again before a token ends, by the peer's clock" },
+  { "30 exchanges a minute an address, 429 with Retry-After",
     spec = "answers 30 requests a minute from one address, right or wrong",
     of = "spec/local/account_spec.lua" },
   { "a fleet shares one token",
     spec = "is shared by the Computes with the same key and exchange", of = T },
+  { "... and a process, in all its threads", of = T,
+    spec = "is shared by states that exchange the key at the same time" },
   { "429 with a token that is valid: go on",
     spec = "that is good still is used while exchanges are limited", of = T },
   { "UNAUTHENTICATED with a cached token: once more",
     spec = "that is refused is exchanged once, and the call repeated", of = T },
+  { "... create included", of = T,
+    spec = "is repeated for a call that changes something, too" },
   { "no redirect of the exchange", of = A,
     spec = "does not take the key along a redirect" },
-  { "BOXD_TOKEN is a JWT or a key", of = "spec/api/compute_spec.lua",
+  { "BOXD_TOKEN is a JWT or a key", of = C,
     spec = "as a key where a token begins as one does" },
   { "names resolve inside an organisation",
     differs = "organisations, teams, billing" },
-  { "BOXD_BASE_URL, older BOXD_API_URL", of = "spec/api/compute_spec.lua",
+  { "BOXD_BASE_URL, older BOXD_API_URL", of = C,
     spec = "takes BOXD_BASE_URL before BOXD_API_URL" },
+  { "BOXD_ORG", neither = "0.1's Python client alone reads it, as a default of "
+    .. "the argument org, which calls have here" },
   { "HTTPS_PROXY by CONNECT", spec = "go the exchange and the calls, by CONNECT",
     of = X },
 
-  { "messages of 4 MiB in UploadFile and DownloadFile", of = Q,
+  -- Calls
+  { "UNAVAILABLE is repeated", of = R,
+    spec = "reads again what could not be reached, at most max_retries times" },
+  { "create is not repeated", of = R,
+    spec = "never repeats what may have had its effect" },
+  { "... afterwards look by name", of = "spec/api/ensure_spec.lua",
+    spec = "takes a box for its own when the answer to create was lost" },
+  { "messages of 4 MiB in UploadFile and DownloadFile, not in streams", of = Q,
     spec = "ends messages at 4 MiB, which streams do not" },
   { "create and fork answer when scheduled", differs = "create, start" },
+  { "ListVms has no pages", of = P,
+    spec = "a list has all boxes" },
   { "times of snapshots, disks, checkpoints are ms, of machines s", of = P,
     spec = "times are milliseconds of snapshots, disks and checkpoints" },
 
+  -- Lifecycle
   { "statuses", differs = "create, start" },
+  { "times until ready", neither = "they are those of its machines" },
   { "a wake waits until the image is written", differs = "hibernate" },
+  { "the readiness wait never wakes", of = UP,
+    spec = "brings up a box that is " },
   { "exec and transfers wake machines that sleep",
     spec = "wake for a command, a file, a connection and a start",
     of = "spec/local/hibernate_spec.lua" },
@@ -58,10 +84,15 @@ return {
     spec = "a box that is rebooted is rebooting, and refuses other verbs meanwhile" },
   { "verbs are not idempotent", of = L,
     spec = "verbs are not idempotent: what a box is already is a conflict" },
-  { "stop and reboot are power cuts", differs = "stop, reboot" },
+  { "stop and reboot are power cuts", of = "spec/local/processes_spec.lua",
+    spec = "is cut off when its box stops or reboots, with no time to end" },
+  { "... what was not synced is lost", differs = "stop, reboot" },
   { "hibernate keeps memory and processes", of = L,
     spec = "a box that hibernates keeps its memory and its processes" },
+  { "traffic may wake it at once", differs = "hibernate" },
   { "resize is a cold reboot", differs = "resize" },
+  { "resize of a stopped one, at its next start", of = L,
+    spec = "a resize of a stopped box is there at its next start" },
   { "resize is refused of machines that sleep", of = L,
     spec = "a resize is refused of a box that sleeps" },
   { "a new boot_id after it", of = L,
@@ -73,35 +104,76 @@ return {
   { "delete: NOT_FOUND or a tombstone", differs = "destroyed boxes" },
   { "a second delete is NOT_FOUND", of = L,
     spec = "a second destroy is NOT_FOUND" },
-  { "sizes are classes", of = Q,
+  { "sizes are classes, by default 2 vCPUs with 8 GiB", of = Q,
     spec = "has four classes of sizes, which either dimension names" },
-  { "disk is 100 GiB", differs = "disk size of a box" },
+  { "disk is 100 GiB", of = Q,
+    spec = "takes another size of disk as 100 GiB, and says so once" },
+  { "... which a machine has", differs = "disk size of a box" },
+  { "destroy with a command under way may hang", differs = "destroyed boxes" },
 
+  -- Exec
+  { "user boxd, uid 1000, HOME and cwd /home/boxd", of = U,
+    spec = "the user is boxd, uid 1000, at home in /home/boxd" },
+  { "passwordless sudo, group docker", of = U,
+    spec = "sudo asks for no password, and boxd is in the group docker" },
+  { "... also where a user has a range of ids", of = "spec/sandbox/ids_spec.lua",
+    spec = "let nothing out, also by sudo" },
+  { "... not with one id", differs = "a user with one id" },
+  { "hostname and user agree", of = U,
+    spec = "its name is the host's, wherever a program looks" },
   { "sh -c, dash, no login shell",
     spec = "a command is run by sh, which is no login shell", of = P },
+  { "bash -lc has a profile", spec = "a login shell has a profile", of = U },
   { "systemd is pid 1", differs = "systemd" },
   { "Ubuntu 24.04 with node, python, git, docker",
     differs = "the system in a box" },
+  { "no field for env or cwd: all of a command has them here", of = R,
+    spec = "gives env and cwd to all of a compound" },
   { "a silent command is dropped after 30 minutes", differs = "commands" },
+  { "... which the client explains", of = "spec/api/exec_stream_spec.lua",
+    spec = "is explained, with what helps, whatever its status" },
   { "closing the stream kills, or does not", differs = "commands" },
+  { "... the client ends it under both", of = K,
+    spec = "closing a stream ends the command and its children" },
+  { "after a timeout it may run on: not here", of = K,
+    spec = "another user's processes end with the timeout" },
   { "nohup survives the normal end", of = E,
     spec = "lets a background process go on after its call" },
-  { "half-close is EOF", of = E,
+  { "no receipt of an exit code is an error", of = "spec/api/exec_stream_spec.lua",
+    spec = "is never an exit code, whatever came before" },
+  { "half-close is EOF, output is bytes", of = E,
     spec = "carries stdin to its end, whatever the bytes" },
   { "needrestart restarts the agent",
     neither = "the agent here is no unit of a box's system" },
   { "variables are in exec sessions", of = "spec/local/vars_spec.lua",
     spec = "are in the environment of boxes' commands, as their scopes say" },
   { "BOXD_ names are reserved", spec = "reserves BOXD_ variables", of = Q },
+  { "a log without a main process has the console's", of =
+    "spec/local/processes_spec.lua", spec =
+      "is none in a box without cmd, whose log has a line a boot" },
 
+  -- Files
   { "parents are made, or must exist", differs = "files" },
+  { "a folder is made in one that is there", of = "spec/local/folders_spec.lua",
+    spec = "are made once, in a folder that is there" },
   { "relative paths start at home", of = F,
     spec = "start at home where the path is relative" },
+  { "the owner is boxd", spec = "an upload and its new parents are boxd's",
+    of = U },
+  { "for others, upload to /tmp and sudo install", of = U,
+    spec = "an upload for others goes by /tmp and sudo install" },
   { "bytes_written is what was written", of = P,
     spec = "an upload says how many bytes were written" },
+  { "... 0: the server cannot confirm", of = API_FILES,
+    spec = "take no short write for a whole file, and 0 for no count" },
+  { "programs compare sha256", of = API_FILES,
+    spec = "verify by the box's sha256sum, and repeat once" },
   { "total_size of a download", of = P,
     spec = "a download says how many bytes there are" },
+  { "... a short stream is an error", of = API_FILES,
+    spec = "are checked: a short stream is an error" },
 
+  -- Network
   { "the default route's name is empty", of = N,
     spec = "the default proxy's name is empty, and \"default\" is not found" },
   { "its port is found, also while no client asks", of = N,
@@ -110,11 +182,14 @@ return {
     spec = "its port is found: the first of seven that listens, else 8000" },
   { "and looked for again", of = N,
     spec = "a found port stays while it listens, and is looked for again after" },
+  { "without a network of its own", differs = "the port of a default proxy" },
   { "set_port locks it", of = N,
     spec = "a set port is locked until it is set to auto" },
   { "certificates, 502 and DNS at first", differs = "proxies" },
   { "proxies reach the interface, not loopback", of = N,
     spec = "what listens on the box's loopback only is neither found nor reached" },
+  { "url comes with and without a scheme", of = "spec/api/box_spec.lua",
+    spec = "is made of its domain by get and list, always with a scheme" },
   { "3 raw ports a machine", spec = "are exposed ports of a few, by TCP",
     of = "spec/local/ports_spec.lua" },
   { "raw ports are 40000 to 60000", differs = "exposed ports" },
@@ -122,6 +197,7 @@ return {
     spec = "a box has 64 labels and 256 destinations at most" },
   { "egress lists", differs = "lists of what a box may reach" },
 
+  -- Snapshots, forks, checkpoints
   { "the source of a snapshot must be running", of = S,
     spec = "the source of a snapshot or a checkpoint must be running" },
   { "pending, then ready", of = S,
@@ -140,13 +216,27 @@ return {
     differs = "forks, snapshots, checkpoints, backups, restores" },
   { "10 checkpoints a machine", of = Q,
     spec = "has 25 API keys and 10 checkpoints a box" },
+  { "disks are creating, then ready", of = "spec/local/disks_spec.lua",
+    spec = "is in a running box at its path, with its data kept after" },
+  { "... when create has answered", differs = "disks" },
 
+  -- Idle timers
   { "idle timers", differs = "idle times" },
+
+  -- Quotas and errors
   { "50 machines", spec = "is 50 at most, as on boxd.sh", of = Q },
+  { "... which whoami says", of = Q,
+    spec = "names its quota and its largest size to who asks" },
   { "hibernated machines and forks count, snapshots don't", of = P,
     spec = "hibernated boxes and forks count as boxes, snapshots do not" },
   { "64 labels", of = P,
     spec = "a box has 64 labels and 256 destinations at most" },
   { "ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED are conflicts", of = P,
     spec = "conflicts are of one class, whichever status they have" },
+  { "messages may be shown", neither = "that is for programs to do" },
+
+  beyond = { "networks, `isolated`", "bot protection", "sharing", "usage",
+    "machine specs", "variables, secrets", "custom domains",
+    "templates, BindDomain", "API keys of two kinds", "desktops, SSH",
+    "a time to be deleted at" },
 }

@@ -1,5 +1,5 @@
--- The known facts of boxd.sh as it runs: that each line of it is shown, and
--- those that no other spec shows.
+-- The known facts of boxd.sh as it runs: that each line of it is shown, that the
+-- table of differences has no other, and the lines that no other spec shows.
 
 local boxd = require "boxd"
 local lines = require "spec.production.lines"
@@ -17,22 +17,55 @@ describe("the known facts of boxd.sh", function()
   local function has_title(path, title)
     local text = read(path):gsub('"%s*%.%.%s*"', "")
     local quoted = title:gsub('"', '\\"')
-    return text:find('it("' .. quoted, 1, true) ~= nil
+    return text:find('[("]' .. quoted:gsub("%p", "%%%0")) ~= nil
   end
 
-  it("is shown by a spec, or in the table of differences, line by line", function()
-    local readme = read "lua/boxd/local/README.md"
-    for _, line in ipairs(lines) do
-      if line.spec then
-        assert.is_true(has_title(line.of, line.spec), line.of .. ": " .. line.spec)
-      elseif line.differs then
-        assert.truthy(readme:find("\n| " .. line.differs .. " | ", 1, true),
-          line.differs)
-      else
-        assert.is_string(line.neither)
-      end
+  -- The first column of the table of differences.
+  local function table_rows()
+    local text = read "lua/boxd/local/README.md"
+    local section = text:match "\n## Differences from boxd%.sh\n(.-)\n\n[^|\n]*$"
+      or text:match "\n## Differences from boxd%.sh\n(.-)\n## "
+    local rows = {}
+    for name, says in section:gmatch "\n| ([^|]-) | ([^\n]-) |%f[\n]" do
+      rows[name] = says
     end
-  end)
+    return rows
+  end
+
+  it("are shown by specs, or in the table of differences, line by line",
+    function()
+      local rows, seen = table_rows(), {}
+      for _, line in ipairs(lines) do
+        assert.is_nil(seen[line[1]], line[1])
+        seen[line[1]] = true
+        if line.spec then
+          assert.is_true(has_title(line.of, line.spec),
+            line.of .. ": " .. line.spec)
+        elseif line.differs then
+          assert.is_string(rows[line.differs], line.differs)
+        else
+          assert.is_string(line.neither)
+        end
+      end
+    end)
+
+  it("has no other differences than the table's, each with what is here",
+    function()
+      local known = {}
+      for _, line in ipairs(lines) do
+        if line.differs then known[line.differs] = true end
+      end
+      for _, name in ipairs(lines.beyond) do
+        assert.is_nil(known[name], name)
+        known[name] = true
+      end
+      local rows = table_rows()
+      for name, says in pairs(rows) do
+        assert.is_true(known[name], "no line leads to: " .. name)
+        assert.is_true(#says > 10, name)
+      end
+      for name in pairs(known) do assert.is_string(rows[name], name) end
+    end)
 end)
 
 describe("the service, as on boxd.sh:", function()
@@ -68,6 +101,11 @@ describe("the service, as on boxd.sh:", function()
     box:write_file("export FROM_PROFILE=1\n", ".profile")
     assert.equal("sh:\n", box:sh("echo $0:$FROM_PROFILE").stdout)
     assert.equal("", box:sh("echo $BASH_VERSION").stdout:gsub("%s", ""))
+  end)
+
+  it("a list has all boxes", function()
+    for i = 1, 12 do compute.box:create("n" .. i) end
+    assert.equal(12, #call("ListVms").vms)
   end)
 
   it("an upload says how many bytes were written", function()
