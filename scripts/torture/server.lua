@@ -76,6 +76,17 @@ function special.GetVm(call)
   call:finish()
 end
 
+-- By id alone.
+local function of_box(call)
+  local id = call:recv().vm_id
+  if id == "db" or id == "nobody" then
+    return call:finish("NOT_FOUND", "no such box")
+  end
+  call:send {}
+  call:finish()
+end
+special.AttachDisk, special.DestroyVm = of_box, of_box
+
 function special.UploadFileStream(call)
   local total = 0
   for m in call.recv, call do total = total + #(m.data or "") end

@@ -141,6 +141,12 @@ scenario("Box.stream_logs follow", function()
   return first
 end)
 
+scenario("names that are looked up", function()
+  subjects.disk:attach("db", "/d")
+  c.box:destroy("nobody", { missing_ok = true })
+  return subjects.disk.attachments
+end)
+
 -- Compute and its credentials; refused values; a closed port.
 
 scenario("Compute, exchange, close", function()
