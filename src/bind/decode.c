@@ -426,11 +426,14 @@ static bool last_piece(const Message *d, const Field *f, bx_reader r,
                        bx_field *last) {
   bool found = false;
   bx_field w;
-  while (r.p < r.end && bx_read_field(&r, &w)) {
+  while (r.p < r.end && bx_read_key(&r, &w)) {
     if (w.id == f->id) {
+      found = bx_read_value(&r, &w);
       *last = w;
-      found = true;
-    } else if (is_oneof(f) && found) {
+      continue;
+    }
+    if (!bx_skip_value(&r, &w)) break;
+    if (is_oneof(f) && found) {
       const Field *other = find(d, w.id, d->n_fields);
       if (other && is_oneof(other) &&
           other->quantifier_offset == f->quantifier_offset)

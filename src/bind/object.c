@@ -135,14 +135,19 @@ static bool is_probe(lua_State *L, int idx) {
   return lua_type(L, idx) != LUA_TSTRING || *lua_tostring(L, idx) == '_';
 }
 
-/* Methods first, as most look-ups are for them; upvalue 1 has them. */
+/* Upvalue 1 has the methods, and the fields of the type's first message. */
 static int m__index(lua_State *L) {
   const lbx_type *t = lua_touserdata(L, lua_upvalueindex(2));
   lua_settop(L, 2);
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TFUNCTION) return 1;
+  const Field *f = lua_touserdata(L, 3);
   lbx_type_check(L, t, "__index");
   lua_settop(L, 2);
+  if (f) {
+    lbx_record_field(L, 1, lua_tostring(L, 2), f);
+    return 1;
+  }
   if (is_probe(L, 2)) return 0;
   if (t->other && t->other(L)) return 1;
   if (!t->messages) return lbx_no_field(L, t, lua_tostring(L, 2));
@@ -301,8 +306,18 @@ static int m_composed(lua_State *L) {
   return composed_k(L, LUA_OK, 0);
 }
 
+/* Names of `more` have a value of their own. */
+static void set_fields(lua_State *L, const lbx_type *t) {
+  const Message *d = t->messages ? t->messages[0] : NULL;
+  for (unsigned i = 0; d && i < d->n_fields; i++) {
+    const char *name = lbx_name_of(d, &d->fields[i]);
+    if (has_name(t->more, name)) continue;
+    lua_pushlightuserdata(L, (void *)&d->fields[i]);
+    lua_setfield(L, -2, name);
+  }
+}
+
 static void set_methods(lua_State *L, const lbx_type *t) {
-  lua_newtable(L);
   for (const lbx_method *m = t->methods; m && m->name; m++) {
     lbx_push_method(L, t, m);
     lua_setfield(L, -2, m->name);
@@ -345,6 +360,8 @@ void lbx_type_open(lua_State *L, const lbx_type *t) {
   luaL_getmetatable(L, t->metatable);
   lua_pushlightuserdata(L, (void *)t);
   lua_rawsetp(L, -2, &type_key);
+  lua_newtable(L);
+  set_fields(L, t);
   set_methods(L, t);
   lua_pushlightuserdata(L, (void *)t);
   lua_pushcclosure(L, m__index, 2);

@@ -75,8 +75,9 @@ static bool push_changed(lua_State *L, const char *name) {
   return false;
 }
 
-static void push_field(lua_State *L, const moment *r, const char *name) {
-  const Field *f = lbx_named(r->message, name);
+static void push_field(lua_State *L, const moment *r, const char *name,
+                       const Field *f) {
+  if (!f || r->message != r->type->messages[0]) f = lbx_named(r->message, name);
   if (f) {
     lbx_push_field(L, r->message, f, r->bytes, r->len);
   } else {
@@ -89,17 +90,22 @@ static bool is_derived(const lbx_type *t, const char *name) {
   return t->derived.field && strcmp(t->derived.field, name) == 0;
 }
 
-void lbx_record_get(lua_State *L, int idx, const char *name) {
+void lbx_record_field(lua_State *L, int idx, const char *name,
+                      const Field *f) {
   idx = lua_absindex(L, idx);
   lbx_room(L, 6);
   const moment r = hold(L, idx);
   bool changed = push_changed(L, name);
-  if (!changed) push_field(L, &r, name);
+  if (!changed) push_field(L, &r, name, f);
   lua_remove(L, -2);
   if (is_derived(r.type, name)) r.type->derived.push(L, idx);
   if (changed || !lua_istable(L, -1)) return;
   lua_pushvalue(L, -1);
   lbx_record_set(L, idx, name);
+}
+
+void lbx_record_get(lua_State *L, int idx, const char *name) {
+  lbx_record_field(L, idx, name, NULL);
 }
 
 void lbx_record_table(lua_State *L, int idx) {

@@ -128,6 +128,11 @@ bool lbx_record_refresh(lua_State *L, int idx,
 /* Pushes a field, nil where it is unset; raises where the type has none. */
 void lbx_record_get(lua_State *L, int idx, const char *name);
 
+/* The same; f is the field of that name in the type's first message, which most
+** records have. NULL: not known. */
+void lbx_record_field(lua_State *L, int idx, const char *name,
+                      const ProtobufCFieldDescriptor *f);
+
 /* Gives a field the value on the top, which is popped. */
 void lbx_record_set(lua_State *L, int idx, const char *name);
 

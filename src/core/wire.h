@@ -59,16 +59,19 @@ static inline bool bx_read_fixed(bx_reader *r, size_t len, uint64_t *n) {
   return true;
 }
 
-/* The next field. False: malformed; at the end r->p == r->end, so ask first. */
-static inline bool bx_read_field(bx_reader *r, bx_field *f) {
+/* A field's number and type, which its value follows. */
+static inline bool bx_read_key(bx_reader *r, bx_field *f) {
   uint64_t key;
   const uint8_t *start = r->p;
   if (!bx_read_varint(r, &key) || key >> 32 || r->p - start > BX_WIRE_KEY_MAX)
     return false;
   f->id = (uint32_t)(key >> 3);
   f->type = key & 7;
+  return f->id != 0; /* no field has that number */
+}
+
+static inline bool bx_read_value(bx_reader *r, bx_field *f) {
   f->s = NULL;
-  if (f->id == 0) return false; /* no field has that number */
   switch (f->type) {
     case BX_WIRE_VARINT: return bx_read_varint(r, &f->n);
     case BX_WIRE_FIXED64: return bx_read_fixed(r, 8, &f->n);
@@ -81,6 +84,19 @@ static inline bool bx_read_field(bx_reader *r, bx_field *f) {
   f->s = r->p;
   r->p += f->n;
   return true;
+}
+
+/* The next field. False: malformed; at the end r->p == r->end, so ask first. */
+static inline bool bx_read_field(bx_reader *r, bx_field *f) {
+  return bx_read_key(r, f) && bx_read_value(r, f);
+}
+
+/* In place of bx_read_value, where the value is of no use. */
+static inline bool bx_skip_value(bx_reader *r, bx_field *f) {
+  if (f->type != BX_WIRE_VARINT) return bx_read_value(r, f);
+  while (r->p < r->end)
+    if (*r->p++ < 128) return true;
+  return false;
 }
 
 /* The next field that holds bytes; the others are skipped. False at the end,
