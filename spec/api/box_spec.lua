@@ -389,6 +389,19 @@ describe("box:wait_until_ready", function()
     assert.equal(0, #codes)
   end)
 
+  it("says why it was not so yet, also where its end cuts a look short", function()
+    local looks = 0
+    local s <close> = scripted.start { GetVm = function()
+      looks = looks + 1
+      if looks > 1 then boxd.sleep(2) end
+      return { vm_id = "vm1", name = "web", status = "pending" }
+    end }
+    local box = s:box { vm_id = "vm1", name = "web" }
+    local e = failure(box.wait_until_ready, box, { timeout = 0.3 })
+    assert.equal("TimeoutError", e.class)
+    assert.matches("it is pending$", e.message)
+  end)
+
   it("ends all of it with its timeout", function()
     local s, box = waiting { "pending" }
     local _ <close> = s

@@ -6,10 +6,12 @@ local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local server
+local MARK = os.tmpname() -- there once the server was asked for a box
 
 -- Runs the code as a script, with the Compute `c`; then what the server did,
 -- sorted.
 local function run(code, ...)
+  os.remove(MARK)
   local result = program.lua { "-W", "-e", code, ...,
     env = { BOXD_API_URL = "http://" .. server.address, BOXD_TOKEN = "t" } }
   local c <close> = boxd.Compute { api_url = server.address, token = "t" }
@@ -22,12 +24,14 @@ local function run(code, ...)
   return table.concat(seen, ", "), result
 end
 
-local BEFORE = [[
+-- send: a signal for the script, once its box is being made.
+local BEFORE = ([[
 local c = boxd.Compute{}
 local function send(signal)
-  os.execute(("(sleep 0.1; kill -%s $PPID) >/dev/null 2>&1 &"):format(signal))
+  os.execute(("(while ! [ -e %s ] && kill -0 $PPID; do sleep 0.02; done; "
+    .. "kill -%%s $PPID) >/dev/null 2>&1 &"):format(signal))
 end
-]]
+]]):format(MARK)
 
 local function goes(code, status)
   local seen, result = run(BEFORE .. code)
@@ -39,10 +43,13 @@ end
 
 describe("c.box:temporary", function()
   setup(function()
-    server = process.start { program.boxdlua, "spec/support/creator.lua" }
+    server = process.start { program.boxdlua, "spec/support/creator.lua", MARK }
     server.address = server:line()
   end)
-  teardown(function() server:stop() end)
+  teardown(function()
+    server:stop()
+    os.remove(MARK)
+  end)
 
   it("makes a box as create does, that <close> destroys", function()
     goes [[

@@ -1,6 +1,6 @@
 -- A server of its own for specs about boxes that must not be left behind:
--- `boxdlua spec/support/creator.lua` prints its address, then "RPC argument" for
--- its actions. CreateVm of a name like "slow-0.3" takes that many seconds,
+-- `boxdlua spec/support/creator.lua MARK` prints its address, then "RPC argument" for
+-- its actions. A file MARK is there once CreateVm was asked for. CreateVm of a name like "slow-0.3" takes that many seconds,
 -- whether its caller waits or not; DestroyVm of "vm-stuck" is refused.
 
 local boxd = require "boxd"
@@ -13,6 +13,7 @@ print(server.address)
 local function answer(call)
   local request = call:recv()
   if call.rpc == "CreateVm" then
+    assert(io.open(arg[1], "w")):close()
     local seconds = (request.name or ""):match "^slow%-(.*)"
     if seconds then boxd.sleep(tonumber(seconds)) end
     print("CreateVm " .. request.name)

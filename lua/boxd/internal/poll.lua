@@ -57,7 +57,9 @@ function poll.wait(with, look)
     local found = table.pack(look(math.max(ends - boxd.now(), 0.001)))
     if found[1] then return table.unpack(found, 1, found.n) end
     local left = ends - boxd.now()
-    why = found[2] ~= nil and text_of(found[2]) or why
+    -- A look that our own end has cut short gives no reason.
+    local cut = left <= 0 and boxd.is_error(found[2], boxd.TimeoutError)
+    why = found[2] ~= nil and not cut and text_of(found[2]) or why
     say(why)
     if left <= 0 then
       core.raise("TimeoutError", ("%s within %g s: %s"):format(with.late,
