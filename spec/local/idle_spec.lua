@@ -46,8 +46,8 @@ describe("idle boxes of the embedded service", function()
         local id = { vm_id = box.id }
         call(how[1], id)
         boxd.sleep(1.1) -- longer than its timeout
-        call(how[2], id)
         local woken = boxd.now()
+        call(how[2], id)
         becomes(compute, box, "suspended")
         assert.is_true(boxd.now() - woken > 0.9, how[2])
       end)

@@ -1,14 +1,17 @@
 -- The port that a box's proxies lead to while none is set, found as boxd.sh finds
 -- it: the first of PORTS that something outside the box could reach, once it has
 -- been there for ADOPT_SECONDS, and until nothing listens there any more; else
--- DEFAULT. Boxes that share the machine's network are looked at when a client asks
--- or connects, others all the time.
+-- DEFAULT. A look makes the kernel walk through all its connections, 2 ms each
+-- time: so boxes are looked at when a client asks or connects, soon after it has
+-- used one, and less and less often after that; those that share the machine's
+-- network only when asked for.
 
 local boxd = require "boxd"
 
 local PORTS = { 80, 443, 8080, 8000, 3000, 5000, 5173 }
 local DEFAULT = 8000
-local ADOPT_SECONDS, LOOK_SECONDS = 0.75, 0.25
+local ADOPT_SECONDS = 0.75
+local FIRST, LAST = 0.25, 60 -- seconds between two looks
 
 local LISTENING = "0A"
 local MAPPED = "0000000000000000FFFF0000" -- IPv4 in /proc/net/tcp6
@@ -16,7 +19,8 @@ local MAPPED = "0000000000000000FFFF0000" -- IPv4 in /proc/net/tcp6
 local found_port = {}
 found_port.__index = found_port
 
--- known: by record id, { port (adopted), candidate, since }.
+-- known: by record id, { port (adopted), candidate, since, pause, due }: pause to
+-- the look that is due then.
 function found_port.new(service)
   return setmetatable({ service = service, known = {} }, found_port)
 end
@@ -62,10 +66,18 @@ local function first(ports)
   end
 end
 
+local function know(self, record)
+  local known = self.known[record.id]
+  if not known then
+    known = { pause = FIRST, due = boxd.now() + FIRST }
+    self.known[record.id] = known
+  end
+  return known
+end
+
 -- Looks once. Returns the box's record in `known`.
 local function look(self, record, handle)
-  local known = self.known[record.id] or {}
-  self.known[record.id] = known
+  local known = know(self, record)
   local ports = listening(self, handle)
   if known.port and ports[known.port] then return known end
   local candidate = first(ports)
@@ -85,17 +97,38 @@ local function is_found(record)
   end
 end
 
+-- Looks, if it is time to. Returns when to look again.
+local function look_when_due(self, record, handle)
+  local known, now = know(self, record), boxd.now()
+  if known.due > now then return known.due end
+  look(self, record, handle)
+  known.due = known.candidate and known.since + ADOPT_SECONDS
+    or now + known.pause
+  known.pause = math.min(known.pause * 2, LAST)
+  return known.due
+end
+
 -- Looks at boxes that run, for as long as the service does.
 function found_port:run()
   local all = self.service.boxes
   while not all.net_host do
+    local next = math.huge
     for id, handle in pairs(all.live) do
       local record = all.records[id]
       if record and record.status == "running" and is_found(record) then
-        look(self, record, handle)
+        next = math.min(next, look_when_due(self, record, handle))
       end
     end
-    if next(all.live) then boxd.sleep(LOOK_SECONDS) else all.changed:wait() end
+    all.changed:wait(next < math.huge and math.max(0, next - boxd.now()) or nil)
+  end
+end
+
+-- A client uses the box: what it does may soon listen.
+function found_port:stir(record)
+  local known = know(self, record)
+  if known.pause > FIRST then
+    known.pause, known.due = FIRST, boxd.now() + FIRST
+    self.service.boxes.changed:fire()
   end
 end
 
