@@ -26,6 +26,7 @@ function service:start()
     "sh", program.boxdlua, "--serve", "--listen", "127.0.0.1:0", "--state",
     self.state, "--limits", self.options.limits or "none" }
   table.move(self.options, 1, #self.options, #args + 1, args)
+  args[#args + 1] = os.getenv "BOXD_SURVIVES" and "--exec-survives"
   if self.options.under then
     args = table.move(args, 1, #args, #self.options.under + 1,
       { table.unpack(self.options.under) })
@@ -103,7 +104,7 @@ end
 --- A service with further options of --serve: service.new { "--max-boxes", "3" }.
 --- limits: "none", so that specs may be quick, or "production"; before: a shell
 --- command that it starts after, with $STATE; under: a command that runs it and what
---- comes before.
+--- comes before. In the environment BOXD_SURVIVES stands for --exec-survives.
 function service.new(options) return begin(with(options)) end
 
 -- The client that the service has at the time: over its restarts, too.
