@@ -115,6 +115,26 @@ for _, survives in ipairs { false, true } do
       assert.is_false(alive "b")
     end)
 
+    it("a stream that nothing refers to ends when it is collected", function()
+      for i, options in ipairs { {}, { pty = true }, { timeout = 60 },
+        { user = "nobody" } } do
+        box:sh "rm -f a"
+        options.stream, options.killable = true, true
+        local function forget()
+          local p = box:sh("cd " .. (options.user and "/tmp/shared" or "~")
+            .. "; . ./live.sh; setsid sh -c '. ./live.sh; live gc" .. i .. "' & wait",
+            options)
+          await(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
+          return tostring(p)
+        end
+        forget()
+        collectgarbage()
+        support.eventually(function()
+          return not alive(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
+        end)
+      end
+    end)
+
     it("what the command left behind lives on after its normal end", function()
       box:sh("(setsid sh -c '. ./live.sh; live a' >/dev/null 2>&1 </dev/null &)",
         { timeout = 20 })

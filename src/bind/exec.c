@@ -375,6 +375,8 @@ static int m_kill(lua_State *L) {
 }
 
 static int m__gc(lua_State *L) {
+  lua_settop(L, 1);
+  lbx_exec_forget(L);
   lbx_process_release(lua_touserdata(L, 1));
   return 0;
 }

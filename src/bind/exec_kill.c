@@ -55,6 +55,19 @@ int lbx_exec_close(lua_State *L) {
   return 0;
 }
 
+/* Called with the process alone on the stack, from its finalizer: nothing waits, nor
+** raises. */
+void lbx_exec_forget(lua_State *L) {
+  lbx_process *p = lua_touserdata(L, 1);
+  if (!p->call || !push_target(L, p)) return;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "boxd.internal.killable");
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return;
+  lua_getfield(L, -1, "forget");
+  lua_pushvalue(L, 2);
+  (void)lua_pcall(L, 1, 0, 0); /* its client is closed: the box ends the command */
+}
+
 int lbx_exec_kill(lua_State *L) {
   lbx_process *p = lua_touserdata(L, 1);
   lua_settop(L, 2);

@@ -22,6 +22,9 @@ void lbx_exec_call(lua_State *L, const char *file, const char *function,
 int lbx_exec_kill(lua_State *L);
 int lbx_exec_close(lua_State *L);
 
+/* Of a process that is collected: begins to end what it left in the box. */
+void lbx_exec_forget(lua_State *L);
+
 /* Raises the error on the top, after the end of what the process at 1 left in
 ** the box. To be returned from. */
 int lbx_exec_throw(lua_State *L, lbx_process *p);

@@ -163,6 +163,15 @@ function killable.finish(target)
   end):join()
 end
 
+--- The same for one that nothing refers to any more: nothing waits for it, but for
+--- the end of the script.
+function killable.forget(target)
+  temporary.begin(core.compute(target.box), function()
+    boxd.sleep(0) -- no more than this in a finalizer
+    pcall(run_last_killer, target)
+  end)
+end
+
 -- Processes that may still run at the end of a script, which ends them.
 local running = setmetatable({}, { __mode = "k" })
 

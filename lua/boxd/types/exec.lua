@@ -16,7 +16,8 @@
 --- A command that runs: from exec with stream. Reading slowly holds it back; a
 --- stream that is not read, while the other one is read or wait waits, keeps its
 --- last 16 MiB. Readers raise the call's error after all that arrived before.
---- Its `<close>`, or being forgotten, cancels it.
+--- Its `<close>`, or being forgotten, cancels it; of a killable one that ends all
+--- that it started.
 ---@class boxd.ExecProcess
 ---@field stdin boxd.ExecStdin
 ---@field dropped integer bytes let go unread
