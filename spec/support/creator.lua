@@ -1,7 +1,8 @@
 -- A server of its own for specs about boxes that must not be left behind:
--- `boxdlua spec/support/creator.lua MARK` prints its address, then "RPC argument" for
--- its actions. A file MARK is there once CreateVm was asked for. CreateVm of a name like "slow-0.3" takes that many seconds,
--- whether its caller waits or not; DestroyVm of "vm-stuck" is refused.
+-- `boxdlua spec/support/creator.lua MARK` prints its address, then "RPC argument"
+-- for its actions. A file MARK is there once CreateVm was asked for. CreateVm of a
+-- name like "slow-0.3" takes that many seconds, whether its caller waits or not;
+-- DestroyVm of "vm-stuck" is refused.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
