@@ -85,12 +85,12 @@ describe("c.box:temporary", function()
     end)
 
   it("goes when a signal ends the script", function()
-    goes([[send "INT" B = c.box:temporary{ name = "a" } boxd.sleep(60)]], 130)
-    goes([[send "TERM" B = c.box:temporary{ name = "a" } while true do end]],
+    goes([[B = c.box:temporary{ name = "a" } send "INT" boxd.sleep(60)]], 130)
+    goes([[B = c.box:temporary{ name = "a" } send "TERM" while true do end]],
       143)
-    goes([[send "INT"
-      boxd.spawn(function()
+    goes([[boxd.spawn(function()
         local b <close> = c.box:temporary{ name = "a" }
+        send "INT"
         boxd.sleep(60)
       end)
       boxd.sleep(60)]], 130)
