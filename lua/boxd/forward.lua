@@ -100,14 +100,13 @@ end
 
 -- One of the two that fails ends both: the client sees its connection end.
 local function serve(s, client)
-  local client_ <close> = client
   local process <close> = core.exec(s.box, "perl", "-e", PROGRAM,
     tostring(s.remote), { stream = true, killable = true })
   local up = boxd.spawn(function()
-    if not pcall(upward, client_, process) then process:close() end
+    if not pcall(upward, client, process) then process:close() end
   end)
   local _up <close> = setmetatable({}, { __close = function() up:cancel() end })
-  return downward(client_, process)
+  return downward(client, process)
 end
 
 -- Warns why a connection failed, unless the one before failed in the same way.
@@ -127,6 +126,7 @@ local function accept(s)
   for client in function() return s.gate:accept() end do
     local task
     task = boxd.spawn(function()
+      local _client <close> = client
       boxd.sleep(0)
       say(s, pcall(serve, s, client))
       s.tasks[task] = nil

@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local core = require "boxd.core"
 local calls = require "spec.support.calls"
 local failure = require("spec.support.raised").with_class
+local memory = require "spec.support.memory"
 
 local MIB = 1 << 20
 
@@ -27,13 +28,6 @@ end
 
 local function send(call, data, is_stderr)
   call:send { data = data, is_stderr = is_stderr }
-end
-
-local function resident()
-  for line in io.lines "/proc/self/status" do
-    local kib = line:match "^VmRSS:%s+(%d+)"
-    if kib then return kib * 1024 end
-  end
 end
 
 -- Every way to take all of a process's output; each returns the output.
@@ -242,9 +236,9 @@ describe("a process's output", function()
       end)
       local p = s.p
       collectgarbage()
-      local before = resident()
+      local before = memory.resident()
       assert.equal(3, run(p.wait, p))
-      local grown = resident() - before
+      local grown = memory.resident() - before
       -- 32 are kept; AddressSanitizer holds freed memory back for a while.
       local bound = os.getenv "ASAN_OPTIONS" and 160 or 80
       assert.is_true(grown < bound * MIB, grown)
@@ -271,9 +265,9 @@ describe("a process's output", function()
         ok(call, 3)
       end)
       collectgarbage()
-      local before = resident()
+      local before = memory.resident()
       assert.equal(3, s.p:wait())
-      local grown = resident() - before
+      local grown = memory.resident() - before
       local bound = os.getenv "ASAN_OPTIONS" and 160 or 50
       assert.is_true(grown < bound * MIB, grown)
       assert.is_true(s.p.dropped > 0, unknown)

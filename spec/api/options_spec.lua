@@ -177,6 +177,18 @@ local ROWS = {
 describe("every method", function()
   local s, holders
 
+  -- What has methods with options, by the names of the rows.
+  local function objects(c)
+    local box = c.box:create()
+    local all = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }
+    for _, name in ipairs { "box", "template", "disk", "domain", "network",
+      "token", "api_key", "snapshot", "checkpoint", "backup", "env",
+      "secret" } do
+      all["c." .. name] = c[name]
+    end
+    return all
+  end
+
   -- Calls the method of a row with its arguments and then `last`.
   local function invoke(row, last)
     local args = table.move(row[3], 1, #row[3], 1, {})
@@ -196,14 +208,7 @@ describe("every method", function()
 
   setup(function()
     s = scripted.start(REPLIES)
-    local c = s.c
-    local box = c.box:create()
-    holders = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }
-    for _, name in ipairs { "box", "template", "disk", "domain", "network",
-      "token", "api_key", "snapshot", "checkpoint", "backup", "env",
-      "secret" } do
-      holders["c." .. name] = c[name]
-    end
+    holders = objects(s.c)
   end)
 
   teardown(function()
@@ -304,14 +309,7 @@ describe("every method", function()
   it("raises CancelledError once its Compute is closed", function()
     local t = scripted.start(REPLIES)
     local kept = holders
-    local c = t.c
-    local box = c.box:create()
-    holders = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }
-    for _, name in ipairs { "box", "template", "disk", "domain", "network",
-      "token", "api_key", "snapshot", "checkpoint", "backup", "env",
-      "secret" } do
-      holders["c." .. name] = c[name]
-    end
+    holders = objects(t.c)
     t:close()
     each(function(row)
       local e = failure(invoke, row, row[5])

@@ -4,11 +4,7 @@ local program = require "spec.support.program"
 
 local SANITIZE = os.getenv "SANITIZE" or ""
 
-local function sh(fmt, ...)
-  local result = program.run { "sh", "-c", fmt:format(...) }
-  assert.equal(0, result.status, result.out .. result.err)
-  return result.out
-end
+local sh = program.sh
 
 -- Without the variables that make exports, but with its build.
 local MAKE = "env -u MAKEFLAGS -u MAKELEVEL make -s BUILD=${BUILD:-build} "

@@ -4,11 +4,7 @@
 local program = require "spec.support.program"
 local types = require "scripts.doc.types"
 
-local function sh(fmt, ...)
-  local result = program.run { "sh", "-c", fmt:format(...) }
-  assert.equal(0, result.status, result.out .. result.err)
-  return result.out
-end
+local sh = program.sh
 
 local function read(path)
   local f <close> = assert(io.open(path))

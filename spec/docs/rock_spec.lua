@@ -4,11 +4,7 @@
 local boxd = require "boxd"
 local program = require "spec.support.program"
 
-local function sh(fmt, ...)
-  local result = program.run { "sh", "-c", fmt:format(...) }
-  assert.equal(0, result.status, result.out .. result.err)
-  return result.out
-end
+local sh = program.sh
 
 -- Builds of its own: nothing of ours, optimized as little as tests need.
 local CLEAN = "env -u BUILD -u SANITIZE -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "

@@ -3,19 +3,13 @@
 
 local boxd = require "boxd"
 local failure = require("spec.support.raised").with_class
+local memory = require "spec.support.memory"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local support = require "spec.support.service"
 local terminal = require "spec.support.terminal"
 
 local MIB = 1 << 20
-
-local function resident()
-  for line in io.lines "/proc/self/status" do
-    local kib = line:match "^VmRSS:%s+(%d+)"
-    if kib then return kib * 1024 end
-  end
-end
 
 describe("a command of the embedded service", function()
   local service, compute = support.of_block()
@@ -80,12 +74,12 @@ describe("a command of the embedded service", function()
   end)
 
   it("ends unread in bounded memory", function()
-    local before = resident()
+    local before = memory.resident()
     local p = box:sh("head -c 200M /dev/zero; exit 3", { stream = true })
     assert.equal(3, p:wait())
     assert.is_true(p.dropped >= (200 - 17) * MIB, p.dropped)
     local bound = os.getenv "ASAN_OPTIONS" and 200 or 64
-    assert.is_true(resident() - before < bound * MIB)
+    assert.is_true(memory.resident() - before < bound * MIB)
   end)
 
   it("whose stderr is unread goes on", function()

@@ -1,4 +1,4 @@
--- Looks into the memory of another process.
+-- How much memory this process has, and what is in that of another.
 
 local memory = {}
 
@@ -26,6 +26,11 @@ function memory.count(pid, texts)
     end
   end
   return counts
+end
+
+--- The bytes of this process that are in memory.
+function memory.resident()
+  return tonumber(read("/proc/self/status"):match "VmRSS:%s+(%d+)") * 1024
 end
 
 return memory

@@ -52,6 +52,13 @@ function program.begin(args)
   return function() return result(pipe:close()) end
 end
 
+--- The output of a shell's command line, a format with its values; it must succeed.
+function program.sh(fmt, ...)
+  local result = program.run { "sh", "-c", fmt:format(...) }
+  assert(result.status == 0, result.out .. result.err)
+  return result.out
+end
+
 local function of_lua(args)
   return table.move(args, 1, #args, 2, { program.boxdlua, env = args.env,
     stdin = args.stdin })

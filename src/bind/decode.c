@@ -314,6 +314,14 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
   return true;
 }
 
+/* The field's piece w, and those of a list that follow it. old: there was one. */
+static bool take(decoder *c, const Message *d, const Field *f, bx_reader *r,
+                 bx_field *w, bool old) {
+  if (!is_repeated(f)) return take_single(c, d, f, w, old);
+  if (lbx_is_map(d, f)) return take_entry(c, d, f, w, old);
+  return take_list(c, d, f, r, w, old);
+}
+
 /* Reads the fields into the table on the top; d's names are below it. */
 static bool take_fields(decoder *c, const Message *d, bx_reader r, seen *s) {
   bx_field w;
@@ -323,16 +331,10 @@ static bool take_fields(decoder *c, const Message *d, bx_reader r, seen *s) {
     const Field *f = find(d, w.id, next);
     if (!f) continue;
     size_t i = (size_t)(f - d->fields);
-    bool old = has(s, i), ok;
+    bool old = has(s, i);
     mark(s, i);
     next = i + 1;
-    if (!is_repeated(f))
-      ok = take_single(c, d, f, &w, old);
-    else if (lbx_is_map(d, f))
-      ok = take_entry(c, d, f, &w, old);
-    else
-      ok = take_list(c, d, f, &r, &w, old);
-    if (!ok) return false;
+    if (!take(c, d, f, &r, &w, old)) return false;
   }
   return true;
 }
@@ -402,12 +404,7 @@ static bool push_collected(decoder *c, const Message *d, const Field *f,
   lua_newtable(L);
   while (ok && r.p < r.end && bx_read_field(&r, &w)) {
     if (w.id != f->id) continue;
-    if (!is_repeated(f))
-      ok = take_single(c, d, f, &w, old);
-    else if (lbx_is_map(d, f))
-      ok = take_entry(c, d, f, &w, old);
-    else
-      ok = take_list(c, d, f, &r, &w, old);
+    ok = take(c, d, f, &r, &w, old);
     old = true;
   }
   push_name(L, top + 2, (size_t)(f - d->fields));
