@@ -54,17 +54,20 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread \
   -Isrc -I$(BUILD)/proto $(DEP_CFLAGS) $(CFLAGS)
 
 # gRPC and the C++ library linked statically halve the time boxdlua takes to
-# start. OpenSSL stays shared: the system's security updates reach it.
-# Debian 13's grpc.pc leaves out re2, whose code needs more of abseil there.
-GRPC_STATIC := -Wl,-Bstatic -Wl,--start-group \
-  $(sort $(filter -lgrpc -lgpr -laddress_sorting -lre2 -lupb -lcares \
-    -labsl_%, $(GRPC_LIBS))) \
-  -Wl,--end-group -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic
+# start, and let its locks be plain. OpenSSL stays shared: the system's security
+# updates reach it. GRPC_STATIC is empty where the static libraries do not fit.
+#
+# gRPC wipes what it frees: its buffers for TLS have had tokens. Shared, it
+# finds our gpr_free first, as with boxd.so: src/bind/so/free.c.
 COMMON_LIBS := -lprotobuf-c -lcjson -lssl -lcrypto -lm -ldl
-
-# gRPC wipes what it frees: its buffers for TLS have had tokens. (boxd.so:
-# src/bind/so/free.c.)
+ifeq ($(GRPC_STATIC),)
+GRPC_LINK := -lgrpc -lgpr -lprotobuf-c -lz
+GRPC_PART := src/bind/so/free.o
+else
+GRPC_LINK := $(GRPC_STATIC)
 WIPE_GRPC := -Wl,--wrap=gpr_free -Wl,--defsym=__wrap_gpr_free=bx_wipe_free
+GRPC_PART := src/boxdlua/locks.o
+endif
 
 SO_SRC := $(wildcard src/core/*.c) \
   $(wildcard src/bind/*.c)
@@ -81,7 +84,7 @@ LUA_CLIENT := $(filter-out lua/boxd/local/% lua/boxd/cli/%,$(LUA_EMBEDDED))
 SO_OBJ := $(SO_SRC:%.c=$(BUILD)/%.o) $(BUILD)/proto/boxd.pb-c.o \
   $(BUILD)/embedded_so.o
 EXE_OBJ := $(EXE_SRC:%.c=$(BUILD)/%.o) $(BUILD)/embedded.o \
-  $(BUILD)/src/boxdlua/locks.o \
+  $(BUILD)/$(GRPC_PART) \
   $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o
 
 .PHONY: all help test quick soak storm faults flat everyday mutated handovers check check-lua check-sh check-c \
@@ -101,13 +104,26 @@ $(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/bind/so/free.o
 	$(CC) -shared $(SANITIZE) $(LDFLAGS) -Wl,-z,nodelete -Wl,--gc-sections \
 	  -o $@ $^ -lgrpc -lgpr $(COMMON_LIBS) -pthread
 
+# Debian 13's grpc.pc leaves out re2, whose code needs more of abseil there. A
+# program that starts gRPC tells whether the static libraries are there and of
+# one kind.
 $(LIBS): Makefile
 	@mkdir -p $(@D)
 	@lua=$$($(PKG_CONFIG) --cflags $(LUA_PC)) && \
 	  deps=$$($(PKG_CONFIG) --cflags $(DEPS)) && \
-	  grpc=$$($(PKG_CONFIG) --static --libs grpc re2) && \
+	  grpc=$$($(PKG_CONFIG) --static --libs grpc re2 | tr ' ' '\n' | sort -u | \
+	    grep -xE -e '-l(grpc|gpr|address_sorting|re2|cares|upb.*|utf8_.*|absl_.*)') && \
+	  static="-Wl,-Bstatic -Wl,--start-group $$(echo $$grpc) -Wl,--end-group" && \
+	  static="$$static -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic" && \
+	  { echo 'extern "C" { void grpc_init(void); void host_plain_locks(void); }' \
+	      'int main() { host_plain_locks(); grpc_init(); }' | \
+	    $(CXX) -o $@.try src/boxdlua/locks.cc -x c++ - -x none $$static \
+	      -lssl -lcrypto -ldl -lm -pthread 2>$@.why || \
+	    { static=; echo "gRPC's static libraries do not fit ($@.why): boxdlua" \
+	      "needs the shared ones, starts later and has abseil's own locks" >&2; }; } && \
+	  rm -f $@.try && \
 	  printf '%s\n' "LUA_CFLAGS := $$lua" "DEP_CFLAGS := $$deps" \
-	    "GRPC_LIBS := $$grpc" > $@
+	    "GRPC_STATIC := $$static" > $@
 
 # For programs with a Lua of their own: D leaves out times and owners.
 $(BUILD)/libboxd.a: $(SO_OBJ)
@@ -121,7 +137,7 @@ $(BUILD)/lua.sym: | $(BUILD)
 $(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
 	$(CC) $(SANITIZE) $(LDFLAGS) -static-libgcc -Wl,--gc-sections $(WIPE_GRPC) \
 	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
-	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic $(GRPC_STATIC) \
+	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic $(GRPC_LINK) \
 	  -lcjson -lssl -lcrypto -ldl -lm -pthread
 
 # The folders too: a file that was removed must go.

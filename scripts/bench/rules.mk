@@ -17,7 +17,7 @@ $(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h \
     $(BUILD)/proto/boxd.pb-c.o
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static-libgcc -ffunction-sections -Wl,--gc-sections \
-	  -o $@ $(filter %.c %.o,$^) $(GRPC_STATIC) -lssl -lcrypto -ldl -lm
+	  -o $@ $(filter %.c %.o,$^) $(GRPC_LINK) -lssl -lcrypto -ldl -lm
 
 .PHONY: bench bench-boxes bench-provision
 bench: all $(addprefix $(BUILD)/bench/,server client client_static timed)

@@ -29,7 +29,7 @@ $(PORTABLE)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym $(PORTABLE)/cJSON.o
 	$(CC) $(LDFLAGS) -static-libgcc -Wl,--gc-sections $(WIPE_GRPC) \
 	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
 	  $(PORTABLE)/cJSON.o -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic \
-	  $(GRPC_STATIC) -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lm -pthread
+	  $(GRPC_LINK) -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lm -pthread
 	@! ldd $@ | grep -vE 'linux-vdso|lib(c|m)\.so|ld-linux'
 
 # In bare systems: builds the package there, installs it, runs a script on the

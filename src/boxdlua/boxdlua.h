@@ -141,7 +141,8 @@ void host_local_stop(void);
 
 /* ---- locks.cc ---- */
 
-/* Before gRPC starts: its locks are locks and nothing else. */
-void host_plain_locks(void);
+/* Before gRPC starts: its locks are locks and nothing else. NULL where gRPC is
+** not linked statically. */
+__attribute__((weak)) void host_plain_locks(void);
 
 #endif

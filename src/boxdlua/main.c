@@ -317,7 +317,7 @@ int main(int argc, char **argv) {
   const char *name = argc > 0 && argv[0][0] ? argv[0] : "boxdlua";
   host_set_name(name);
   keep_memory();
-  host_plain_locks();
+  if (host_plain_locks) host_plain_locks();
   if (argc < 1) {
     host_complain("no argv[0]");
     return status;

@@ -1,7 +1,6 @@
 #include "channel.h"
 
 #include <errno.h>
-#include <grpc/grpc_security.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "buf.h"
 #include "call.h"
+#include "grpc_compat.h"
 #include "proxy.h"
 #include "runtime.h"
 #include "text.h"

@@ -1,17 +1,13 @@
 #include "runtime.h"
 
 #include <errno.h>
-#include <grpc/grpc.h>
-#include <grpc/support/log.h>
 #include <stdatomic.h>
+
+#include "grpc_compat.h"
 
 /* started: gRPC, by this process; lost: it was, by the one we were forked
 ** from. */
 static atomic_bool started, lost;
-
-/* gRPC reports on stderr what our callers get as errors, and its traces print
-** bearers: silence, whatever GRPC_VERBOSITY says. */
-static void drop_log(gpr_log_func_args *args) { (void)args; }
 
 void bx_block_signals(sigset_t *old) {
   sigset_t all;
@@ -59,8 +55,9 @@ bx_class bx_runtime_start(bx_error *e) {
     return bx_error_set(e, BX_BOXD, "not enough memory");
   sigset_t old;
   bx_block_signals(&old);
-  gpr_set_log_function(drop_log);
-  grpc_init();
+  /* gRPC reports on stderr what our callers get as errors, and its traces print
+  ** bearers. */
+  bx_grpc_init_silent();
   bx_restore_signals(&old);
   atomic_store(&started, true);
   return BX_OK;

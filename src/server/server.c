@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <grpc/grpc_posix.h>
-#include <grpc/grpc_security.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../core/channel.h"
+#include "../core/grpc_compat.h"
 #include "../core/runtime.h"
 #include "server_private.h"
 #include "stranger.h"

@@ -1,0 +1,50 @@
+/*
+** grpc_compat: all that differs, of what we use, between gRPC 1.51 (Debian 12
+** and 13, Ubuntu 24.04) and today's (1.85). It tests for what is there, not
+** for a version.
+*/
+#ifndef BX_GRPC_COMPAT_H
+#define BX_GRPC_COMPAT_H
+
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Credentials, which have a header of their own by now, in which our warnings
+** find something. */
+#if __has_include(<grpc/credentials.h>)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include <grpc/credentials.h>
+#pragma GCC diagnostic pop
+#endif
+
+/* grpc_init, such that gRPC logs nothing, whatever GRPC_VERBOSITY says. */
+#ifdef GPR_LOG_VERBOSITY_UNSET
+static inline void bx_grpc_drop_log(gpr_log_func_args *args) { (void)args; }
+
+static inline void bx_grpc_init_silent(void) {
+  gpr_set_log_function(bx_grpc_drop_log);
+  grpc_init();
+}
+#else
+/* It logs through abseil, and the only way from C to its level is the variable,
+** read once, as gRPC starts. Other users of the same abseil are silent, too.
+** Without memory for the old value nothing is changed. */
+static inline void bx_grpc_init_silent(void) {
+  static const char name[] = "GRPC_VERBOSITY";
+  const char *was = getenv(name);
+  char *old = was ? strdup(was) : NULL;
+  if (!was || old) setenv(name, "NONE", 1);
+  grpc_init();
+  if (old)
+    setenv(name, old, 1);
+  else if (!was)
+    unsetenv(name);
+  free(old);
+}
+#endif
+
+#endif
