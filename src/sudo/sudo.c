@@ -307,7 +307,8 @@ static char *quoted(char *const *words) {
     if (w != words) *to++ = ' ';
     for (const char *p = *w; *p; p++) {
       bool safe = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                  (*p >= '0' && *p <= '9') || strchr("_-$", *p) || *p < 0;
+                  (*p >= '0' && *p <= '9') || strchr("_-$", *p) ||
+                  (unsigned char)*p >= 0x80;
       if (!safe) *to++ = '\\';
       *to++ = *p;
     }
