@@ -215,7 +215,7 @@ local OPTIONS = { "delete", "exclude", "checksum", "dry_run", "progress",
 local function folder(method, index, name)
   path.check(index, method, name)
   if name == "" then check.invalid("%s: two folders expected", method) end
-  return #name > 1 and name:gsub("/+$", "") or name
+  return (name:gsub("(.)/+$", "%1")) -- "/" stays
 end
 
 -- Reads the options of a sync, and runs it.

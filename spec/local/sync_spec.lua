@@ -186,6 +186,32 @@ chmod 555 ro]])
     failure("CancelledError", task.join, task)
   end)
 
+  it("another user of the box owns, compares and removes, by user", function()
+    box:sh("sudo mkdir -m 700 " .. there)
+    write(here .. "/f", "one")
+    write(here .. "/g", "gone")
+    to { user = "root" }
+    assert.equal("root", box:sh("sudo stat -c %U " .. there .. "/f").stdout:sub(1, -2))
+    run("rm " .. here .. "/g; touch -d @1000000000 " .. here .. "/f")
+    box:sh("sudo sh -c 'printf two > " .. there .. "/f; touch -d @1000000000 "
+      .. there .. "/f'")
+    assert.same(result(1, 1, 0, 3), to { user = "root", delete = true, checksum = true })
+    assert.equal("one", box:sh("sudo sh -c 'cat " .. there .. "/*'").stdout)
+  end)
+
+  it("a set of characters in a pattern stays within a name", function()
+    run("cd " .. here .. "; mkdir -p d/a; touch d/abc d/a/c d/axc")
+    assert.same(result(2, 0, 0, 0), to { exclude = { "d/a[!b]c" } })
+    assert.equal("a\na/c\nabc\n", box:sh("cd " .. there .. "/d && find * | sort").stdout)
+  end)
+
+  it("a local file that can't be written is named", function()
+    box:sh("mkdir " .. there .. "; echo x > " .. there .. "/a")
+    run("cd " .. here .. "; mkdir a; touch a/keep")
+    local e = failure("InvalidArgumentError", from, { exclude = { "keep" } })
+    assert.matches("^can't write " .. here .. "/a: .*Is a directory", e.message)
+  end)
+
   it("what can't be is refused in words", function()
     failure("InvalidArgumentError", box.sync_to, box, here .. "/none", "x")
     failure("NotFoundError", box.sync_from, box, "/srv/none", here)

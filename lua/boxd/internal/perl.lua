@@ -71,11 +71,12 @@ end
 
 -- Not killable: what a job's start leaves behind must outlive its call.
 
---- Runs a program to its end and returns its output. what: for errors.
+--- Runs a program to its end and returns its output. what: for errors; opts:
+--- timeout; as: another user.
 function perl.run(box, what, program, arguments, root, opts)
   local result = box:sh(root and AS_ROOT or "exec perl -",
     { stdin = perl.input(program, arguments), killable = false,
-      timeout = opts and opts.timeout })
+      timeout = opts and opts.timeout, user = opts and opts.as })
   if result.success then return result.stdout end
   core.raise("BoxdError", ("%s: perl in the box ended with exit code %d: %s")
     :format(what, result.exit_code, (result.stderr:gsub("%s+$", ""))))

@@ -16,7 +16,7 @@ local function escape(text) return (text:gsub("%W", "%%%0")) end
 local function read_set(glob, at)
   local negated, inner, stop = glob:match("^%[([!^]?)(%]?[^%]]*)%]()", at)
   if not stop then return "%[", at + 1 end
-  return ("[%s%s]"):format(negated ~= "" and "^" or "",
+  return ("[%s%s]"):format(negated ~= "" and "^/" or "",
     inner:gsub("[%%%]%[^]", "%%%0")), stop
 end
 

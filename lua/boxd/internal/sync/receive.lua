@@ -77,7 +77,7 @@ function input:bytes(most)
   return data
 end
 
-local function must(ok, name, why)
+local function must(name, ok, why)
   if not ok then check.invalid("can't write %s: %s", name, why) end
   return ok
 end
@@ -93,45 +93,44 @@ local function check_parent(folder, path, known)
   known[parent] = true
 end
 
-local function copy_bytes(from, f, name, size, tell)
+local function copy_bytes(from, part, name, size, tell)
+  local f <close> = must(name, io.open(part, "wb"))
   local left = size
   while left > 0 do
     local data = from:bytes(left)
-    must(f:write(data))
+    must(name, f:write(data))
     left = left - #data
     tell(#data)
   end
-  must(f:close(), name, "it was not closed")
+  must(name, f:close())
 end
 
 local function read_file(from, folder, path, entry, part, tell)
   local size, seconds = from:line():match "^f (%d+) (-?%d+)$"
   if not size then return "gone" end
   os.remove(part)
-  must(core.make_private(part), part, "it can't be made")
-  copy_bytes(from, must(io.open(part, "wb")), part, math.tointeger(size), tell)
+  local name = folder .. "/" .. path
+  must(name, core.make_private(part))
+  copy_bytes(from, part, name, math.tointeger(size), tell)
   local whole = from:line() == "=" and math.tointeger(size) == entry.size
     and entry.mtime // 1000000000 == math.tointeger(seconds)
-  local name = folder .. "/" .. path
-  must(core.set_mode(part, entry.mode))
-  must(core.set_time(part, whole and entry.mtime or 0))
-  must(os.rename(part, name))
+  must(name, core.set_mode(part, entry.mode))
+  must(name, core.set_time(part, whole and entry.mtime or 0))
+  must(name, os.rename(part, name))
   return whole and "sent" or "changed"
 end
 
 local function make_link(name, entry)
   if core.kind(name) then os.remove(name) end
-  local ok, why = core.link(entry.target, name)
-  must(ok, name, why)
+  must(name, core.link(entry.target, name))
   core.set_time(name, entry.mtime)
 end
 
 local function make_folder(name, entry)
   if core.kind(name) == "folder" then
-    must(core.set_mode(name, entry.mode | 448))
+    must(name, core.set_mode(name, entry.mode | 448))
   else
-    local ok, why = core.make_folder(name, entry.mode | 448)
-    must(ok, name, why)
+    must(name, core.make_folder(name, entry.mode | 448))
   end
 end
 
@@ -175,7 +174,8 @@ return function(box, source, entries, paths, folder, tell, opts)
   for i = #paths, 1, -1 do
     local entry = entries[paths[i]]
     if entry.kind == "folder" then
-      must(core.set_mode(folder .. "/" .. paths[i], entry.mode))
+      local name = folder .. "/" .. paths[i]
+      must(name, core.set_mode(name, entry.mode))
     end
   end
   return changed
