@@ -94,6 +94,21 @@ describe("a real box", function()
     assert.equal("", box:sh("ls -A ~ /srv /srv/new | grep boxd-").stdout)
   end)
 
+  it("verifies files that its user may not read", function()
+    for owner, mode in pairs { ["root"] = "600", ["nobody:daemon"] = "640",
+      ["boxd"] = "000" } do
+      local path = "/srv/verified-" .. mode
+      box:write_file("secret", path, { owner = owner, mode = mode, verify = true })
+      assert.equal(owner:match "%w+", box:stat(path).owner)
+      assert.equal("secret", box:sh("sudo cat " .. path).stdout)
+    end
+    box:write_file("x", "/root/verified", { owner = "root", verify = true })
+    box:write_file("mine", "mine", { mode = "000", verify = true })
+    local ok, e = pcall(box.read_file, box, "/srv/verified-600", { verify = true })
+    assert.is_false(ok)
+    assert.equal("PermissionDeniedError", e.class)
+  end)
+
   it("publishes a port, and says why one is not reached", function()
     box:sh "cd /etc && python3 -m http.server 8123 >/dev/null 2>&1 &"
     box:wait_for_port(8123, { timeout = 20 })
@@ -103,6 +118,10 @@ describe("a real box", function()
     assert.equal(url, box:publish(8123, { name = "api", timeout = 20 }))
     local _, e = pcall(box.publish, box, 8124, { timeout = 0.3 })
     assert.matches("nothing listens on port 8124", e.message, 1, true)
+    box:sh "cd /etc && python3 -m http.server 8125 --bind 127.0.0.1 >/dev/null 2>&1 &"
+    box:wait_for_port(8125, { timeout = 20 })
+    _, e = pcall(box.publish, box, 8125, { timeout = 3 })
+    assert.matches("have it listen on 0.0.0.0", e.message, 1, true)
     _, e = pcall(box.wait_for_port, box, 8124, { timeout = 0.3 })
     assert.equal("TimeoutError", e.class)
   end)

@@ -166,6 +166,33 @@ chmod 555 ro]])
     assert.equal("", run("diff -r " .. fresh .. " " .. here .. " | grep -v copy || :"))
   end)
 
+  it("another user's folder is kept the same by that user", function()
+    fill()
+    local path = "/tmp/of-nobody" .. count
+    box:sh(("mkdir %s && sudo chown nobody: %s && sudo chmod 700 %s"):format(path, path,
+      path), { check = true })
+    local function as(opts)
+      opts.user = "nobody"
+      return box:sync_to(here, path, opts)
+    end
+    assert.equal(10, as({}).sent)
+    assert.same(result(0, 0, 10, 0), as {})
+    assert.same(result(0, 0, 10, 0), as { checksum = true, delete = true })
+    assert.equal("nobody", box:stat(path .. "/a/f").owner)
+    assert.equal(run(LIST:format(here)), box:sh(LIST:format(path), { user = "nobody" })
+      .stdout)
+    os.remove(here .. "/a/f")
+    assert.same(result(0, 1, 9, 0), as { delete = true })
+    local back = here .. "/back"
+    run("mkdir " .. back)
+    assert.equal(9, box:sync_from(path, back, { user = "nobody" }).sent)
+    assert.equal(0, box:sync_from(path, back, { user = "nobody", checksum = true }).sent)
+    failure("BoxdError", box.sync_from, box, path, back)
+    box:sync_to(here, "/srv/of-root", { user = "root", exclude = { "/back" } })
+    assert.equal("root", box:stat "/srv/of-root/a".owner)
+    run("chmod u+w " .. back .. "/ro")
+  end)
+
   it("watch sends changes until it is cancelled", function()
     write(here .. "/f", "1")
     local task = boxd.spawn(to, { watch = true, delete = true })

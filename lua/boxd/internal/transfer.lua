@@ -95,14 +95,20 @@ function transfer.sum(f)
   return digest:hex()
 end
 
--- The SHA-256 of a file in the box.
+-- The SHA-256 of a file in the box. Root looks at one that its user may not read, as
+-- it may have been given to another.
 local function sum_in_box(self, path, opts)
-  local result = core.exec(self, "sha256sum", "--", path,
-    { timeout = opts.timeout, killable = false })
-  local sum = result.stdout:match "^\\?(%x+) "
-  if sum and #sum == 64 then return sum end
-  core.raise("BoxdError", ("can't verify %s: %s"):format(path,
-    result.stderr:match "[^\n]+" or "sha256sum gives no sum"), "Exec")
+  local said
+  for _, as in ipairs { {}, { "sudo", "-n" } } do
+    local words = table.move({ "sha256sum", "--", path, { timeout = opts.timeout,
+      killable = false } }, 1, 4, #as + 1, as)
+    local result = core.exec(self, table.unpack(words))
+    local sum = result.stdout:match "^\\?(%x+) "
+    if sum and #sum == 64 then return sum end
+    said = said or result.stderr:match "[^\n]+" or "sha256sum gives no sum"
+    if not said:find "Permission denied" then break end
+  end
+  core.raise("BoxdError", ("can't verify %s: %s"):format(path, said), "Exec")
 end
 
 --- Does move() -> result, sum; where the file in the box has another sum than

@@ -37,7 +37,8 @@ function list.here(folder, excluded)
 end
 
 local KINDS = { f = "file", d = "folder", l = "link" }
-local FIND = "if [ -e %s ] || [ -L %s ]; then exec find %s/ -mindepth 1 "
+-- From within: find has to come back to where it began, which another user may not.
+local FIND = "if [ -e %s ] || [ -L %s ]; then cd -- %s && exec find . -mindepth 1 "
   .. "-printf '%%y %%m %%s %%T@ %%P\\0%%l\\0'; else echo none; fi"
 
 local function shell_path(path)
