@@ -28,6 +28,7 @@ typedef enum bx_message {
   BX_M_SUSPEND,
   BX_M_RESUME,
   BX_M_CONNECT,
+  BX_M_SOCKETS,
   BX_M_EXEC,
   BX_M_SIGNAL,
   BX_M_DROP, /* n0 command; not answered */

@@ -35,7 +35,7 @@ boxes.DEFAULT_IMAGE = box_request.DEFAULT_IMAGE
 function boxes.new(kept, spawner, options)
   local self = setmetatable({
     store = kept, spawner = spawner, records = kept:all "boxes", live = {},
-    by_handle = {}, pids = {}, phases = {}, awaited = {},
+    by_handle = {}, phases = {}, awaited = {},
     locks = locks.new(), dir = kept.dir .. "/files",
     limits = options.limits, watchers = {},
     net_host = options.net == "host",
@@ -130,7 +130,7 @@ end
 local function boot(self, record)
   local began, mounts = boxd.now(), {}
   tell(self, "add_mounts", record, mounts)
-  local handle, message, errno = self.spawner:start { -- or its first process's id
+  local handle, message, errno = self.spawner:start {
     dir = self:folder(record), hostname = record.hostname or record.name,
     memory = record.memory_bytes, net_host = self.net_host,
     outgoing = not self.net_host, mounts = mounts,
@@ -138,7 +138,7 @@ local function boot(self, record)
   if not handle then
     self.ends:fail(record, errno, "the box can't be started", message)
   end
-  self.live[record.id], self.pids[handle] = handle, message
+  self.live[record.id] = handle
   self.by_handle[handle] = record.id
   if record.hostname then
     hostname.set(self.spawner, handle, record.hostname, record.name)
@@ -152,7 +152,7 @@ function boxes:take_down(record)
   local handle = self.live[record.id]
   if not handle then return end
   self.live[record.id] = nil
-  self.by_handle[handle], self.pids[handle] = nil, nil
+  self.by_handle[handle] = nil
   self.ends:ended(handle)
   self.spawner:kill(handle) -- it fails for one that is dead already
 end
@@ -431,7 +431,7 @@ end
 function boxes:lose(handle)
   local id = self.by_handle[handle]
   if not id then return nil end
-  self.by_handle[handle], self.live[id], self.pids[handle] = nil, nil, nil
+  self.by_handle[handle], self.live[id] = nil, nil
   self.ends:ended(handle)
   return self.records[id]
 end

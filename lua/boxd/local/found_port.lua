@@ -1,61 +1,66 @@
 -- The port that a box's proxies lead to while none is set, found as boxd.sh finds
 -- it: the first of PORTS that something outside the box could reach, once it has
 -- been there for ADOPT_SECONDS, and until nothing listens there any more; else
--- DEFAULT. A look makes the kernel walk through all its connections, 2 ms each
--- time: so boxes are looked at when a client asks or connects, soon after it has
--- used one, and less and less often after that; those that share the machine's
--- network only when asked for.
+-- DEFAULT. Boxes that share the machine's network are looked at when a client asks
+-- or connects, others all the time.
 
 local boxd = require "boxd"
+local once = require "boxd.local.once"
 
 local PORTS = { 80, 443, 8080, 8000, 3000, 5000, 5173 }
 local DEFAULT = 8000
-local ADOPT_SECONDS = 0.75
-local FIRST, LAST = 0.25, 60 -- seconds between two looks
+local ADOPT_SECONDS, LOOK_SECONDS = 0.75, 0.25
 
-local LISTENING = "0A"
-local MAPPED = "0000000000000000FFFF0000" -- IPv4 in /proc/net/tcp6
+-- <linux/inet_diag.h>: all TCP sockets that listen, of both families.
+local LISTEN, AF_INET, NLMSG_ERROR, NLMSG_DONE = 10, 2, 2, 3
+local REQUEST = ("<I4I2I2I4I4 I1I1I1I1 c48 I4I4"):pack(76, 18, 0x301, 1, 0,
+  0, 0, 0, 0, ("\0"):rep(48), 1 << LISTEN, 0)
+local ANY, MAPPED = ("\0"):rep(16), ("\0"):rep(10) .. "\xff\xff"
 
 local found_port = {}
 found_port.__index = found_port
 
--- known: by record id, { port (adopted), candidate, since, pause, due }: pause to
--- the look that is due then.
+-- known: by record id, { handle, sockets (of that), port (adopted), candidate,
+-- since }.
 function found_port.new(service)
   return setmetatable({ service = service, known = {} }, found_port)
 end
 
--- A file of the machine about a box's network; "" for a box that has ended.
-local function read(path)
-  local f = io.open(path)
-  if not f then return "" end
-  local text = f:read "a"
-  f:close()
-  return text or ""
-end
-
 -- Whether a listener at this address is there for the box's interface: at any
--- address, or one of IPv4 that is not loopback. Least significant byte first.
-local function is_reachable(address)
-  if #address > 8 then
-    if address:find "^0+$" then return true end
+-- address, or one of IPv4 that is not loopback.
+local function is_reachable(family, address)
+  if family ~= AF_INET then
+    if address == ANY then return true end
     if address:sub(1, #MAPPED) ~= MAPPED then return false end
     address = address:sub(#MAPPED + 1)
   end
-  return address:sub(7, 8) ~= "7F"
+  return address:byte() ~= 127
 end
 
--- The set of ports that are listened on in a box.
-local function listening(self, handle)
-  local ports = {}
-  local folder = ("/proc/%d/net/"):format(self.service.boxes.pids[handle] or 0)
-  for _, name in ipairs { "tcp", "tcp6" } do
-    for address, port, state in
-      read(folder .. name):gmatch " (%x+):(%x%x%x%x) %x+:%x+ (%x%x) " do
-      if state == LISTENING and is_reachable(address) then
-        ports[tonumber(port, 16)] = true
-      end
+-- Adds the ports of one reply's messages. Returns true after the last one.
+local function take(ports, reply)
+  local at = 1
+  while at + 16 <= #reply do
+    local len, kind = ("<I4I2"):unpack(reply, at)
+    if kind == NLMSG_DONE then return true end
+    if kind == NLMSG_ERROR then
+      once "ports that boxes listen on are not found: the kernel has no tcp_diag"
+      return true
     end
+    local family = reply:byte(at + 16)
+    local port, _, address = (">I2I2c16"):unpack(reply, at + 20)
+    if is_reachable(family, address) then ports[port] = true end
+    at = at + (len + 3) // 4 * 4
+  end
+  return #reply == 0
+end
+
+-- The set of ports that are listened on in a box. The kernel answers at once.
+local function listening(known)
+  local ports, sockets = {}, known.sockets
+  if not sockets or not sockets:write(REQUEST) then return ports end
+  for reply in function() return sockets:read() end do
+    if take(ports, reply) then break end
   end
   return ports
 end
@@ -66,10 +71,14 @@ local function first(ports)
   end
 end
 
-local function know(self, record)
+-- The box's record in `known`, for as long as that runs.
+local function know(self, record, handle)
   local known = self.known[record.id]
-  if not known then
-    known = { pause = FIRST, due = boxd.now() + FIRST }
+  if known and known.handle == handle then return known end
+  known = { handle = handle,
+    sockets = self.service.spawner:sockets(handle) or nil }
+  if self.service.boxes.live[record.id] == handle then -- still
+    self:gone(record)
     self.known[record.id] = known
   end
   return known
@@ -77,8 +86,8 @@ end
 
 -- Looks once. Returns the box's record in `known`.
 local function look(self, record, handle)
-  local known = know(self, record)
-  local ports = listening(self, handle)
+  local known = know(self, record, handle)
+  local ports = listening(known)
   if known.port and ports[known.port] then return known end
   local candidate = first(ports)
   if candidate ~= known.candidate then
@@ -97,38 +106,17 @@ local function is_found(record)
   end
 end
 
--- Looks, if it is time to. Returns when to look again.
-local function look_when_due(self, record, handle)
-  local known, now = know(self, record), boxd.now()
-  if known.due > now then return known.due end
-  look(self, record, handle)
-  known.due = known.candidate and known.since + ADOPT_SECONDS
-    or now + known.pause
-  known.pause = math.min(known.pause * 2, LAST)
-  return known.due
-end
-
 -- Looks at boxes that run, for as long as the service does.
 function found_port:run()
   local all = self.service.boxes
   while not all.net_host do
-    local next = math.huge
-    for id, handle in pairs(all.live) do
-      local record = all.records[id]
-      if record and record.status == "running" and is_found(record) then
-        next = math.min(next, look_when_due(self, record, handle))
+    for _, record in ipairs(all:list()) do
+      local handle = all.live[record.id]
+      if handle and record.status == "running" and is_found(record) then
+        look(self, record, handle)
       end
     end
-    all.changed:wait(next < math.huge and math.max(0, next - boxd.now()) or nil)
-  end
-end
-
--- A client uses the box: what it does may soon listen.
-function found_port:stir(record)
-  local known = know(self, record)
-  if known.pause > FIRST then
-    known.pause, known.due = FIRST, boxd.now() + FIRST
-    self.service.boxes.changed:fire()
+    if next(all.live) then boxd.sleep(LOOK_SECONDS) else all.changed:wait() end
   end
 end
 
@@ -151,6 +139,10 @@ function found_port:now(record, handle)
 end
 
 -- The box is gone, or what ran in it.
-function found_port:gone(record) self.known[record.id] = nil end
+function found_port:gone(record)
+  local known = self.known[record.id]
+  self.known[record.id] = nil
+  if known and known.sockets then known.sockets:close() end
+end
 
 return found_port

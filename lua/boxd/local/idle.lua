@@ -59,14 +59,9 @@ function idle:use(record)
   local id = record.id
   self.active[id] = (self.active[id] or 0) + 1
   if self.active[id] == 1 then note(self, record) end
-  local found = self.service.proxies.found
-  found:stir(record)
   return setmetatable({}, { __close = function(_, e)
     local n = self.active[id] -- nil: the box is gone
-    if n then
-      self.active[id] = n > 1 and n - 1 or nil
-      found:stir(record)
-    end
+    if n then self.active[id] = n > 1 and n - 1 or nil end
     if n == 1 then note(self, record) end
     if e then self.service.boxes.ends:explain(record, e) end
   end })

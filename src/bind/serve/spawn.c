@@ -326,6 +326,15 @@ static int m_connect(lua_State *L) {
   return lbx_submit(L, r, bx_net_connect(s->sp, box, (uint16_t)port, &e), &e);
 }
 
+/* spawner:sockets(box) -> Fd, to ask the kernel for the sockets in it */
+static int m_sockets(lua_State *L) {
+  bx_error e;
+  lbx_spawner *s = lbx_check_spawner(L);
+  uint64_t box = lbx_check_box(L);
+  request *r = lbx_new_request(L, s, AS_FD);
+  return lbx_submit(L, r, bx_net_sockets(s->sp, box, &e), &e);
+}
+
 /* The spawner itself. */
 
 static int ready_k(lua_State *L, int status, lua_KContext ctx) {
@@ -416,6 +425,7 @@ void lbx_open_spawn(lua_State *L) {
       {"suspend", m_suspend}, {"resume", m_resume}, {"attach", m_attach},
       {"hostname", m_hostname}, {"memory", m_memory},
       {"detach", m_detach},   {"connect", m_connect}, {"exec", lbx_spawner_exec},
+      {"sockets", m_sockets},
       {"file", lbx_spawner_file},       {"copy", lbx_spawner_copy},     {"remove", lbx_spawner_remove},
       {"gone", m_gone},       {"stop", m_stop},     {"pid", m_pid},
       {NULL, NULL}};

@@ -181,6 +181,11 @@ uint64_t bx_disk_detach(bx_spawner *sp, uint64_t box, const char *target,
 uint64_t bx_net_connect(bx_spawner *sp, uint64_t box, uint16_t port,
                         bx_error *e);
 
+/* What asks the kernel about the sockets of the box's network: fds[0], a socket
+** of NETLINK_SOCK_DIAG that does not block. It works as long as it is open, also
+** while the box is suspended. */
+uint64_t bx_net_sockets(bx_spawner *sp, uint64_t box, bx_error *e);
+
 /* ---- commands ----------------------------------------------------------- */
 
 typedef struct bx_exec_spec {

@@ -133,6 +133,11 @@ uint64_t bx_net_connect(bx_spawner *sp, uint64_t box, uint16_t port,
   return bx_spawner_request(sp, &m, e);
 }
 
+uint64_t bx_net_sockets(bx_spawner *sp, uint64_t box, bx_error *e) {
+  bx_msg m = {.type = BX_M_SOCKETS, .box = box};
+  return bx_spawner_request(sp, &m, e);
+}
+
 /* EXEC: n0 pty, n1 cols, n2 rows, n3 as root; s0 command, s1 env ("A=1\0B=2\0"), s2 cwd. */
 uint64_t bx_box_exec(bx_spawner *sp, uint64_t box, const bx_exec_spec *spec,
                      bx_error *e) {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -57,6 +58,15 @@ void bx_agent_connect(const bx_agent *a, const bx_msg *m, bx_msg *reply) {
   }
   if (fd >= 0) close(fd);
   bx_msg_fail(reply, err, "cannot connect to the port in the box");
+}
+
+void bx_agent_sockets(bx_msg *reply) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                  NETLINK_SOCK_DIAG);
+  if (fd >= 0)
+    reply->fd[reply->nfd++] = fd;
+  else
+    bx_msg_fail(reply, errno, "cannot ask for the sockets of the box");
 }
 
 /* ---- file calls, in children --------------------------------------------- */
@@ -189,6 +199,7 @@ static void handle(bx_agent *a, bx_msg *m) {
     case BX_M_EXEC: bx_agent_exec(a, m, &reply); break;
     case BX_M_SIGNAL: bx_agent_signal(a, m, &reply); break;
     case BX_M_CONNECT: bx_agent_connect(a, m, &reply); break;
+    case BX_M_SOCKETS: bx_agent_sockets(&reply); break;
     case BX_M_SUSPEND: bx_agent_suspend(a, &reply); break;
     case BX_M_RESUME: bx_agent_resume(a, &reply); break;
     case BX_M_FILE:

@@ -74,6 +74,7 @@ void bx_agent_wake_workers(const bx_agent *a);
 /* Each carries out one request and fills the reply. */
 void bx_agent_exec(bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_connect(const bx_agent *a, const bx_msg *m, bx_msg *reply);
+void bx_agent_sockets(bx_msg *reply);
 void bx_agent_signal(bx_agent *a, const bx_msg *m, bx_msg *reply);
 void bx_agent_suspend(bx_agent *a, bx_msg *reply);
 void bx_agent_resume(bx_agent *a, bx_msg *reply);
