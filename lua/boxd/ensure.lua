@@ -120,6 +120,10 @@ end
 local function kept(keep)
   local set = {}
   for _, one in ipairs(keep or {}) do
+    if type(one) ~= "string" and core.type(one) ~= "Box" then
+      check.invalid("sweep: keep is a list of boxes and their names or ids, not "
+        .. "of %s", check.show(one))
+    end
     set[type(one) == "string" and one or one.id] = true
   end
   return set

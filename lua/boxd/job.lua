@@ -43,7 +43,10 @@ function Job:__tostring()
     s.command)
 end
 
-function Job.__eq(a, b) return state[a].mark == state[b].mark end
+function Job.__eq(a, b)
+  local x, y = state[a], state[b] -- one of them may be any table
+  return x ~= nil and y ~= nil and x.mark == y.mark
+end
 
 function Job:__pairs()
   local copy = {}

@@ -337,6 +337,8 @@ describe("c.box:sweep", function()
       status = "running", created_at = 1 } }
     assert.equal("InvalidArgumentError",
       failure(s.c.box.sweep, s.c.box, { older_than = 1 }).class)
+    assert.matches("keep is a list of boxes and their names or ids, not of 7",
+      failure(s.c.box.sweep, s.c.box, { prefix = "a", keep = { 7 } }).message)
     local what = { prefix = "a", older_than = 60, dry_run = true }
     assert.same({ "a1" }, s.c.box:sweep(what))
     assert.equal(0, s:count "DestroyVm")
