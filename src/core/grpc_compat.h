@@ -9,8 +9,11 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Credentials, which have a header of their own by now, in which our warnings
 ** find something. */
@@ -20,6 +23,23 @@
 #include <grpc/credentials.h>
 #pragma GCC diagnostic pop
 #endif
+
+/* By how many seconds gRPC's monotonic clock is ahead of the system's: by now it
+** is, by 5. Asked again where something came between the two. */
+static inline int bx_grpc_clock_ahead(void) {
+  static atomic_int known = -1;
+  int ahead = atomic_load_explicit(&known, memory_order_relaxed);
+  while (ahead < 0) {
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    if (after.tv_sec != before.tv_sec) continue;
+    ahead = (int)(now.tv_sec - before.tv_sec);
+    atomic_store_explicit(&known, ahead, memory_order_relaxed);
+  }
+  return ahead;
+}
 
 /* grpc_init, such that gRPC logs nothing, whatever GRPC_VERBOSITY says. */
 #ifdef GPR_LOG_VERBOSITY_UNSET

@@ -8,6 +8,7 @@
 
 #include "alarm.h"
 #include "curl.h"
+#include "grpc_compat.h"
 #include "io.h"
 #include "lease.h"
 #include "loop_private.h"
@@ -31,6 +32,7 @@ gpr_timespec bx_timespec(double at) {
   gpr_timespec ts = {.clock_type = GPR_CLOCK_MONOTONIC};
   ts.tv_sec = (int64_t)at;
   ts.tv_nsec = (int32_t)((at - (double)ts.tv_sec) * 1e9);
+  ts.tv_sec += bx_grpc_clock_ahead();
   return ts;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../core/grpc_compat.h"
 #include "../core/runtime.h"
 #include "server_private.h"
 #include "stranger.h"
@@ -113,7 +114,7 @@ static double from_timespec(gpr_timespec ts) {
   ts = gpr_convert_clock_type(ts, GPR_CLOCK_MONOTONIC);
   if (gpr_time_cmp(ts, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
     return BX_FOREVER;
-  return (double)ts.tv_sec + ts.tv_nsec * 1e-9;
+  return (double)(ts.tv_sec - bx_grpc_clock_ahead()) + ts.tv_nsec * 1e-9;
 }
 
 /* The client's end is watched from here on, whatever else the call does. */
