@@ -127,3 +127,49 @@ describe("the life of a box, as on boxd.sh:", function()
     refused("NOT_FOUND", call, "DestroyVm", { vm_id = box.id })
   end)
 end)
+
+describe("a box of a size class, as on boxd.sh:", function()
+  local service, compute = support.of_block { limits = "production" }
+
+  it("a resize of a running box is a cold reboot, after the answer", function()
+    local box <close> = compute.box:temporary { config = { vcpu = 1 } }
+    local function boot()
+      return box:sh("cat /proc/sys/kernel/random/boot_id",
+        { timeout = 10 }).stdout
+    end
+    box:wait_until_ready()
+    local before = boot()
+    assert.is_true(box:resize { vcpu = 2 }.rebooted)
+    local answers, now = pcall(boot) -- the old instance, if it is there still
+    assert.is_true(not answers or now == before, now)
+    support.eventually(function()
+      answers, now = pcall(boot)
+      return answers and now ~= before and now:find "^%x"
+    end)
+    before = now
+    box:sh "(while :; do sync; done) >/dev/null 2>&1 &"
+    local reply = box:resize { vcpu = 4, wait = true }
+    assert.same({ 4, 16 << 30, true },
+      { reply.vcpu, reply.memory_bytes, reply.rebooted })
+    assert.not_equal(before, boot())
+    before = boot()
+    assert.is_false(box:resize { vcpu = 4, wait = true }.rebooted)
+    assert.equal(before, boot())
+  end)
+
+  it("a resized box may go before it boots anew", function()
+    local box = compute.box:create { config = { vcpu = 1 } }
+    box:resize { vcpu = 2 }
+    box:destroy()
+    box = compute.box:create { config = { vcpu = 1 } }
+    box:resize { vcpu = 2 }
+    box:stop()
+    assert.equal("stopped", box:refresh().status)
+    assert.equal(2, box:up().vcpu)
+    box:destroy()
+    local again = compute.box:create { config = { vcpu = 1 } }
+    again:resize { vcpu = 2, wait = true } -- the others would have come before
+    again:destroy()
+    assert.is_nil(service:complaints():find "was not rebooted")
+  end)
+end)

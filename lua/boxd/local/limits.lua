@@ -16,7 +16,9 @@ limits.VCPU, limits.MEMORY, limits.DISK = 2, 8 * GIB, 100 * GIB -- the defaults
 local CLASSES = { [1] = 4 * GIB, [2] = 8 * GIB, [4] = 16 * GIB, [8] = 32 * GIB }
 local LARGEST = 8
 
-local PRODUCTION = { classes = true, exchanges = 30, message = 4 << 20 }
+-- resize: does a box that runs boot anew for another size?
+local PRODUCTION = { classes = true, exchanges = 30, message = 4 << 20,
+  resize = true }
 
 --- name: "production" or "none". max_boxes: instead of its number of machines.
 function limits.of(name, max_boxes)

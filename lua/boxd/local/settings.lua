@@ -1,10 +1,12 @@
 -- The settings of an existing box: its name, size, sharing, when
 -- it goes, and the stored settings of networks.
 
+local boxd = require "boxd"
 local box_request = require "boxd.local.box_request"
 local boxes = require "boxd.local.boxes"
 local cron = require "boxd.local.cron"
 local hostname = require "boxd.local.hostname"
+local log = require "boxd.local.log"
 local once = require "boxd.local.once"
 local status = require "boxd.local.status"
 local store = require "boxd.local.store"
@@ -18,6 +20,7 @@ local YEAR = 366 * 86400
 local DELETE_MAX = 100 * YEAR
 local EGRESS_MAX = 256
 local ENOTSUP = 95
+local LANDS = 0.5 -- seconds, from the answer to a resize to its reboot
 
 -- Names.
 
@@ -75,9 +78,22 @@ end
 
 -- Sizes.
 
--- Gives a box other sizes. One that runs has them at once where its limit can
--- be changed, else it is rebooted. Returns whether it was.
-local function give_size(all, record, vcpu, memory)
+-- Reboots a resized box a little after the answer, as on boxd.sh: its commands go
+-- on until then. One that has been stopped or destroyed meanwhile is left alone.
+local function reboot_soon(all, record)
+  boxd.spawn(function()
+    boxd.sleep(LANDS)
+    local ok, e = pcall(all.reboot, all, record)
+    local code, message = status.of(e)
+    if not ok and code ~= "NOT_FOUND" and code ~= "FAILED_PRECONDITION" then
+      log("box %s was not rebooted for its new size: %s", record.name, message)
+    end
+  end)
+end
+
+-- Gives a box other sizes. One that runs is rebooted for them; without boxd.sh's
+-- limits only where it can't have them at once. Returns whether it is.
+local function give_size(all, record, vcpu, memory, cold)
   local _lock <close> = all:lock(record)
   if record.status == "suspended" or record.status == "hibernated" then
     fail("FAILED_PRECONDITION", "box '%s' is %s: resume or wake it first",
@@ -85,6 +101,12 @@ local function give_size(all, record, vcpu, memory)
   end
   local handle = record.status == "running" and all.live[record.id]
   local limited = not handle or memory == record.memory_bytes
+  if cold and handle
+    and not (limited and vcpu == record.vcpu) then
+    all:change(record, { vcpu = vcpu, memory_bytes = memory })
+    reboot_soon(all, record)
+    return true
+  end
   if not limited then
     local ok, _, errno = all.spawner:memory(handle, memory)
     limited = ok or errno == ENOTSUP -- nothing is enforced here
@@ -108,7 +130,8 @@ local function resize(service, record, request)
   end
   vcpu = box_request.check_size("vcpu", vcpu)
   memory = box_request.check_size("memory", memory)
-  local rebooted = give_size(service.boxes, record, vcpu, memory)
+  local rebooted = give_size(service.boxes, record, vcpu, memory,
+    service.limits.resize)
   return { vcpu = vcpu, memory_bytes = memory, rebooted = rebooted }
 end
 
