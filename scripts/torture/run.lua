@@ -121,6 +121,10 @@ local function check(subject, name, where, state)
     ask(subject, name)
     settle(subject)
   end
+  for _ = 1, 20 do -- a thread has its time to end, too
+    if not grown(state.live) then return end
+    settle(subject)
+  end
   local kind, blocks = grown(state.live)
   if not kind then return end
   tell("leaks", where, blocks .. " blocks of " .. kind)

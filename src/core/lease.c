@@ -47,9 +47,10 @@ typedef struct user {
 } user;
 
 struct bx_leases {
-  bx_loop *loop; /* the thread's */
+  bx_loop *loop;  /* the thread's */
+  bx_loop *owner; /* in which `gone` comes, as the thread ends */
   pthread_t thread;
-  bx_wake wake;
+  bx_wake wake, gone;
   bool runs; /* the thread; the owner's */
   user *users; /* under the mutex, as is the rest; they only become more */
   bx_lease *first;
@@ -205,10 +206,25 @@ static void *run(void *arg) {
   unlock();
   while (!is_done(s)) bx_loop_poll(s->loop, BX_FOREVER, &e);
   release(s);
+  bx_wake_send(&s->gone);
   return NULL;
 }
 
 /* ---- its owner's side ---- */
+
+static void drop(bx_leases *s) {
+  if (s->owner->leases == s) s->owner->leases = NULL;
+  bx_wake_close(&s->gone);
+  free(s);
+}
+
+static void on_gone(bx_tag *tag, bool ok) {
+  bx_leases *s = OWNER(bx_leases, gone.tag, tag);
+  (void)ok;
+  pthread_join(s->thread, NULL);
+  s->owner->renewers--;
+  drop(s);
+}
 
 static void call_thread(bx_leases *s) {
   if (s->waking) return;
@@ -262,7 +278,17 @@ static bx_lease *new_lease(const char *box, unsigned seconds) {
   return NULL;
 }
 
-static bx_leases *new_leases(bx_error *e) {
+static bool open_queues(bx_leases *s, bx_error *e) {
+  grpc_completion_queue *theirs = bx_loop_queue(s->loop, e);
+  grpc_completion_queue *ours = theirs ? bx_loop_queue(s->owner, e) : NULL;
+  if (!ours) return false;
+  if (bx_wake_open(&s->wake, theirs) && bx_wake_open(&s->gone, ours))
+    return true;
+  bx_error_set(e, BX_BOXD, "gRPC can't start");
+  return false;
+}
+
+static bx_leases *new_leases(bx_loop *owner, bx_error *e) {
   bx_leases *s = calloc(1, sizeof *s);
   if (s) s->loop = bx_loop_new();
   if (!s || !s->loop) {
@@ -270,40 +296,37 @@ static bx_leases *new_leases(bx_error *e) {
     no_memory(e);
     return NULL;
   }
+  s->owner = owner;
   s->wake.tag.fire = woken;
-  grpc_completion_queue *queue = bx_loop_queue(s->loop, e);
-  if (queue && bx_wake_open(&s->wake, queue)) return s;
-  if (queue) bx_error_set(e, BX_BOXD, "gRPC can't start");
+  s->gone.tag.fire = on_gone;
+  if (open_queues(s, e)) return s;
   release(s);
-  free(s);
+  drop(s);
   return NULL;
 }
 
-/* Once its thread has ended, or begins its end. */
-static void join(bx_loop *loop) {
-  bx_leases *s = loop->leases;
-  loop->leases = NULL;
-  if (s->runs)
-    pthread_join(s->thread, NULL);
-  else
-    release(s);
-  free(s);
-}
-
-static bool takes_leases(const bx_leases *s) {
+static bool is_ending(bx_leases *s) {
   lock();
-  bool takes = s->runs && !s->done;
+  bool ending = s->done;
   unlock();
-  return takes;
+  return ending;
 }
 
 static bx_class start(bx_loop *loop, const bx_client *c, bx_lease *l,
                       bx_error *e) {
-  if (loop->leases && !takes_leases(loop->leases)) join(loop);
-  if (!loop->leases && !(loop->leases = new_leases(e))) return e->class_;
+  if (loop->leases && is_ending(loop->leases)) loop->leases = NULL;
+  if (!loop->leases && !(loop->leases = new_leases(loop, e))) return e->class_;
+  bx_leases *s = loop->leases;
+  bool ran = s->runs;
   lock();
-  bx_class class_ = add(loop->leases, c, l, e);
+  bx_class class_ = add(s, c, l, e);
   unlock();
+  if (s->runs) {
+    if (!ran) loop->renewers++;
+  } else {
+    release(s);
+    drop(s);
+  }
   return class_;
 }
 
@@ -350,13 +373,17 @@ void bx_lease_free(bx_lease *l) {
   unlock();
 }
 
-void bx_leases_end(bx_loop *loop) {
-  bx_leases *s = loop->leases;
-  if (!s) return;
+static void end_all(bx_leases *s) {
   lock();
   s->closing = true;
   for (bx_lease *l = s->first; l; l = l->next) l->ended = true;
-  if (s->runs && !s->done) call_thread(s);
+  if (!s->done) call_thread(s);
   unlock();
-  join(loop);
+}
+
+void bx_leases_end(bx_loop *loop) {
+  bx_error e;
+  if (loop->leases) end_all(loop->leases);
+  while (loop->renewers > 0 && !bx_loop_poll(loop, bx_now() + 0.1, &e))
+    continue;
 }

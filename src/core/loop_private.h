@@ -22,7 +22,8 @@ struct bx_loop {
   bool kept_ok;    /* and its success */
   bx_open *open;
   struct bx_auth *auths; /* all there are, each owned by its clients */
-  struct bx_leases *leases; /* NULL: none since the last thread was joined */
+  struct bx_leases *leases; /* that may take more; NULL: none */
+  unsigned renewers; /* threads of leases; all but one are ending */
   bx_waiters ready;
   bool woken; /* an event that is waited for in place has been set */
   unsigned held;
