@@ -24,12 +24,14 @@ local function run(code, ...)
   return table.concat(seen, ", "), result
 end
 
--- send: a signal for the script, once its box is being made.
+-- send: a signal for the script, once its box is being made, and not before
+-- os.execute has returned, which ignores SIGINT until then.
 local BEFORE = ([[
 local c = boxd.Compute{}
 local function send(signal)
-  os.execute(("(while ! [ -e %s ] && kill -0 $PPID; do sleep 0.02; done; "
-    .. "kill -%%s $PPID) >/dev/null 2>&1 &"):format(signal))
+  os.execute(("(while { ! [ -e %s ] || kill -0 $$; } && kill -0 $PPID; "
+    .. "do sleep 0.02; done; sleep 0.02; kill -%%s $PPID) >/dev/null 2>&1 &")
+    :format(signal))
 end
 ]]):format(MARK)
 
