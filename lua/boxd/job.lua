@@ -6,6 +6,7 @@ local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local follow = require "boxd.internal.job.follow"
 local perl = require "boxd.internal.perl"
+local progress = require "boxd.internal.progress"
 local program = require "boxd.internal.job.program"
 local resource = require "boxd.internal.resource"
 core.internal()
@@ -373,11 +374,19 @@ function methods:output(opts)
   end
 end
 
+-- What a terminal shows while a call lasts; to be closed.
+local function shown(s, why)
+  local say, meter = progress.wait("job " .. s.name)
+  say(why)
+  return meter
+end
+
 -- job:wait{ timeout= } -> exit code
 function methods:wait(opts)
   local s = check_job("wait", self)
   opts = check.options(1, "wait", opts, { "timeout" })
   if s.status == "running" then
+    local _shown <close> = shown(s, "it runs")
     local stream <close> = open(self, { follow = true },
       opts.timeout and boxd.now() + opts.timeout)
     local _, record = stream:next()
@@ -406,6 +415,7 @@ function methods:kill(signal, opts)
   if not ends then
     check.invalid("kill: no such signal for jobs: %s", check.show(signal))
   end
+  local _shown <close> = shown(s, "it ends")
   update(self, fields(s.name, ask(s.box, { op = "kill", name = s.name,
     mark = s.mark, signal = signal, ends = ends }, s.user, opts)), opts)
 end

@@ -48,6 +48,7 @@ function methods:wait_for_port(port, opts)
   opts = check.options(2, "wait_for_port", opts, { "timeout" })
   local name = self.name or self.id
   poll.wait({ timeout = opts.timeout or 60, name = name,
+    first = ("nothing listens on port %d"):format(port),
     late = ("nothing listened on port %d of box %s"):format(port, name) },
     function(left)
       local found, why = listeners(self, port, math.min(left, SLICE_SECONDS))

@@ -110,6 +110,26 @@ describe("a transfer on a terminal", function()
 end)
 
 describe("a wait on a terminal", function()
+  -- Three waits that are one call each, which takes 2 s.
+  it("goes on being shown while one call lasts", function()
+    local out = play({ BOXD_LOCAL = "1" }, [[
+      local c <close> = boxd.Compute {}
+      local box <close> = c.box:temporary "slow"
+      box:wait_until_ready()
+      local job = box:job("j", "trap '' TERM; sleep 2; exit 5", {})
+      print(job:wait())
+      box:sh "(sleep 2; exec python3 -m http.server 8000) >/dev/null 2>&1 &"
+      box:wait_for_port(8000) print "listens"
+      local loop = box:job("k", "trap '' TERM; while :; do sleep 0.1; done")
+      loop:kill() print "killed"]])
+    assert.matches("waiting for job j  [1-3] s  it runs", out)
+    assert.matches("\r5\n", out)
+    assert.matches("waiting for slow  [1-3] s  nothing listens on port 8000", out)
+    assert.matches("\rlistens\n", out)
+    assert.matches("waiting for job k  [1-6] s  it ends", out)
+    assert.matches("\rkilled\n", out)
+  end)
+
   it("says why it goes on", function()
     local out = play({}, UPLOAD .. [[
       boxd.spawn(function() boxd.sleep(1.2) ready = true end)

@@ -47,12 +47,13 @@ end
 
 --- look(seconds left) -> the awaited value, or false and why not yet: an error,
 --- text, or nil, the reason of the look before. with: timeout and interval (seconds),
---- name (for the progress), late (of the message: "box web was not ready").
+--- name (for the progress), first (why not, before the first look), late (of the message: "box web was not ready").
 --- Raises: TimeoutError with the last reason; what look raises.
 function poll.wait(with, look)
   local ends, pause = boxd.now() + with.timeout, 0.01
   local say, _shown <close> = progress.wait(with.name)
-  local why = "there is no answer yet"
+  local why = with.first or "there is no answer yet"
+  say(why)
   while true do
     local found = table.pack(look(math.max(ends - boxd.now(), 0.001)))
     if found[1] then return table.unpack(found, 1, found.n) end

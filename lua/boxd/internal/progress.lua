@@ -126,6 +126,7 @@ function meter:say(text)
 end
 
 meter.__close = function(self)
+  if self.ticker then self.ticker:cancel() end
   if self.row then self.row.text = nil end
   give_back(self)
 end
@@ -154,12 +155,22 @@ end
 -- For a wait: a function of why it goes on, and what ends it.
 function progress.wait(name)
   if not columns() then return silent, nothing end
-  local m = new_meter()
-  return function(why)
+  local m, why = new_meter(), nil
+  local function show()
     m:say(function()
       return ("waiting for %s  %.0f s  %s"):format(name, boxd.now() - m.began,
         why)
     end)
+  end
+  m.ticker = boxd.spawn(function() -- one look may take long
+    while true do
+      boxd.sleep(EVERY)
+      if why then show() end
+    end
+  end)
+  return function(text)
+    why = text
+    show()
   end, m
 end
 
