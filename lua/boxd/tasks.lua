@@ -57,7 +57,7 @@ crew.__index = crew
 local function new_crew(on_error)
   -- All its fields at once: a failure must not need memory.
   return setmetatable({ on_error = on_error, tasks = {}, stopped = false,
-    failed = false, failure = false }, crew)
+    ended = false, failed = false, failure = false }, crew)
 end
 
 function crew:stop()
@@ -67,7 +67,7 @@ end
 
 crew.__close = function(self)
   self.stopped = true
-  end_all(self.tasks)
+  if not self.ended then end_all(self.tasks) end
 end
 
 -- body(i) for what next_index() gives, until it gives nil.
@@ -101,6 +101,7 @@ function crew:wait()
       error(e, 0)
     end
   end
+  self.ended = true
 end
 
 -- An iterator of 1..n that many may share.
