@@ -149,7 +149,7 @@ for _, survives in ipairs { false, true } do
         clean(f:read "a")
       end
       for _, path in ipairs { script, secret, trace } do os.remove(path) end
-      local found = io.popen(("grep -rl --exclude-dir=proc %s %s"):format(FOUND,
+      local found = io.popen(("grep -rsl --exclude-dir=proc %s %s"):format(FOUND,
         local_service.state))
       clean(found:read "a")
       assert.is_nil(found:close())

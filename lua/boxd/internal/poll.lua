@@ -47,7 +47,8 @@ end
 
 --- look(seconds left) -> the awaited value, or false and why not yet: an error,
 --- text, or nil, the reason of the look before. with: timeout and interval (seconds),
---- name (for the progress), first (why not, before the first look), late (of the message: "box web was not ready").
+--- name (for the progress), first (why not, before the first look), late (of the
+--- message: "box web was not ready").
 --- Raises: TimeoutError with the last reason; what look raises.
 function poll.wait(with, look)
   local ends, pause = boxd.now() + with.timeout, 0.01
