@@ -58,8 +58,8 @@ local function set_first(box, seconds, ends)
   error(e, 0)
 end
 
---- Gives a new box its lease; ends: the caller's time. Raises what keeps it from
---- having one.
+--- Gives a new box its lease; ends: the caller's time. Raises when it can't
+--- have one.
 function lease.begin(box, seconds, ends)
   if unable[resource.compute(box)] then return end
   if set_first(box, seconds, ends) then keep(box, seconds) end

@@ -1,4 +1,4 @@
--- `wait = true` of what makes boxes and snapshots.
+-- create, fork, temporary and c.snapshot:create with `wait = true`.
 
 local boxd = require "boxd"
 local scripted = require "spec.support.scripted"

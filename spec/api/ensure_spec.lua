@@ -101,7 +101,7 @@ describe("c.box:ensure", function()
     assert.equal(1, s:count "DestroyVm")
   end)
 
-  it("wakes a hibernated box, and lists what differs", function()
+  it("wakes a hibernated box, and lists its differences", function()
     local s <close> = service_of { web = { vm_id = "old", status = "hibernated",
       vcpu = 2 } }
     local box, created, differences = s.c.box:ensure("web",
@@ -143,7 +143,7 @@ local OTHER = { vm_id = "old", status = "running", image_ref = "debian:12",
   source_info = { kind = "snapshot", name = "base", id = "s-1", version = 3 },
   spec = { size = "1x4", env = { A = "old" }, base = { team = "old" } } }
 
--- Each option of create: what ensure lists of OTHER { field, want, have }, or
+-- Each option of create: the difference of OTHER { field, want, have }, or
 -- the RPC that sets it.
 local EVERY = {
   image = { "ubuntu:24.04", { "image", "ubuntu:24.04", "debian:12" } },
@@ -308,7 +308,7 @@ describe("a box that c.box:ensure adopts", function()
     end
   end)
 
-  it("has what the service does not say of it listed without `have`", function()
+  it("has an option listed without `have` where the service says nothing of it", function()
     local s <close> = start { vm_id = "old", status = "running" }
     local _, _, list = s.c.box:ensure("web", { team = "eng",
       from_snapshot = "base", config = { env = { A = "1" } } })

@@ -42,7 +42,7 @@ local function rpcs(s)
   return table.concat(list, " ")
 end
 
--- Calls fn with what it warns about in a list.
+-- The warnings of fn, in a list.
 local function warnings(fn)
   local real, list = _G.warn, {}
   _G.warn = function(text) list[#list + 1] = text end

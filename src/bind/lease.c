@@ -27,7 +27,7 @@ static int m_finish(lua_State *L) {
   return 1;
 }
 
-/* lease:seconds() -> what it is given anew */
+/* lease:seconds() -> its length */
 static int m_seconds(lua_State *L) {
   lua_pushinteger(L, check_lease(L)->seconds);
   return 1;

@@ -7,7 +7,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* core.lease(compute, box id, seconds) -> Lease. Raises what keeps it from being
+/* core.lease(compute, box id, seconds) -> Lease. Raises when it can't be
    renewed. */
 int lbx_lease(lua_State *L);
 

@@ -106,7 +106,7 @@ bx_client *bx_client_twin(const bx_client *c, bx_loop *loop) {
   return NULL;
 }
 
-/* What is looked at of the twin, which another thread has, never changes. */
+/* The twin is another thread's: these fields of it never change. */
 bool bx_client_is_twin(const bx_client *twin, const bx_client *c) {
   bool tls;
   const char *target = bx_client_target(c, &tls);

@@ -6,7 +6,7 @@
 ** exchange of its own while they have one; a loop's leases share one, which
 ** ends with the last of them. A process that is forked renews nothing.
 **
-** What a renewal fails with is tried again until the lease is over. A box that
+** A renewal that fails is tried again until the lease is over. A box that
 ** is gone (NOT_FOUND) ends it.
 */
 #ifndef BX_LEASE_H

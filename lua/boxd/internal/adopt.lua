@@ -1,5 +1,5 @@
--- What c.box:ensure does with a box that is there: what can be set is set, and of
--- every other option it says whether the box differs.
+-- c.box:ensure with a box that is there: labels, timers and its end are set, and
+-- every other option that differs is listed.
 
 local core = require "boxd.core"
 local boxd = require "boxd"
@@ -59,7 +59,7 @@ local function settle_end(box, opts, o)
   end
 end
 
---- Sets what can be set of a box: labels, idle timers, its end.
+--- Sets labels, idle timers and the end of a box.
 function adopt.settle(box, opts, left)
   local config, o = opts.config or {}, resource.within({}, left)
   local timers = config.lifecycle or {}
@@ -84,8 +84,8 @@ local function set_of(list)
   return out
 end
 
--- What is compared: each is a function(add, box, opts, o) that calls
--- add(field, want, have) for what differs.
+-- The comparisons: each is a function(add, box, opts, o) that calls
+-- add(field, want, have) for a difference.
 
 local function same(want, have)
   return type(want) == type(have) and spec.same(want, have)
@@ -113,7 +113,7 @@ local function compare_fields(add, box, opts)
   end
 end
 
--- Options on whose it is, and what it was made from.
+-- Options on its owner and its origin.
 local function compare_origin(add, box, opts)
   local shared = box.org ~= nil
   if opts.shared ~= nil and opts.shared ~= shared then
@@ -148,7 +148,7 @@ local function compare_spec(add, box, opts)
   end
 end
 
--- What no service says of a box, but for the variables of a spec.
+-- No service says these of a box, but for the variables of a spec.
 local function compare_command(add, box, opts)
   local config = opts.config or {}
   local env = box.spec and box.spec.env
@@ -215,7 +215,7 @@ local function compare_volumes(add, box, opts, o)
   end
 end
 
---- What a box has otherwise than the options ask for, and keeps: a list of
+--- The differences from the options that a box keeps: a list of
 --- { field, want, have }, sorted by field; have is nil where the service does not
 --- say.
 function adopt.differences(box, opts, left)

@@ -1,5 +1,5 @@
--- What create, fork and temporary do where they are asked to wait: for a snapshot
--- that is pending, and for the new box.
+-- The waits of create, fork and temporary with `wait`: for a snapshot that is
+-- pending, and for the new box.
 
 local core = require "boxd.core"
 local boxd = require "boxd"
