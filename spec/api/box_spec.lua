@@ -357,7 +357,7 @@ describe("box:wait_until_ready", function()
     end)
   end
 
-  it("raises what will not pass at once", function()
+  it("raises a lasting error at once", function()
     local started = boxd.now()
     for code, class in pairs { UNAUTHENTICATED = "AuthenticationError",
       PERMISSION_DENIED = "PermissionDeniedError",
@@ -374,7 +374,7 @@ describe("box:wait_until_ready", function()
     assert.is_true(boxd.now() - started < 5)
   end)
 
-  it("outlives what passes", function()
+  it("outlives errors that pass", function()
     local codes = { "UNAVAILABLE", "FAILED_PRECONDITION", "INTERNAL" }
     local s, box = waiting({ function(_, call)
       call:finish("UNAVAILABLE", "starting")

@@ -53,7 +53,7 @@ describe("box:download_folder", function()
       ["/s/in/empty"] = {} }
   end
 
-  it("brings files, empty folders and what may be executed", function()
+  it("brings files, empty folders and executable files", function()
     local s <close> = start(small())
     local steps = {}
     assert.equal(#"/s/a/s/run/s/in/b/s/in/c", s:box():download_folder("/s/",
@@ -106,7 +106,7 @@ describe("box:download_folder", function()
     assert.equal("/s/a", sh "cat real/a")
   end)
 
-  it("is refused whole for what can't be had", function()
+  it("is refused whole where a file can't be read", function()
     local cut = { file "a" }
     cut.truncated = true
     local rows = { link = { file("l", "lrwxrwxrwx") },

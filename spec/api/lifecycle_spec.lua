@@ -111,7 +111,7 @@ describe("box:up", function()
     assert.equal(1, s:count "StartVm")
   end)
 
-  it("raises what does not pass, and past its time the last reason", function()
+  it("raises a lasting error, and past its time the last reason", function()
     local s <close>, box = box_of({ "stopped" },
       { StartVm = refuse("RESOURCE_EXHAUSTED", "no room") })
     assert.equal("QuotaExceededError", failure(box.up, box).class)

@@ -256,7 +256,7 @@ describe("an object", function()
     assert.equal(box.networks, box.networks)
   end)
 
-  it("has metamethods that refuse what is none of theirs", function()
+  it("has metamethods that refuse values of other types", function()
     for name, object in pairs(objects) do
       local meta = debug.getmetatable(object)
       for key, f in pairs(meta) do

@@ -382,7 +382,7 @@ describe("boxd.with_timeout", function()
     end)
   end)
 
-  it("ends what does not, and only that", function()
+  it("ends a function that runs too long, and only that", function()
     both(function()
       local start = boxd.now()
       local e = failure(boxd.with_timeout, 0.02, boxd.sleep, 60)

@@ -89,7 +89,7 @@ end)
 describe("repl.show", function()
   local show = repl.show
 
-  it("leaves what print shows well", function()
+  it("leaves values to print that it shows well", function()
     for _, v in ipairs { 1, 1.5, "text\n", true, print } do
       assert.equal(v, show(v))
     end

@@ -44,7 +44,7 @@ describe("json.encode", function()
     end
   end)
 
-  it("refuses what JSON has not", function()
+  it("refuses values that JSON lacks", function()
     refused("value: JSON has no NaN", json.encode, 0 / 0)
     refused("x: JSON has no infinity", json.encode, { x = math.huge })
     refused("[1]: JSON has no infinity", json.encode, { -math.huge })

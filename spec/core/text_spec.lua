@@ -78,7 +78,7 @@ describe("text.size", function()
     refused("'4\\x00G'", text.size, "4\0G")
   end)
 
-  it("refuses what overflows", function()
+  it("refuses numbers that overflow", function()
     for _, s in ipairs { "9223372036854775808", "8388608T", "18014398509481984K",
       ("9"):rep(400), "99999999999999999999G" } do
       refused("too large", text.size, s)

@@ -249,7 +249,7 @@ describe("the follower of a job", function()
     follow.limits.pause, follow.limits.give_up = 0.01, before.give_up
   end)
 
-  it("ends at once with what no try would change", function()
+  it("ends at once with an error that no retry would change", function()
     local _s <close>, job = scripted_job(function(call)
       call:finish("NOT_FOUND", "no box")
     end)

@@ -60,7 +60,7 @@ describe("backups of the embedded service", function()
     assert.is_false(call("GetBackupSchedule", { vm = "s" }).enabled or false)
   end)
 
-  it("are scheduled by what makes sense", function()
+  it("refuse schedules that make no sense", function()
     compute.box:create "r"
     local function set(kind, value, retention)
       return call("SetBackupSchedule", { vm = "r", schedule_kind = kind,

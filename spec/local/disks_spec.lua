@@ -140,7 +140,7 @@ describe("disks of the embedded service", function()
     disk:destroy()
   end)
 
-  it("refuses what makes no sense, and says so", function()
+  it("refuses requests that make no sense, and says so", function()
     local disk = compute.disk:create("r", "1M")
     local function create(request)
       return refused("INVALID_ARGUMENT", call, "CreateDisk", request)

@@ -274,7 +274,7 @@ python3 /home/boxd/watch.py]], { stream = true })
     os.remove(source)
   end)
 
-  it("have the statuses of what can go wrong", function()
+  it("have a status for each way to go wrong", function()
     local function down(path)
       return call("DownloadFile", { vm_id = box.id, path = path })
     end

@@ -79,7 +79,7 @@ describe("folders of the embedded service", function()
     assert.truthy(found["a\u{FFFD}\u{FFFD}b"])
   end)
 
-  it("say what can't be listed", function()
+  it("name the file that can't be listed", function()
     assert.matches("/home/boxd/none", refused("NOT_FOUND", list, "/home/boxd/none"))
     refused("NOT_FOUND", list, "/etc/passwd")
     refused("INVALID_ARGUMENT", call, "ListDir", {})

@@ -191,7 +191,7 @@ print(s.recv(100).decode())']]):format(
       proxy.is_default })
   end)
 
-  it("refuses what makes no sense, and says so", function()
+  it("refuses requests that make no sense, and says so", function()
     local box = compute.box:create "r"
     local function call(rpc, request) return compute:call(rpc, request) end
     box:create_proxy("web", 80)

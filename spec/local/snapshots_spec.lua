@@ -122,7 +122,7 @@ sh /home/boxd/w.sh >/dev/null 2>&1 &]]
     assert.equal(1, kept())
   end)
 
-  it("refuse what makes no sense", function()
+  it("refuse requests that make no sense", function()
     compute.box:create "r"
     for _, name in ipairs { "", "-x", "a b", "../x", ("n"):rep(64) } do
       refused("INVALID_ARGUMENT", call, "CreateSnapshot",

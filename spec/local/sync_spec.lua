@@ -239,7 +239,7 @@ chmod 555 ro]])
     assert.matches("^can't write " .. here .. "/a: .*Is a directory", e.message)
   end)
 
-  it("what can't be is refused in words", function()
+  it("says why it refuses a folder", function()
     failure("InvalidArgumentError", box.sync_to, box, here .. "/none", "x")
     failure("NotFoundError", box.sync_from, box, "/srv/none", here)
     assert.has_error(function() box:sync_to(here) end)

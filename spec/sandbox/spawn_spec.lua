@@ -566,7 +566,7 @@ describe("after boxes", function()
     eventually(function() return traces().below == 0 end)
   end)
 
-  it("what could be left is seen", function()
+  it("finds leftovers where there are some", function()
     local before = traces()
     local b = boxes:start "seen"
     local during = traces()
