@@ -1,6 +1,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "../core/message.h"
 #include "../core/rpc.h"
 #include "../core/text.h"
 #include "codec.h"
@@ -214,7 +215,7 @@ static void read_field(lua_State *L, const lbx_param *p, const Message *d,
   lbx_room(L, 12);
   if (p->sort == LBX_VARIABLES)
     replace_variables(L, at);
-  else if (lbx_is_map(d, f))
+  else if (bx_message_is_map(d, f))
     lbx_check_map(L, at);
   else if (f->label == PROTOBUF_C_LABEL_REPEATED)
     read_list(L, p, f, at);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/message.h"
 #include "../core/text.h"
 #include "boxd.pb-c.h"
 #include "decode.h"
@@ -25,18 +26,6 @@ typedef struct encoder {
   lua_State *L;
   lbx_arena *a;
 } encoder;
-
-/* Maps are repeated messages XxxEntry inside the message that has the field
-   xxx; nothing else in the contract has a name of that form. */
-bool lbx_is_map(const Message *d, const Field *f) {
-  const Message *entry = f->descriptor;
-  size_t n = strlen(d->name);
-  return f->label == PROTOBUF_C_LABEL_REPEATED &&
-         f->type == PROTOBUF_C_TYPE_MESSAGE && entry->n_fields == 2 &&
-         strncmp(entry->name, d->name, n) == 0 && entry->name[n] == '.' &&
-         strcmp(entry->fields[0].name, "key") == 0 &&
-         strcmp(entry->fields[1].name, "value") == 0;
-}
 
 static bool is_oneof(const Field *f) {
   return f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
@@ -244,7 +233,7 @@ static const Field *find_field(encoder *c, const Message *d,
 static void encode_field(encoder *c, ProtobufCMessage *m, const Field *f,
                          const lbx_path *at) {
   lbx_path step = LBX_PATH_NAME(at, f->name);
-  if (lbx_is_map(m->descriptor, f)) {
+  if (bx_message_is_map(m->descriptor, f)) {
     encode_map(c, f, m, &step);
   } else if (f->label == PROTOBUF_C_LABEL_REPEATED) {
     encode_repeated(c, f, m, &step);

@@ -46,10 +46,6 @@ void lbx_encode_text(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
 void lbx_push_encoded(lua_State *L, int idx,
                       const ProtobufCMessageDescriptor *d);
 
-/* Is the repeated field f of d a map? */
-bool lbx_is_map(const ProtobufCMessageDescriptor *d,
-                const ProtobufCFieldDescriptor *f);
-
 /* "GetVmRequest" or "MachineSpec" to its descriptor; NULL when the contract
    has no such message. Walks the contract: not for every call. */
 const ProtobufCMessageDescriptor *lbx_message(const char *short_name);

@@ -153,7 +153,7 @@ static bool push_value(decoder *c, const Field *f, const bx_field *w) {
 static bool push_default(lua_State *L, const Message *d, const Field *f) {
   if (is_repeated(f)) {
     lua_newtable(L);
-    if (!lbx_is_map(d, f)) mark_list(L);
+    if (!bx_message_is_map(d, f)) mark_list(L);
     return true;
   }
   if (is_oneof(f) || f->type == PROTOBUF_C_TYPE_STRING ||
@@ -318,7 +318,7 @@ static bool take_single(decoder *c, const Message *d, const Field *f,
 static bool take(decoder *c, const Message *d, const Field *f, bx_reader *r,
                  bx_field *w, bool old) {
   if (!is_repeated(f)) return take_single(c, d, f, w, old);
-  if (lbx_is_map(d, f)) return take_entry(c, d, f, w, old);
+  if (bx_message_is_map(d, f)) return take_entry(c, d, f, w, old);
   return take_list(c, d, f, r, w, old);
 }
 

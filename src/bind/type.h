@@ -24,6 +24,12 @@ int lbx_read_only(lua_State *L);
 ** here on its __gc runs, so acquire into its fields only. */
 void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name);
 
+/* Gives the type an __index that finds the methods, then what `field` pushes:
+** (L: the userdata at 1, the name) -> is there such a field? */
+typedef int (*lbx_field)(lua_State *L, const char *name);
+void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
+                      lbx_field field);
+
 /* Options: a table whose every key must be one of `names` (NULL at the end),
 ** else an InvalidArgumentError names the key and the nearest known one. idx may
 ** hold nil or nothing: false then. what: "create", for the message. */

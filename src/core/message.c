@@ -82,6 +82,18 @@ grpc_byte_buffer *bx_message_pack_checked(const ProtobufCMessage *m,
 
 /* ---- from the wire ---- */
 
+/* Maps are repeated messages XxxEntry inside the message that has the field
+   xxx; nothing else in the contract has a name of that form. */
+bool bx_message_is_map(const Message *d, const Field *f) {
+  const Message *entry = f->descriptor;
+  size_t n = strlen(d->name);
+  return f->label == PROTOBUF_C_LABEL_REPEATED &&
+         f->type == PROTOBUF_C_TYPE_MESSAGE && entry->n_fields == 2 &&
+         strncmp(entry->name, d->name, n) == 0 && entry->name[n] == '.' &&
+         strcmp(entry->fields[0].name, "key") == 0 &&
+         strcmp(entry->fields[1].name, "value") == 0;
+}
+
 unsigned bx_message_wire_type(const Field *f) {
   switch (f->type) {
     case PROTOBUF_C_TYPE_SFIXED32: case PROTOBUF_C_TYPE_FIXED32:

@@ -39,6 +39,10 @@ ProtobufCMessage *bx_message_unpack(const ProtobufCMessageDescriptor *d,
                                     const grpc_byte_buffer *buffer,
                                     bx_error *e);
 
+/* Is the repeated field f of d a map? */
+bool bx_message_is_map(const ProtobufCMessageDescriptor *d,
+                       const ProtobufCFieldDescriptor *f);
+
 /* The wire type (BX_WIRE_*) that values of a field have. */
 unsigned bx_message_wire_type(const ProtobufCFieldDescriptor *f);
 

@@ -48,6 +48,27 @@ void bx_msg_clear(bx_msg *m) {
   *m = (bx_msg){0};
 }
 
+void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e) {
+  m->n[0] = err;
+  m->n[1] = e->class_;
+  m->s[0] = bx_bytes_str(e->message);
+}
+
+void bx_msg_fail(bx_msg *m, int err, const char *what) {
+  static bx_error e; /* the message's strings point here until it is sent */
+  bx_class c = err == ENOENT                      ? BX_NOT_FOUND
+               : err == EINVAL || err == E2BIG    ? BX_INVALID_ARGUMENT
+               : err == ECONNREFUSED || err == ECONNABORTED ? BX_CONNECTION
+               : err == EAGAIN || err == ENOSPC   ? BX_QUOTA_EXCEEDED
+                                                  : BX_INTERNAL;
+  bx_error_errno(&e, c, err, what);
+  bx_msg_fail_with(m, err, &e);
+}
+
+void bx_msg_check(bx_msg *m) {
+  if (m->lost) bx_msg_fail(m, m->lost, "cannot read the answer");
+}
+
 int bx_msg_take(bx_msg *m, unsigned i) {
   if (i >= m->nfd) return -1;
   int fd = m->fd[i];
@@ -221,8 +242,30 @@ int bx_link_send(bx_link *l, const bx_msg *m) {
   return err;
 }
 
-/* Reads the strings of a packet, or of the memfd it came with. 0, -1: there is
-** something wrong with it. */
+/* The bytes of all strings: of the packet, or of the memfd it came with. */
+static bool read_strings(int fd, const char *p, char *to, size_t n) {
+  if (fd < 0) memcpy(to, p, n);
+  for (size_t got = 0; fd >= 0 && got < n;) {
+    ssize_t r = pread(fd, to + got, n - got, (off_t)got);
+    if (r == 0 || (r < 0 && errno != EINTR)) return false;
+    if (r > 0) got += (size_t)r;
+  }
+  return true;
+}
+
+/* Makes room for a NUL behind each, from the last one on. */
+static void part_strings(bx_msg *m, const header *h, size_t total) {
+  char *from = m->body + total;
+  for (int i = BX_MSG_STRS - 1; i >= 0; i--) {
+    size_t len = h->len[i];
+    from -= len;
+    memmove(from + i, from, len);
+    from[i + (ptrdiff_t)len] = '\0';
+    m->s[i] = (bx_bytes){from + i, len};
+  }
+}
+
+/* 0, -1: there is something wrong with the strings. */
 static int load_body(bx_msg *m, const header *h, const char *p, size_t n) {
   uint64_t total = 0;
   for (int i = 0; i < BX_MSG_STRS; i++) {
@@ -235,21 +278,8 @@ static int load_body(bx_msg *m, const header *h, const char *p, size_t n) {
   bool ok = total <= BODY_MAX && (h->in_memfd ? fd >= 0 : total == n);
   if (ok && total > 0) m->body = malloc(total + BX_MSG_STRS);
   if (ok && total > 0 && !m->body) m->lost = ENOMEM;
-  char *at = m->body;
-  off_t offset = 0;
-  for (int i = 0; i < BX_MSG_STRS && ok && at; i++) {
-    size_t len = h->len[i];
-    m->s[i] = (bx_bytes){at, len};
-    if (fd < 0 && len) memcpy(at, p + offset, len);
-    for (size_t got = 0; fd >= 0 && got < len && ok;) {
-      ssize_t r = pread(fd, at + got, len - got, offset + (off_t)got);
-      if (r <= 0) ok = r < 0 && errno == EINTR;
-      if (r > 0) got += (size_t)r;
-    }
-    offset += (off_t)len;
-    at += len;
-    *at++ = '\0';
-  }
+  if (ok && m->body) ok = read_strings(fd, p, m->body, total);
+  if (ok && m->body) part_strings(m, h, total);
   close_fds(&fd, 1);
   return ok ? 0 : -1;
 }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../core/error.h"
+
 #define BX_MSG_NUMS 6
 #define BX_MSG_STRS 4
 #define BX_MSG_FDS 12
@@ -64,6 +66,14 @@ int bx_link_recv(bx_link *l, bx_msg *m);
 void bx_msg_clear(bx_msg *m);
 /* Takes descriptor i out of m; -1 if there is none. */
 int bx_msg_take(bx_msg *m, unsigned i);
+
+/* Fills the answer of a failed request: an errno and "WHAT: strerror". */
+void bx_msg_fail(bx_msg *m, int err, const char *what);
+/* The same from an error already worded. */
+void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e);
+
+/* Makes an answer whose strings were lost a failed one. */
+void bx_msg_check(bx_msg *m);
 
 static inline bx_bytes bx_bytes_of(const char *p, size_t n) {
   return (bx_bytes){p, n};

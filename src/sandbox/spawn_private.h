@@ -53,14 +53,6 @@ struct bx_spawner {
 /* Queues a request with the next number: that number, or 0 and e. */
 uint64_t bx_spawner_request(bx_spawner *sp, bx_msg *m, bx_error *e);
 
-/* Fills the answer of a failed request: an errno and "WHAT: strerror". */
-void bx_msg_fail(bx_msg *m, int err, const char *what);
-/* The same from an error already worded. */
-void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e);
-
-/* Makes an answer whose strings were lost a failed one. */
-void bx_msg_check(bx_msg *m);
-
 /* The spawner's whole life. Closes all descriptors but `sock`. */
 _Noreturn void bx_spawner_main(int sock, const bx_spawner_options *o);
 

@@ -27,29 +27,6 @@ typedef struct lbx_server {
   int number;
 } lbx_server;
 
-/* Fields of a userdata: upvalue 1 holds the methods, 2 the lbx_field. */
-static int index_fields(lua_State *L) {
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  lbx_field *field = lua_touserdata(L, lua_upvalueindex(2));
-  return (*field)(L, lua_tostring(L, 2));
-}
-
-void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
-                      lbx_field field) {
-  luaL_getmetatable(L, type);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  /* ISO C has no pointer to a function in a void pointer. */
-  lbx_field *kept = lua_newuserdatauv(L, sizeof *kept, 0);
-  *kept = field;
-  lua_pushcclosure(L, index_fields, 2);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-}
-
 static lbx_server *check_server(lua_State *L) {
   return luaL_checkudata(L, 1, LBX_SERVER);
 }

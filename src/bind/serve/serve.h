@@ -20,10 +20,4 @@
 /* listen, encode, decode, reflect. */
 int luaopen_boxd_serve(lua_State *L);
 
-/* Gives the type an __index that finds the methods, then what `field` pushes:
-** (L: the userdata at 1, the name) -> is there such a field? */
-typedef int (*lbx_field)(lua_State *L, const char *name);
-void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
-                      lbx_field field);
-
 #endif

@@ -16,27 +16,6 @@
 #define ENDING_SECONDS 5
 #define UNWATCHED_MS 50
 
-void bx_msg_fail_with(bx_msg *m, int err, const bx_error *e) {
-  m->n[0] = err;
-  m->n[1] = e->class_;
-  m->s[0] = bx_bytes_str(e->message);
-}
-
-void bx_msg_fail(bx_msg *m, int err, const char *what) {
-  static bx_error e; /* the message's strings point here until it is sent */
-  bx_class c = err == ENOENT                      ? BX_NOT_FOUND
-               : err == EINVAL || err == E2BIG    ? BX_INVALID_ARGUMENT
-               : err == ECONNREFUSED || err == ECONNABORTED ? BX_CONNECTION
-               : err == EAGAIN || err == ENOSPC   ? BX_QUOTA_EXCEEDED
-                                                  : BX_INTERNAL;
-  bx_error_errno(&e, c, err, what);
-  bx_msg_fail_with(m, err, &e);
-}
-
-void bx_msg_check(bx_msg *m) {
-  if (m->lost) bx_msg_fail(m, m->lost, "cannot read the answer");
-}
-
 void bx_hub_say(bx_hub *hub, bx_msg *m) {
   bx_link_send(&hub->service, m);
   m->nfd = 0;
