@@ -29,8 +29,7 @@ describe("the ways into a box, as on boxd.sh:", function()
   end
 
   local function listen(box, address, port, word)
-    local as = port < 1024 and "sudo " or ""
-    box:sh((as .. "python3 /tmp/server.py %s %d %s >/dev/null 2>&1 & echo $! >/tmp/%d")
+    box:sh(("python3 /tmp/server.py %s %d %s >/dev/null 2>&1 & echo $! >/tmp/%d")
       :format(address, port, word, port))
     calls.eventually(function()
       return box:sh(("grep -q ':%04X 0.*:0000 0A' /proc/net/tcp /proc/net/tcp6")
@@ -81,7 +80,7 @@ describe("the ways into a box, as on boxd.sh:", function()
     local box = create "w"
     listen(box, "0.0.0.0", 3000, "first")
     box:sh "sleep 1.5" -- long enough to be adopted, on a busy machine, too
-    listen(box, "0.0.0.0", 80, "second")
+    listen(box, "0.0.0.0", 8080, "second")
     assert.equal(3000, default(box).effective_port)
     assert.equal("first", get(default(box).domain))
   end)
@@ -106,11 +105,11 @@ describe("the ways into a box, as on boxd.sh:", function()
       local box = create "g"
       listen(box, "0.0.0.0", 3000, "first")
       assert.equal("first", get(default(box).domain))
-      listen(box, "0.0.0.0", 80, "second")
+      listen(box, "0.0.0.0", 8080, "second")
       assert.equal("first", get(default(box).domain))
       stop(box, 3000)
       assert.equal("second", get(default(box).domain))
-      assert.equal(80, default(box).effective_port)
+      assert.equal(8080, default(box).effective_port)
     end)
 
   it("a set port is locked until it is set to auto", function()
@@ -126,10 +125,10 @@ describe("the ways into a box, as on boxd.sh:", function()
   it("what listens on the box's loopback only is neither found nor reached",
     function()
       local box = create "i"
-      listen(box, "127.0.0.1", 80, "loopback")
+      listen(box, "127.0.0.1", 8080, "loopback")
       assert.is_nil(get(default(box).domain))
       assert.equal(8000, default(box).effective_port)
-      local exposed = call("ExposePort", { vm = "i", vm_port = 80 })
+      local exposed = call("ExposePort", { vm = "i", vm_port = 8080 })
       assert.is_nil(get("127.0.0.1:" .. exposed.public_port))
       listen(box, "::", 3000, "both")
       assert.equal("both", get(default(box).domain))
