@@ -361,7 +361,7 @@ describe("a token", function()
       ]]):format("http://" .. server.address), code)
       f:flush()
       local child = process.start { "sh", "-c",
-        "lua5.4 $0 >$0.out 2>&1; mv $0.out $0.done", path,
+        "env $MODULE_ENV lua5.4 $0 >$0.out 2>&1; mv $0.out $0.done", path,
         env = { LUA_CPATH = folder .. "/?.so;" .. BUILD .. "/?.so;;" } }
       local done
       eventually(function()
