@@ -92,6 +92,7 @@ return {
   { "traffic may wake it at once", differs = "hibernate" },
   { "resize is a cold reboot", of = L,
     spec = "a resize of a running box is a cold reboot, after the answer" },
+  { "... to a size that is there, not only shown", differs = "resize" },
   { "resize of a stopped one, at its next start", of = L,
     spec = "a resize of a stopped box is there at its next start" },
   { "resize is refused of machines that sleep", of = L,
