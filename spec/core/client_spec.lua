@@ -7,6 +7,7 @@ local service = require "spec.support.service"
 
 local BUILD = os.getenv "BOXD_BUILD" or "build"
 local SANITIZE = os.getenv "SANITIZE" or ""
+local CC = os.getenv "CC" or "cc"
 
 local function run(command)
   local result = program.run { "sh", "-c", command }
@@ -19,10 +20,10 @@ describe("src/core without Lua", function()
 
   setup(function()
     client = os.tmpname()
-    run(("cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -Isrc -I%s/proto "
+    run(("%s -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -Isrc -I%s/proto "
       .. "-o %s spec/support/core_client.c %s/src/core/*.o %s/proto/boxd.pb-c.o "
       .. "-lgrpc -lgpr -lprotobuf-c -lcjson -lssl -lcrypto -ldl -lm -pthread")
-      :format(SANITIZE, BUILD, client, BUILD, BUILD))
+      :format(CC, SANITIZE, BUILD, client, BUILD, BUILD))
   end)
 
   teardown(function() os.remove(client) end)

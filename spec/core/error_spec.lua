@@ -81,6 +81,19 @@ describe("errors", function()
   end)
 
   -- Names of files and boxes are in messages.
+  it("of a server are cut between characters where they are very long", function()
+    for _, character in ipairs { "é", "€", "🙂" } do
+      for shift = 0, #character - 1 do
+        local s <close> = scripted.start { Whoami = function(_, call)
+          call:finish("INTERNAL", ("x"):rep(shift) .. character:rep(1200 // #character))
+        end }
+        local e = scripted.failure(s.c.whoami, s.c)
+        assert.truthy(utf8.len(e.message), e.message)
+        assert.is_true(#e.message > 1000)
+      end
+    end
+  end)
+
   it("show what a terminal would obey, and keep it in their message", function()
     local name = "a\27[2J\7\127\u{9b}2J\tb\n\u{e9}"
     local ok, e = pcall(core.raise, "NotFoundError", name)

@@ -39,6 +39,17 @@ describe("--serve", function()
     assert.matches("Address already in use", second.err)
   end)
 
+  it("takes a state folder by its path from the working folder", function()
+    local server = process.start { "sh", "-c",
+      "cd " .. service.folder .. " && exec " .. "\"$0\" --serve "
+      .. "--listen 127.0.0.1:0 --state here/state", io.popen("realpath "
+      .. program.boxdlua):read() }
+    local said = server:line()
+    server:stop()
+    assert.matches("^export BOXD_API_URL=", said)
+    assert.is_true(os.execute("test -d " .. service.folder .. "/here/state/boxes"))
+  end)
+
   it("wants a folder that only its user reads", function()
     os.execute("mkdir -m 755 " .. service.folder .. "/open")
     local open = run { "--listen", "127.0.0.1:0", "--state",

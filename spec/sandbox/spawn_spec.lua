@@ -676,6 +676,23 @@ describe("all boxes end", function()
 end)
 
 describe("the spawner", function()
+  it("is sent what it missed while it stood still", function()
+    local box = boxes:start "still"
+    local pid = boxes.spawner:pid()
+    os.execute("kill -STOP " .. pid)
+    local tasks = {}
+    for i = 1, 600 do -- more than the socket between them holds
+      tasks[i] = boxd.spawn(function()
+        return boxes.spawner:file(box, "stat", "/etc")
+      end)
+    end
+    boxd.sleep(0)
+    os.execute("kill -CONT " .. pid)
+    for i = 1, #tasks do assert.is_truthy(tasks[i]:join()) end
+    boxes:kill(box)
+    assert(boxes.spawner:remove(boxes:dir "still"))
+  end)
+
   teardown(function() boxes:close() end)
 
   it("reports the limits that it can enforce", function()
