@@ -138,7 +138,7 @@ for _, survives in ipairs { false, true } do
     end
 
     for name, way in pairs(WAYS) do
-      it("ends " .. name .. " at once, with what it promises", function()
+      it("ends " .. name .. " at once and keeps its promise", function()
         local before = commands()
         local best = math.huge -- of a few tries: how late it is, over the limit
         for _ = 1, 3 do
