@@ -177,7 +177,7 @@ local ROWS = {
 describe("every method", function()
   local s, holders
 
-  -- What has methods with options, by the names of the rows.
+  -- The objects whose methods take options, by the names of the rows.
   local function objects(c)
     local box = c.box:create()
     local all = { c = c, box = box, ["box.files"] = box.files, disk = c.disk:create("d", 1) }

@@ -676,7 +676,7 @@ describe("all boxes end", function()
 end)
 
 describe("the spawner", function()
-  it("is sent what it missed while it stood still", function()
+  it("gets all messages that were sent while it stood still", function()
     local box = boxes:start "still"
     local pid = boxes.spawner:pid()
     os.execute("kill -STOP " .. pid)

@@ -80,7 +80,7 @@ describe("sudo of a box", function()
       output(own .. "sudo A=1 OTHER=2 PATH=/mine /bin/" .. show))
   end)
 
-  it("says in the environment who asked for what", function()
+  it("names its caller and its command in the environment", function()
     assert.equal("boxd 1000 1000",
       output "sudo sh -c 'echo $SUDO_USER $SUDO_UID $SUDO_GID'")
     assert.equal("printenv SUDO_COMMAND", output "sudo printenv SUDO_COMMAND")
