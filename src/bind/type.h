@@ -53,6 +53,6 @@ bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def);
 double lbx_opt_seconds(lua_State *L, int idx, const char *name, double def);
 
 /* Gives the running coroutine room for n more values, or raises. */
-#define lbx_room(L, n) luaL_checkstack(L, n, "out of stack")
+#define lbx_room(L, n) luaL_checkstack(L, n, "no memory or too deep")
 
 #endif
