@@ -12,8 +12,9 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 LUA ?= lua5.4
-LUA_VERSION := 5.4
-LUA_PC ?= lua5.4
+LUA_VERSION ?= $(shell $(LUA) -e 'print(_VERSION:match "%d.%d")' 2>/dev/null || echo 5.4)
+LUA_VERSION := $(LUA_VERSION)
+LUA_PC ?= lua$(LUA_VERSION)
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)

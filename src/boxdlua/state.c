@@ -7,6 +7,7 @@
 */
 #include "state.h"
 
+#include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,11 @@ static int panic(lua_State *L) {
 }
 
 lua_State *host_state_new(void) {
+#if LUA_VERSION_NUM >= 505
+  lua_State *L = lua_newstate(allocate, NULL, luaL_makeseed(NULL));
+#else
   lua_State *L = lua_newstate(allocate, NULL);
+#endif
   if (!L) return NULL;
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, NULL);
