@@ -270,9 +270,9 @@ describe("a Box", function()
     local box = s.c.box:create()
     assert.equal(box, box:refresh())
     for field, value in pairs(now) do
-      if field == "vm_id" then field = "id" end
-      if field == "image_ref" then field = "image" end
-      assert.same(value, box[field], field)
+      local name = field == "vm_id" and "id"
+        or field == "image_ref" and "image" or field
+      assert.same(value, box[name], name)
     end
     -- What only create answers stays.
     assert.equal("https://web.boxd.sh", box.url)

@@ -12,8 +12,8 @@ function memory.count(pid, texts)
   local counts, bytes <close> = {}, assert(io.open("/proc/" .. pid .. "/mem"))
   bytes:setvbuf "no"
   for i = 1, #texts do counts[i] = 0 end
-  for from, to in read("/proc/" .. pid .. "/maps"):gmatch "(%x+)-(%x+) rw" do
-    from, to = tonumber(from, 16), tonumber(to, 16)
+  for first, last in read("/proc/" .. pid .. "/maps"):gmatch "(%x+)-(%x+) rw" do
+    local from, to = tonumber(first, 16), tonumber(last, 16)
     -- A sanitizer's terabytes hold nothing of ours.
     local data = to - from < 1 << 30 and bytes:seek("set", from)
       and bytes:read(to - from) or ""

@@ -71,12 +71,12 @@ local spoofed = { { "127.0.0.1", "203.0.113.9" },
 local function try(where, run, facts)
   local out = run(facts)
   for line in out:gmatch "[^\n]+" do
-    line = line:gsub(theirs:gsub("%.", "%%."), "OTHER")
+    local seen = line:gsub(theirs:gsub("%.", "%%."), "OTHER")
       :gsub(mine:gsub("%.", "%%."), "OWN")
       :gsub(next_to(mine, -1):gsub("%.", "%%."), "GATEWAY")
       :gsub(next_to(theirs, -1):gsub("%.", "%%."), "OTHERS GATEWAY")
       :gsub((network:gsub("%.", "%%.")), "NETWORK.")
-    print(where .. ": " .. line)
+    print(where .. ": " .. seen)
   end
 end
 

@@ -116,7 +116,9 @@ void bx_error_explain(bx_error *e, double seconds) {
     snprintf(e->message + n, sizeof e->message - n,
              ": a message holds 64 MiB at most; box:download and box:upload "
              "move larger files");
-  else if (says(e, GRPC_STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded"))
+  else if (says(e, GRPC_STATUS_DEADLINE_EXCEEDED, "Deadline Exceeded") ||
+           says(e, GRPC_STATUS_DEADLINE_EXCEEDED,
+                "Stream removed (Deadline Exceeded")) /* today's gRPC */
     snprintf(e->message, sizeof e->message,
              "not done within its timeout of %.3g s", seconds);
 }
