@@ -12,9 +12,9 @@ do
   local first <close> = c.box:temporary { name = "writer" }
   first:wait_until_ready()
   disk:attach(first, "/data")
-  -- A new disk is root's; commands run as boxd.
-  first:sh("sudo chown $(id -u):$(id -g) /data && echo kept > /data/note",
-    { check = true })
+  -- A new disk is root's, where the box has one; commands run as boxd.
+  first:sh("{ [ -w /data ] || sudo chown $(id -u):$(id -g) /data; } && "
+    .. "echo kept > /data/note", { check = true })
   disk:detach(first)
 end
 
