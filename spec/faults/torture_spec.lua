@@ -10,7 +10,8 @@ local build = os.getenv "BOXD_BUILD" or "build"
 local function torture(...)
   local run = program.run { build .. "/torture/torture",
     "scripts/torture/run.lua", env = { BUILD = build }, ... }
-  assert.equal("", run.err)
+  -- An ordinary user may not be allowed one.
+  assert.equal("", (run.err:gsub("boxdlua: boxes have no network: [^\n]*\n", "")))
   assert.equal(0, run.status, run.out)
   local points = run.out:match("(%d+) points: 0 wrong results, 0 leaks, "
     .. "0 clients unusable, 0 errors that do not name memory\n$")
