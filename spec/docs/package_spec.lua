@@ -1,5 +1,6 @@
 -- make deb, make dist: their contents, and that a package leaves nothing.
 -- In a bare system, for real: make packages-real.
+-- Runs alone: as install_spec, it makes the documents in the build folder.
 
 local program = require "spec.support.program"
 
