@@ -11,6 +11,7 @@
 #include "bind/codec.h"
 #include "bind/error.h"
 #include "boxd.pb-c.h"
+#include "core/message.h"
 
 typedef ProtobufCMessageDescriptor Message;
 typedef ProtobufCFieldDescriptor Field;
@@ -207,7 +208,7 @@ void fuzz_same(lua_State *L, const ProtobufCMessage *m) {
     lua_rawget(L, -2);
     bool nil = lua_isnil(L, -1);
     set += !nil;
-    if (lbx_is_map(d, f))
+    if (bx_message_is_map(d, f))
       same_map(L, d, f, m);
     else if (f->label == PROTOBUF_C_LABEL_REPEATED)
       same_list(L, d, f, m);
