@@ -11,6 +11,13 @@ local function sh(command)
   return result.out
 end
 
+describe("the top level", function()
+  it("holds what belongs there, and no file more", function()
+    assert.equal("LICENSE Makefile README.md lua proto rockspec scripts spec src",
+      (sh("LC_ALL=C ls | grep -vE '^(build|compile_commands)' | tr '\\n' ' '"):gsub(" $", "")))
+  end)
+end)
+
 describe("the Makefile", function()
   it("explains its targets in make help", function()
     local help = sh(MAKE .. "help")
