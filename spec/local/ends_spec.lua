@@ -13,12 +13,14 @@ describe("a box that ends while it is used", function()
     assert.not_matches("boxdlua %-%-serve", service:complaints())
   end)
 
-  -- Whether this says clearly that the box is gone, or has ended.
+  -- Whether this says clearly that the box is gone, or has ended, or that a
+  -- command was killed with it (chmod, of an upload).
   local function is_clear(e)
     return boxd.is_error(e) and (e.class == "NotFoundError"
       or e.class == "ConnectionError" or e.message:find("start it", 1, true)
       and not e.message:find("is running", 1, true)
-      or e.message:find("is %l+ing: try again"))
+      or e.message:find("is %l+ing: try again")
+      or e.message:find("exit code 137$"))
   end
 
   -- Calls of f(box, i), many at once and on and on, until `change` of the box has

@@ -123,8 +123,7 @@ describe("boxes of an ordinary user", function()
     local r = user:specs(home, {}, "spec/sandbox/escape_spec.lua",
       "spec/sandbox/spawn_spec.lua")
     local _, rootless = r.out:gsub(": this user has no ids for root\n", "")
-    local _, initless = r.out:gsub("%-%-init systemd: boxes of this user have "
-      .. "no root: ", "")
+    local _, initless = r.out:gsub("no boxes here: %-%-init systemd: ", "")
     rootless = rootless + initless
     assert.truthy(r.out:find(" 0 failures / 0 errors / " .. rootless
       .. " pending", 1, true), r.out .. r.err)

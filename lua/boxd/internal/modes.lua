@@ -40,8 +40,9 @@ local function run(self, what, opts, ...)
   arguments[arguments.n + 1] = { timeout = opts.timeout, killable = false }
   local result = core.exec(self, table.unpack(arguments, 1, arguments.n + 1))
   if result.success then return result.stdout end
+  local why = result.stderr:gsub("%s+$", "")
   core.raise("BoxdError", ("%s: %s"):format(what,
-    (result.stderr:gsub("%s+$", ""))))
+    why ~= "" and why or "exit code " .. result.exit_code))
 end
 
 --- Is it the error of a service that runs no commands? Nothing reads its files
