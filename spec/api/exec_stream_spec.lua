@@ -193,8 +193,7 @@ describe("a process's output", function()
           boxd.sleep(0.3)
         until held == sent -- it stands still,
         assert.is_false(ended)
-        -- gRPC's window is 16 MiB at most; sockets and the server hold some, too
-        assert.is_true(sent < 32 * MIB, sent)
+        assert.is_true(sent < 16 * MIB, sent)
         local got = 64 << 10
         for data in p:iter_stdout() do got = got + #data end
         assert.equal(64 * MIB, got) -- and goes on when it is read.
