@@ -122,6 +122,16 @@ describe("box:job", function()
     job:kill() -- nothing is left, and nothing is wrong
   end)
 
+  it("leaves to a command what it runs to end in order", function()
+    local job = box:job("orderly", [[
+      trap 'sh -c "sleep 0.3; touch /tmp/orderly"; exit 5' TERM
+      touch /tmp/begun; while :; do sleep 0.02; done]])
+    appears "/tmp/begun"
+    job:kill()
+    assert.same({ "exited", 5 }, { job.status, job.exit_code })
+    assert.equal("", shell "ls /tmp/orderly >/dev/null")
+  end)
+
   it("runs as another user, with its state in the same home", function()
     local job = box:job("user", "id -un; echo $HOME; sleep 100",
       { user = "nobody" })

@@ -36,7 +36,7 @@ for _, survives in ipairs { false, true } do
       box:write_file(LIVE, "live.sh")
     end)
 
-    before_each(function() box:sh "rm -f a b" end)
+    before_each(function() box:sh "rm -f a b up" end)
 
     -- Is the process that wrote its id there alive?
     local function alive(name)
@@ -87,6 +87,24 @@ for _, survives in ipairs { false, true } do
         assert.is_true(box:sh("test -e /tmp/shared/u" .. i).success)
         assert.is_false(alive("/tmp/shared/u" .. i))
       end
+    end)
+
+    it("a process that a command leaves as it ends has the signal, too", function()
+      local p <close> = box:sh([[trap "sh -c 'trap \"touch b; exit\" TERM; touch up
+        while :; do sleep 0.02; done' & while ! [ -e up ]; do sleep 0.02; done; exit" TERM
+        touch a; while :; do sleep 0.02; done]],
+        { stream = true, killable = true })
+      await "a"
+      p:kill()
+      assert.is_true(box:sh("test -e b").success, "it had KILL")
+    end)
+
+    it("what a command runs to end in order is left to it", function()
+      local p <close> = box:sh([[trap 'sh -c "sleep 0.5; touch b"; exit' TERM; touch a
+        while :; do sleep 0.02; done]], { stream = true, killable = true })
+      await "a"
+      p:kill()
+      assert.is_true(box:sh("test -e b").success)
     end)
 
     it("a job of a terminal's shell ends, stopped or not", function()

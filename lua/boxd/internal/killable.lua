@@ -22,8 +22,8 @@ local OVERTIME = 3 -- seconds that the client has to end it before the box does
 -- send the signal once only, $4: the command's user, or "". Root can't read every
 -- environment in a box, nor can another user, so that each that has processes of
 -- the command looks. The first line of output is its sign of life.
-local KILLER = [[echo
-m=$1 s=$2 g=$3 u=$4 seen= n=0 root= user=
+local KILLER = [=[echo
+m=$1 s=$2 g=$3 u=$4 seen= new= sent= root= user=
 if [ "$(id -u)" = 0 ]; then
   [ -z "$u" ] || user="runuser -u $u --"
 elif sudo -n true 2>/dev/null; then
@@ -31,12 +31,14 @@ elif sudo -n true 2>/dev/null; then
   [ -z "$u" ] || user="sudo -n -u $u"
 fi
 look() { "$@" grep -lsz "^$m=" /proc/[0-9]*/environ; }
+# seen: all of them; new: those without the signal whose parents have gone.
 find_all() {
-  { look
+  eval "$({ look
     [ -z "$root" ] || look $root
     [ -z "$user" ] || look $user
     for p in $seen; do echo /proc/$p/environ; done
-    grep -Hs ^PPid: /proc/[0-9]*/status; } | awk -F '[/:]' '
+    grep -Hs ^PPid: /proc/[0-9]*/status; } | awk -F '[/:]' -v sent="$sent" '
+    BEGIN { n = split(sent, list, " "); while (n) old[list[n--]] = 1 }
     /environ$/ { found[$3] = 1; next }
     { parent[$3] = $6 + 0 }
     END {
@@ -46,8 +48,12 @@ find_all() {
         for (p in parent)
           if (!(p in all) && parent[p] in all) { all[p] = 1; more = 1 }
       } while (more)
-      for (p in all) print p
-    }'
+      for (p in all) {
+        seen = seen " " p
+        if (!(p in old) && !(parent[p] in all)) fresh = fresh " " p
+      }
+      print "seen=\"" seen "\" new=\"" fresh "\""
+    }')"
 }
 alive() { # a zombie is not
   for p in $seen; do
@@ -55,23 +61,41 @@ alive() { # a zombie is not
   done
   false
 }
-send() {
-  for p in $seen; do
-    kill -$1 $p 2>/dev/null || [ -z "$root" ] || $root kill -$1 $p 2>/dev/null
+# A second look sees what was being made at the first, while its parent went.
+left() {
+  find_all
+  alive && return
+  find_all
+  alive
+}
+send() { # $1: the signal, the others: to whom
+  signal=$1
+  shift
+  sent="$sent $*"
+  for p do
+    kill -$signal $p 2>/dev/null ||
+      [ -z "$root" ] || $root kill -$signal $p 2>/dev/null
   done
 }
-seen=$(find_all)
-[ -n "$seen" ] || exit 0
-send $s
+clock() { # now: in hundredths of a second
+  read -r now idle </proc/uptime
+  now=${now%.*}${now#*.}
+}
+left || exit 0
+send $s $seen
 [ -n "$g" ] || exit 0
-send CONT
-while seen=$(find_all); alive; do
-  n=$((n + 1))
-  [ $n -le $g ] || send KILL
-  [ $n -lt $((g + 40)) ] || exit 1
+send CONT $seen
+clock
+ends=$((now + g * 10))
+while left; do
+  clock
+  [ $now -lt $ends ] || new=$seen s=KILL
+  send $s $new
+  send CONT $new
+  [ $now -lt $((ends + 400)) ] || exit 1
   sleep 0.1
 done
-exit 0]]
+exit 0]=]
 
 local SIGNALS = {}
 for name in ([[HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM

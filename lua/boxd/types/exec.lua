@@ -77,7 +77,8 @@ function ExecProcess:expect(pattern, options) end
 
 --- Sends a signal to all that the command started, whatever session or terminal it
 --- is in; of a command that has ended: to nothing. After TERM it waits until all of
---- that has ended, and sends KILL 5 s later; after KILL it waits, too.
+--- that has ended, and sends KILL 5 s later; after KILL it waits, too. What a
+--- process runs when it has the signal is not sent it, as long as its parent lives.
 --- RPC: Exec.
 --- Raises: InvalidArgumentError for a command that is not killable; BoxdError when
 --- something does not end.

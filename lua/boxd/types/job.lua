@@ -64,7 +64,8 @@ function Job:wait(options) end
 
 --- Sends a signal to all of its processes, those that left it too. After TERM,
 --- INT, QUIT, HUP and ABRT it waits for their end; those that are left after 5 s
---- get KILL.
+--- get KILL. What a process runs when it has the signal is not sent it, as long as
+--- its parent lives.
 --- Round trips: 1.
 --- RPC: Exec.
 --- Raises: NotFoundError, InvalidArgumentError for an unknown signal.

@@ -105,8 +105,9 @@ sub names {
 
 # ---- the processes of a job ----
 
-# Those with its mark, those of its session, and what came of either.
-sub tree {
+# Those with its mark, those of its session, and what came of either: of each
+# its id, its start, and whether its parent is one of them.
+sub look {
   my $j = shift;
   my (%parent, %in);
   my $main = alive(@{$j->{pid}}) ? $j->{pid}[0] : -1;
@@ -126,18 +127,28 @@ sub tree {
     }
   }
   # The command first: its end is to be by the signal, not by that of a child.
-  return map { [$_, $parent{$_}[1]] }
+  return map { [$_, $parent{$_}[1], $in{$parent{$_}[0]}] }
     sort { ($b == $main) - ($a == $main) || $a <=> $b } keys %in;
 }
+# A second look sees what was being made at the first, while its parent went.
+sub tree {
+  my @all = look(@_);
+  return @all ? @all : look(@_);
+}
 sub nap { select undef, undef, undef, $_[0] }
-# Until none is left: the signal, to each process once, and KILL 5 s later.
+# Until none is left: the signal, to each process once, and KILL 5 s later. What
+# a process runs as it ends is left to it.
 sub end_tree {
   my ($j, $signal) = @_;
   my ($until, %done) = (time + 6);
   while (my @all = tree($j)) {
     my $late = $signal eq 'KILL' || time >= $until;
+    my $all = $late || !%done;
     for my $p (@all) {
-      kill $late ? 'KILL' : $signal, $p->[0] if $late || !$done{"@$p"}++;
+      my $key = "@$p[0, 1]";
+      next unless $all || !$done{$key} && !$p->[2];
+      kill $late ? 'KILL' : $signal, $p->[0];
+      $done{$key} = 1;
     }
     last if time >= $until + 10;
     nap(0.02);
