@@ -50,7 +50,7 @@ describe("the descriptor", function()
   local FULL = [[
     box = compute.box:get "vm-1"
     local process = box:exec("chunks", "1000", "1024", { stream = true })
-    while readable(0.3) do boxd.step() end
+    settle()
   ]]
 
   it("is readable when a read makes room for a chunk that has arrived",
@@ -93,8 +93,7 @@ describe("the descriptor", function()
         p:read_stdout()
       end)
       local task = boxd.spawn(function() boxd.sleep(1000) end)
-      local quiet = now() + 0.3 -- until the chunk is there
-      while now() < quiet do boxd.step(0.1) end
+      settle() -- until the chunk is there
       local wakes, ends = 0, now() + 1
       while now() < ends do
         if readable(ends - now()) then

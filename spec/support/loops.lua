@@ -39,8 +39,8 @@ end
 -- sleep: the loop's own wait; every: calls fn each so many seconds, and returns a
 -- function that ends that.
 local LOOPS = {
-  -- The script's own: readable(seconds) of the descriptor, serve(fn), start(fn),
-  -- and hooks by which coroutines are resumed at once.
+  -- The script's own: readable(seconds) of the descriptor, serve(fn), settle(),
+  -- start(fn), and hooks by which coroutines are resumed at once.
   own = [[
     local socket = require "socket"
     local fd = boxd.pollfd()
@@ -55,6 +55,14 @@ local LOOPS = {
       while not fn() do
         assert(now() < ends, "it never came true")
         if readable(0.1) then boxd.step() end
+      end
+    end
+    -- Until nothing is left to do, as far as a pause of 0.3 s shows.
+    local function settle()
+      local ends = now() + 10
+      while readable(0.3) do
+        assert(now() < ends, "it never came to rest")
+        boxd.step()
       end
     end
     -- A scheduler that resumes at once.
