@@ -154,6 +154,13 @@ describe("the port", function()
   end)
 end)
 
+-- Today's gRPC tells connections apart by where they come from.
+it("serves one of two connections from the same address and port", function()
+  local helper, address = server("10 0.0.0.0:0")
+  finally(function() helper:stop() end)
+  assert.equal("True\nFalse\n", raw(address, "", "twins"))
+end)
+
 describe("a port with little time", function()
   it("answers 408 to the slow and closes the silent", function()
     local helper, address = server(0.2)

@@ -489,6 +489,35 @@ describe("closing a server", function()
     assert.equal("UNAVAILABLE", e.code)
   end)
 
+  -- gRPC may close a socket while a call of its connection lives.
+  it("by a broken connection that has gone breaks no other one", function()
+    local gone, left
+    local server, client = start{
+      GetVm = function(call)
+        gone = call
+        call:wait_cancelled()
+      end,
+      StreamLogs = function(call)
+        call:send{data = "x"}
+        repeat boxd.sleep(0.01) until left
+        call:send{data = "y"}
+        call:finish()
+      end}
+    local first = bare{api_url = "http://" .. server.address, token = "tok"}
+    local _ <close> = cleanup(server, client)
+    local asking = boxd.spawn(pcall, first.call, first, "GetVm", {})
+    repeat boxd.sleep(0.001) until gone
+    first:close()
+    asking:join()
+    repeat boxd.sleep(0.001) until gone:cancelled()
+    local stream = client:stream("StreamLogs", {}) -- by its descriptor, if free
+    assert.equal("x", stream:recv().data)
+    gone:abort()
+    left = true
+    assert.equal("y", stream:recv().data)
+    assert.is_nil(stream:recv())
+  end)
+
   it("leaves room for many calls at once", function()
     local server, client = start{GetVm = function(call)
       call:send{vm_id = call:recv().vm_id}

@@ -1,12 +1,13 @@
 -- A server for specs, in a process of its own: `boxdlua spec/support/echo.lua
--- [SECONDS]` prints its address. HTTP requests are echoed; "/short" has an
--- answer of its own, "/forget" none at all, "/hold" none for ever. GetVm answers
+-- [SECONDS [ADDRESS]]` prints its address. HTTP requests are echoed; "/short" has
+-- an answer of its own, "/forget" none at all, "/hold" none for ever. GetVm answers
 -- with the vm_id it is given, reflection as it should.
 
 local boxd = require "boxd"
 local serve = require "boxd.serve"
 
-local server <close> = serve.listen{http_seconds = tonumber(arg[1])}
+local server <close> = serve.listen{http_seconds = tonumber(arg[1]),
+  address = arg[2]}
 print(server.address)
 io.stdout:flush()
 

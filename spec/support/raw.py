@@ -7,6 +7,8 @@ raw.py ADDRESS crowd N    N connections that say too little, then one that asks
                           for /alone: prints its answer's first line, and how
                           many of the N are still there; then closes all, asks
                           again, prints that
+raw.py ADDRESS twins      two HTTP/2 connections from one address and port, the
+                          second to 127.0.0.2: prints for each if it is served
 """
 import socket
 import sys
@@ -65,8 +67,34 @@ def crowd(n):
     print(ask())
 
 
+def twin(address, source):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.settimeout(20)
+    s.bind(source)
+    s.connect(address)
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4] + 5 * [0]))
+    return s
+
+
+def served(s):
+    try:
+        return s.recv(1) != b""
+    except ConnectionResetError:
+        return False
+
+
+def twins():
+    port = int(sys.argv[1].rpartition(":")[2])
+    first = twin(("127.0.0.1", port), ("127.0.0.1", 0))
+    print(served(first))
+    print(served(twin(("127.0.0.2", port), first.getsockname())))
+
+
 if sys.argv[2:3] == ["crowd"]:
     crowd(int(sys.argv[3]))
+elif sys.argv[2:3] == ["twins"]:
+    twins()
 else:
     how = sys.argv[2] if len(sys.argv) > 2 else ""
     peer = connect()

@@ -181,27 +181,13 @@ bx_server_call *bx_server_take(bx_server *s) {
   return c;
 }
 
-/* The socket of a call is named "fd:N"; N belongs to one connection
-** as long as a call on it lives. */
-static bool remember_peer(bx_server *s, int fd, const char *peer) {
-  if ((size_t)fd >= s->peers_len) {
-    size_t len = s->peers_len ? s->peers_len : 64;
-    while (len <= (size_t)fd) len *= 2;
-    void *peers = realloc(s->peers, len * sizeof *s->peers);
-    if (!peers) return false;
-    s->peers = peers;
-    s->peers_len = len;
-  }
-  snprintf(s->peers[fd], BX_PEER_MAX, "%s", peer);
-  return true;
-}
-
 bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e) {
   if (!s->started || s->stopping)
     return bx_error_set(e, BX_BOXD, "the server does not run");
-  if (!remember_peer(s, fd, peer))
-    return bx_error_set(e, BX_BOXD, "not enough memory");
-  if (s->strangers && !bx_strangers_add(s->strangers, fd))
+  uint64_t connection = bx_peers_add(&s->peers, fd, peer);
+  if (!connection)
+    return bx_error_errno(e, BX_BOXD, errno, "the connection can't be named");
+  if (s->strangers && !bx_strangers_add(s->strangers, fd, connection))
     return bx_error_errno(e, BX_BOXD, errno, "the connection can't be watched");
   grpc_server_credentials *creds = grpc_insecure_server_credentials_create();
   grpc_server_add_channel_from_fd(s->server, fd, creds);
@@ -246,7 +232,7 @@ void bx_server_stop(bx_server *s) {
 void bx_server_drop(bx_server *s) {
   if (--s->refs > 0) return;
   grpc_call_details_destroy(&s->details);
-  free(s->peers);
+  bx_peers_free(&s->peers);
   free(s);
 }
 

@@ -18,10 +18,10 @@
 #include "../core/error.h"
 #include "../core/loop.h"
 #include "../core/op.h"
+#include "peers.h"
 
 #define BX_SERVER_BACKLOG 4096  /* calls not taken yet; more are refused */
 #define BX_STRANGER_BYTES (64 << 10)
-#define BX_PEER_MAX 64          /* "127.0.0.1:40000", "[::1]:40000" */
 
 typedef struct bx_server_call bx_server_call;
 
@@ -35,8 +35,7 @@ typedef struct bx_server {
   bx_timer again;            /* runs as long as the server: to ask again */
   bx_server_call *incoming;  /* what the outstanding request writes to */
   grpc_call_details details;
-  char (*peers)[BX_PEER_MAX]; /* of adopted sockets, by descriptor */
-  size_t peers_len;
+  bx_peers peers;            /* of adopted sockets */
   struct bx_strangers *strangers; /* NULL: any connection may stay */
 
   bx_event accepted;         /* a call can be taken, or the server stopped */
@@ -51,7 +50,7 @@ struct bx_server_call {
   grpc_call *call;
   char *method;          /* "/boxd.api.v1.BoxdApi/Exec" */
   char peer[BX_PEER_MAX];
-  int fd;                /* the adopted socket, or -1 */
+  uint64_t connection;   /* of `peers`, or 0 */
   double deadline;       /* a time of bx_now, or BX_FOREVER */
   grpc_metadata_array metadata;
   bx_tag recv_tag, send_tag, close_tag, status_tag;
@@ -102,7 +101,7 @@ void bx_server_start(bx_server *s);
 bool bx_server_bound_strangers(bx_server *s, double seconds);
 
 /* Gives a connected, non-blocking socket to the server, which must be started;
-** peer is the peer's address of its calls. */
+** peer is the peer's address of its calls. The caller closes it on failure. */
 bx_class bx_server_adopt(bx_server *s, int fd, const char *peer, bx_error *e);
 
 /* The next call, of which the caller becomes the owner; NULL when there is
@@ -144,7 +143,7 @@ void bx_server_call_cancel(bx_server_call *c, grpc_status_code status,
                            const char *details);
 
 /* Breaks the client's connection, with all calls on it: for tests of clients.
-** False: not a connection that was adopted. */
+** False: it was not adopted, or has gone already. */
 bool bx_server_call_abort(bx_server_call *c);
 
 /* An unfinished call ends with INTERNAL. Idempotent. */

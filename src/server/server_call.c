@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "../core/grpc_compat.h"
 #include "../core/runtime.h"
@@ -26,7 +25,6 @@ bx_server_call *bx_server_call_new(bx_server *s) {
   c->refs = 1;
   c->server = s;
   s->refs++;
-  c->fd = -1;
   c->sent.set = c->send_ok = true;
   c->details = grpc_empty_slice();
   c->recv_tag.fire = on_received;
@@ -87,26 +85,11 @@ static bool batch(bx_server_call *c, const grpc_op *ops, size_t n,
   return true;
 }
 
-/* "ipv4:127.0.0.1:4000", "ipv6:%5B::1%5D:4000" or, adopted, "fd:7". */
 static void find_peer(bx_server_call *c) {
   char *told = grpc_call_get_peer(c->call);
   const bx_server *s = c->server;
-  int fd;
-  if (sscanf(told, "fd:%d", &fd) == 1 && fd >= 0 &&
-      (size_t)fd < s->peers_len) {
-    memcpy(c->peer, s->peers[fd], sizeof c->peer);
-    c->fd = fd;
-    if (s->strangers) bx_strangers_called(s->strangers, fd);
-  } else {
-    const char *from = told;
-    size_t n = 0;
-    if (strncmp(from, "ipv", 3) == 0 && from[3]) from += 5;
-    for (; *from && n < sizeof c->peer - 1; from++) {
-      bool escaped = *from == '%' && from[1] == '5' && from[2];
-      c->peer[n++] = !escaped ? *from : from[2] == 'B' ? '[' : ']';
-      if (escaped) from += 2;
-    }
-  }
+  c->connection = bx_peers_find(&s->peers, told, c->peer);
+  if (s->strangers) bx_strangers_called(s->strangers, c->connection);
   gpr_free(told);
 }
 
@@ -150,7 +133,7 @@ bool bx_server_call_metadata(const bx_server_call *c, const char *name,
 }
 
 void bx_server_call_admit(bx_server_call *c) {
-  if (c->server->strangers) bx_strangers_admit(c->server->strangers, c->fd);
+  if (c->server->strangers) bx_strangers_admit(c->server->strangers, c->connection);
 }
 
 /* What surrounds a message: frames, and the headers of the next calls. */
@@ -281,8 +264,7 @@ void bx_server_call_cancel(bx_server_call *c, grpc_status_code status,
 }
 
 bool bx_server_call_abort(bx_server_call *c) {
-  /* While c holds its gRPC call the descriptor is not closed. */
-  return c->call && c->fd >= 0 && shutdown(c->fd, SHUT_RDWR) == 0;
+  return bx_peers_break(&c->server->peers, c->connection);
 }
 
 void bx_server_call_close(bx_server_call *c) {

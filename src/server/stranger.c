@@ -18,7 +18,7 @@ struct stranger {
   stranger *prev, *next; /* the longest silent first */
   bx_watch watch;        /* of the duplicate */
   bx_timer timer;
-  int fd;                /* gRPC's, which may be another's by now */
+  uint64_t connection;   /* its number in peers.h */
   bx_server_call *bound; /* whose request is weighed, or NULL */
   uint64_t most;         /* bytes received of all, for it */
   void (*over)(bx_server_call *c);
@@ -100,9 +100,9 @@ static void on_socket(bx_watch *w, uint32_t events) {
   if (!watch(s)) end(s);
 }
 
-static stranger *find(bx_strangers *all, int fd) {
+static stranger *find(bx_strangers *all, uint64_t connection) {
   for (stranger *s = all->last; s; s = s->prev)
-    if (s->fd == fd) return s;
+    if (s->connection == connection) return s;
   return NULL;
 }
 
@@ -124,11 +124,11 @@ void bx_strangers_free(bx_strangers *all) {
   free(all);
 }
 
-bool bx_strangers_add(bx_strangers *all, int fd) {
+bool bx_strangers_add(bx_strangers *all, int fd, uint64_t connection) {
   stranger *s = calloc(1, sizeof *s);
   if (!s) return false;
   s->all = all;
-  s->fd = fd;
+  s->connection = connection;
   s->watch.fire = on_socket;
   s->timer.fire = on_silence;
   s->watch.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -137,10 +137,6 @@ bool bx_strangers_add(bx_strangers *all, int fd) {
     return false;
   }
   if (all->count >= all->max) end(all->first);
-  /* The one before it with this descriptor has gone, though we don't know yet.
-  ** */
-  stranger *old = find(all, fd);
-  if (old) old->fd = -1;
   link_last(s);
   all->count++;
   if (bx_timer_start(all->loop, &s->timer, bx_now() + all->seconds) && watch(s))
@@ -150,22 +146,22 @@ bool bx_strangers_add(bx_strangers *all, int fd) {
   return false;
 }
 
-void bx_strangers_called(bx_strangers *all, int fd) {
-  stranger *s = find(all, fd);
+void bx_strangers_called(bx_strangers *all, uint64_t connection) {
+  stranger *s = find(all, connection);
   if (!s) return;
   unlink_stranger(s);
   link_last(s);
   bx_timer_start(all->loop, &s->timer, bx_now() + all->seconds);
 }
 
-void bx_strangers_admit(bx_strangers *all, int fd) {
-  stranger *s = find(all, fd);
+void bx_strangers_admit(bx_strangers *all, uint64_t connection) {
+  stranger *s = find(all, connection);
   if (s) forget(s);
 }
 
 void bx_strangers_bind(bx_strangers *all, bx_server_call *c, size_t bytes,
                        void (*over)(bx_server_call *c)) {
-  stranger *s = find(all, c->fd);
+  stranger *s = find(all, c->connection);
   if (!s) return;
   s->bound = c;
   s->most = received(s) + bytes;
@@ -174,6 +170,6 @@ void bx_strangers_bind(bx_strangers *all, bx_server_call *c, size_t bytes,
 }
 
 void bx_strangers_unbind(bx_strangers *all, const bx_server_call *c) {
-  stranger *s = find(all, c->fd);
+  stranger *s = find(all, c->connection);
   if (s && s->bound == c) s->bound = NULL;
 }

@@ -22,13 +22,13 @@ bx_strangers *bx_strangers_new(bx_loop *loop, double seconds);
 void bx_strangers_free(bx_strangers *all); /* NULL is allowed */
 
 /* False, with errno: it can't be watched, and must not be adopted. */
-bool bx_strangers_add(bx_strangers *all, int fd);
+bool bx_strangers_add(bx_strangers *all, int fd, uint64_t connection);
 
-/* A call came by the connection that gRPC has as fd. */
-void bx_strangers_called(bx_strangers *all, int fd);
+/* A call came by that connection, a number of peers.h. */
+void bx_strangers_called(bx_strangers *all, uint64_t connection);
 
 /* A token was shown: the connection is not one of them any more. */
-void bx_strangers_admit(bx_strangers *all, int fd);
+void bx_strangers_admit(bx_strangers *all, uint64_t connection);
 
 /* Calls over(c) once more than `bytes` have come by c's connection, if it is a
 ** stranger's, until bx_strangers_unbind. One call of a connection at a time:
