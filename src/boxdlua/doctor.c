@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -18,9 +20,9 @@
 #include "../bind/client.h"
 #include "../bind/error.h"
 #include "../bind/type.h"
+#include "../core/roots.h"
 #include "../sandbox/probe.h"
 
-#define SYSTEM_ROOTS "/etc/ssl/certs/ca-certificates.crt"
 #define SOCKET_TYPE "boxd.doctor.Socket"
 #define TLS_TYPE "boxd.doctor.TLS"
 #define CALL_TYPE "boxd.doctor.Call"
@@ -113,13 +115,35 @@ static int m__gc_tls(lua_State *L) {
   return 0;
 }
 
+/* roots([file]) -> true: the certificates that calls would trust can be read */
+static int m_roots(lua_State *L) {
+  bx_error e;
+  bx_buf pem = {0};
+  bool ok = bx_roots_read(luaL_optstring(L, 1, NULL), &pem, &e) == BX_OK;
+  bx_buf_free(&pem);
+  if (!ok) return fail(L, e.message);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* Those of the buffer that can't be read are not trusted. */
+static void trust(X509_STORE *store, const bx_buf *pem) {
+  BIO *text = BIO_new_mem_buf(pem->data, (int)pem->len);
+  X509 *certificate;
+  while (text && (certificate = PEM_read_bio_X509(text, NULL, NULL, NULL))) {
+    X509_STORE_add_cert(store, certificate);
+    X509_free(certificate);
+  }
+  BIO_free(text);
+  ERR_clear_error(); /* the end of the text is one */
+}
+
 /* Asks for HTTP/2 and takes any certificate, so that it can be looked at. */
-static const char *prepare(tls *t, const char *host, const char *roots) {
+static const char *prepare(tls *t, const char *host, const bx_buf *roots) {
   static const unsigned char h2[] = {2, 'h', '2'};
   t->context = SSL_CTX_new(TLS_client_method());
   if (t->context == NULL) return "OpenSSL can't start";
-  if (!SSL_CTX_load_verify_locations(t->context, roots, NULL))
-    return "the certificates of authorities can't be read";
+  trust(SSL_CTX_get_cert_store(t->context), roots);
   t->ssl = SSL_new(t->context);
   if (t->ssl == NULL) return "OpenSSL can't start";
   SSL_set_alpn_protos(t->ssl, h2, sizeof h2);
@@ -176,11 +200,15 @@ static int m_certificate(lua_State *L) {
   int *fd = luaL_checkudata(L, 1, SOCKET_TYPE);
   const char *host = luaL_checkstring(L, 2);
   double seconds = luaL_checknumber(L, 3);
-  const char *roots = luaL_optstring(L, 4, SYSTEM_ROOTS);
+  const char *ca_file = luaL_optstring(L, 4, NULL);
   const unsigned char *alpn;
   unsigned n;
   tls *t = lbx_new(L, sizeof *t, 0, TLS_TYPE);
-  const char *why = prepare(t, host, roots);
+  bx_error e;
+  bx_buf roots = {0};
+  bool ok = bx_roots_read(ca_file, &roots, &e) == BX_OK;
+  const char *why = ok ? prepare(t, host, &roots) : e.message;
+  bx_buf_free(&roots);
   if (why == NULL) why = shake_hands(t->ssl, *fd, seconds);
   if (why != NULL) return fail(L, why);
   lua_createtable(L, 0, 5);
@@ -279,6 +307,7 @@ static int m_sandbox(lua_State *L) {
 int luaopen_doctor_probe(lua_State *L) {
   static const luaL_Reg functions[] = {{"resolve", m_resolve},
                                        {"connect", m_connect},
+                                       {"roots", m_roots},
                                        {"certificate", m_certificate},
                                        {"reflect", m_reflect},
                                        {"sandbox", m_sandbox},

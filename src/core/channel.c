@@ -11,51 +11,21 @@
 #include "call.h"
 #include "grpc_compat.h"
 #include "proxy.h"
+#include "roots.h"
 #include "runtime.h"
 #include "text.h"
 #include "version.h"
 
-#define SYSTEM_ROOTS "/etc/ssl/certs/ca-certificates.crt"
-#define ROOTS_BYTES_MAX (16 << 20)
 #define PONG_SECONDS_MAX 20.0
 #define PONG_SECONDS_MIN 1.0
 #define RECONNECT_BACKOFF_MAX_MS 5000
-
-static bool read_all(FILE *f, bx_buf *out) {
-  size_t n;
-  do {
-    if (out->len > ROOTS_BYTES_MAX || !bx_buf_reserve(out, 65536)) return false;
-    n = fread(out->data + out->len, 1, 65536, f);
-    out->len += n;
-  } while (n > 0);
-  return !ferror(f) && bx_buf_terminate(out);
-}
-
-static bx_class read_roots(const char *ca_file, bx_buf *out, bx_error *e) {
-  const char *path = ca_file ? ca_file : SYSTEM_ROOTS;
-  FILE *f = fopen(path, "re");
-  if (!f)
-    return bx_error_set(e, ca_file ? BX_INVALID_ARGUMENT : BX_CONNECTION,
-                        "can't read the certificates in %s: %s%s", path,
-                        strerror(errno),
-                        ca_file ? "" : " (Debian's package ca-certificates)");
-  bool ok = read_all(f, out);
-  fclose(f);
-  if (!ok)
-    return bx_error_set(e, BX_INVALID_ARGUMENT,
-                        "can't read the certificates in %s", path);
-  if (!strstr(out->data, "-----BEGIN CERTIFICATE-----"))
-    return bx_error_set(e, BX_INVALID_ARGUMENT,
-                        "%s holds no PEM certificate", path);
-  return BX_OK;
-}
 
 static grpc_channel_credentials *credentials(const bx_channel *ch,
                                              bx_error *e) {
   if (!ch->tls) return grpc_insecure_credentials_create();
   bx_buf roots = {0};
   grpc_channel_credentials *creds = NULL;
-  if (read_roots(ch->ca_file, &roots, e) == BX_OK) {
+  if (bx_roots_read(ch->ca_file, &roots, e) == BX_OK) {
     creds = grpc_ssl_credentials_create(roots.data, NULL, NULL, NULL);
     if (!creds)
       bx_error_set(e, BX_CONNECTION, "gRPC refused the TLS certificates");

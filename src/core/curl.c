@@ -46,6 +46,7 @@ static bool find_functions(void *so, bx_error *e) {
   }
   BX_CURL_FUNCTIONS(X)
 #undef X
+  *(void **)&library.ssl_ctx_set_options = dlsym(so, "SSL_CTX_set_options");
   return true;
 }
 

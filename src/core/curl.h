@@ -13,6 +13,7 @@
 #define BX_CURL_H
 
 #include <curl/curl.h>
+#include <stdint.h>
 
 #include "error.h"
 #include "loop.h"
@@ -33,6 +34,9 @@ typedef struct bx_curl_library {
 #define X(name) __typeof__(curl_##name) *name;
   BX_CURL_FUNCTIONS(X)
 #undef X
+  /* SSL_CTX_set_options of the OpenSSL that libcurl brings, which is not ours
+  ** where ours is linked statically. NULL: it brings none. */
+  uint64_t (*ssl_ctx_set_options)(void *context, uint64_t options);
 } bx_curl_library;
 
 /* NULL and e filled when libcurl can't be loaded. Never unloaded. */

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "curl.h"
+#include "roots.h"
 #include "runtime.h"
 
 #define HEADER_BYTES_MAX (256 << 10) /* of one response */
@@ -308,8 +309,8 @@ static CURLcode set_proxy(request *r, const bx_http_request *q) {
 
 /* OpenSSL wipes decrypted bytes once libcurl has it. */
 static CURLcode wipe_plaintext(CURL *easy, void *context, void *r) {
-  (void)easy, (void)r;
-  SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
+  (void)easy;
+  ((request *)r)->lib->ssl_ctx_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
   return CURLE_OK;
 }
 
@@ -329,9 +330,14 @@ static CURLcode set_security(request *r, const bx_http_request *q) {
   SET(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
-  if (is_openssl3(lib)) SET(CURLOPT_SSL_CTX_FUNCTION, wipe_plaintext);
-  if (q->ca_file) {
-    SET(CURLOPT_CAINFO, q->ca_file);
+  if (lib->ssl_ctx_set_options && is_openssl3(lib)) {
+    SET(CURLOPT_SSL_CTX_FUNCTION, wipe_plaintext);
+    SET(CURLOPT_SSL_CTX_DATA, r);
+  }
+  /* libcurl knows where its system keeps certificates, not this variable. */
+  const char *roots = q->ca_file ? q->ca_file : bx_roots_named();
+  if (roots) {
+    SET(CURLOPT_CAINFO, roots);
     SET(CURLOPT_CAPATH, NULL);
   }
   return rc;

@@ -96,14 +96,16 @@ end
 
 local function check_ca_file()
   if not doctor.ca_file then return end
-  local f, why = io.open(doctor.ca_file)
-  if f then return f:close() end
+  local ok, why = probe.roots(doctor.ca_file)
+  if ok then return end
   say("fail", "ca-file", "%s: --ca-file takes a file of PEM certificates", why)
 end
 
 local function check_tls(at, socket)
   if not at.tls then return say("skip", "TLS", "plaintext") end
   if not socket then return say("skip", "TLS", "no connection") end
+  local trusted, none = probe.roots(doctor.ca_file)
+  if not trusted then return say("fail", "TLS", "%s", none) end
   local found, why = probe.certificate(socket, at.host, SECONDS, doctor.ca_file)
   if not found then
     return say("fail", "TLS", "%s; if this port is plaintext, say "
