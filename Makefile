@@ -244,7 +244,7 @@ check-lua:
 	luacheck -q lua spec scripts
 
 check-sh:
-	shellcheck .ci/run $$(grep -l '^#!/bin/sh' scripts/* 2>/dev/null)
+	shellcheck .ci/run $$(grep -l '^#!/bin/sh' scripts/* scripts/*/* spec/support/* 2>/dev/null)
 
 # It does not see gRPC's types, so what it says of them is false.
 check-c: $(BUILD)/proto/boxd.pb-c.h

@@ -4,7 +4,7 @@
 set -e
 venv=$1
 if ! [ -x "$venv/bin/pyinfra" ]; then
-  python3 -m venv "$venv" && "$venv/bin/pip" -q install pyinfra 2> /dev/null || {
+  { python3 -m venv "$venv" && "$venv/bin/pip" -q install pyinfra 2> /dev/null; } || {
     rm -rf "$venv"
     echo "pyinfra: skipped, PyPI is out of reach"
     exit 0
