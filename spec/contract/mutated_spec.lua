@@ -5,6 +5,7 @@
 local boxd = require "boxd"
 local core = require "boxd.core"
 local serve = require "boxd.serve"
+local scripted = require "spec.support.scripted"
 
 local ROUNDS = tonumber(os.getenv "BOXD_MUTATIONS") or 3000
 local SEED = tonumber(os.getenv "BOXD_SEED") or os.time()
@@ -142,5 +143,31 @@ describe("a message that was changed at random", function()
       if no then refused = refused + 1 end
     end
     assert.is_true(refused > ROUNDS / 10 and refused < ROUNDS * 0.95, refused)
+  end)
+
+  it("reads the same by a list and by the decoder, or is refused", function()
+    math.randomseed(SEED)
+    local bytes
+    local s <close> = scripted.start { ListVms = function(_, call)
+      call:send_bytes(bytes)
+      call:finish()
+    end }
+    local all = { serve.encode("ListVmsResponse",
+      { vms = { SUBJECTS[1].seed, SUBJECTS[1].seed } }), "\8\5", "\10\0\255" }
+    for i = 1, ROUNDS // 10 do
+      bytes = all[i] or mutate(all[1], all)
+      local ok, eager = pcall(serve.decode, "ListVmsResponse", bytes)
+      local listed, list = pcall(s.c.box.list, s.c.box)
+      local told = ("(seed %d, round %d): %q"):format(SEED, i, bytes)
+      assert.equal(ok, listed, told)
+      if not ok then
+        assert.is_true(boxd.is_error(list, boxd.InternalError), told)
+      else
+        assert.equal(#eager.vms, #list, told)
+        for k, box in ipairs(list) do
+          assert.equal(eager.vms[k].vm_id, box.id, told)
+        end
+      end
+    end
   end)
 end)

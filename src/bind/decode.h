@@ -27,8 +27,8 @@ void lbx_push_field(lua_State *L, const ProtobufCMessageDescriptor *d,
                     const ProtobufCFieldDescriptor *f, const uint8_t *bytes,
                     size_t len);
 
-/* The next message of the repeated field f from *at on, which moves behind it;
-** false at the end. */
+/* The next message of the repeated field f from *at on, which moves behind it, in
+** a valid message; false at the end. */
 bool lbx_next_message(const ProtobufCFieldDescriptor *f, const uint8_t **at,
                       const uint8_t *end, const uint8_t **bytes, size_t *len);
 

@@ -161,10 +161,9 @@ void lbx_push_service(lua_State *L, int compute, const lbx_type *t) {
   luaL_setmetatable(L, t->metatable);
 }
 
-/* The metatable is on the top. */
-static bool add_record(lua_State *L, int compute, const lbx_type *t,
+/* The metatable is on the top, the message valid. */
+static void add_record(lua_State *L, int compute, const lbx_type *t,
                        const Message *d, const uint8_t *bytes, size_t len) {
-  if (!bx_message_valid(d, bytes, len)) return false;
   lbx_record *r = new_record(L, compute, t, len);
   r->message = d;
   r->bytes = r->own;
@@ -172,17 +171,17 @@ static bool add_record(lua_State *L, int compute, const lbx_type *t,
   memcpy(r->own, bytes, len);
   lua_pushvalue(L, -2);
   lua_setmetatable(L, -2);
-  return true;
 }
 
 bool lbx_push_record(lua_State *L, int compute, const lbx_type *t,
                      const Message *d, const uint8_t *bytes, size_t len) {
+  if (!bx_message_valid(d, bytes, len)) return false;
   compute = lua_absindex(L, compute);
   lbx_room(L, 6);
   luaL_getmetatable(L, t->metatable);
-  bool ok = add_record(L, compute, t, d, bytes, len);
-  lua_remove(L, ok ? -2 : -1);
-  return ok;
+  add_record(L, compute, t, d, bytes, len);
+  lua_remove(L, -2);
+  return true;
 }
 
 static size_t count(const Field *f, const uint8_t *at, const uint8_t *end) {
@@ -192,7 +191,7 @@ static size_t count(const Field *f, const uint8_t *at, const uint8_t *end) {
   return n;
 }
 
-bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
+void lbx_push_records(lua_State *L, int compute, const lbx_type *t,
                       const Field *f, const uint8_t *bytes, size_t len) {
   const uint8_t *at = bytes, *end = bytes + len, *piece;
   size_t n;
@@ -203,15 +202,11 @@ bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
   lua_createtable(L, (int)count(f, bytes, end), 0);
   luaL_getmetatable(L, t->metatable);
   while (lbx_next_message(f, &at, end, &piece, &n)) {
-    if (!add_record(L, compute, t, f->descriptor, piece, n)) {
-      lua_settop(L, top);
-      return false;
-    }
+    add_record(L, compute, t, f->descriptor, piece, n);
     lua_rawseti(L, top + 1, ++i);
   }
   lua_settop(L, top + 1);
   if (i == 0) luaL_setmetatable(L, LBX_JSON_ARRAY);
-  return true;
 }
 
 static bool is_kept(const lbx_type *t, const char *name) {

@@ -111,8 +111,8 @@ bool lbx_push_record(lua_State *L, int compute, const lbx_type *t,
                      const ProtobufCMessageDescriptor *d, const uint8_t *bytes,
                      size_t len);
 
-/* Pushes a list of them: the repeated field f of the message. */
-bool lbx_push_records(lua_State *L, int compute, const lbx_type *t,
+/* Pushes a list of them: the repeated field f of a valid message. */
+void lbx_push_records(lua_State *L, int compute, const lbx_type *t,
                       const ProtobufCFieldDescriptor *f, const uint8_t *bytes,
                       size_t len);
 

@@ -149,9 +149,9 @@ bool lbx_reply_push(lua_State *L, const lbx_unary *u, lbx_bytes b) {
     case LBX_WHOLE: return lbx_decode_named(L, d, b.s, b.len);
     case LBX_RECORD: return push_object(L, m, d, b);
     case LBX_RECORDS:
-      if (!lbx_push_records(L, LBX_COMPUTE, m->of, field_of(d, m->field), b.s,
-                            b.len))
-        return false;
+      if (!bx_message_valid(d, b.s, b.len)) return false;
+      lbx_push_records(L, LBX_COMPUTE, m->of, field_of(d, m->field), b.s,
+                       b.len);
       keep_some(L, m);
       return true;
     case LBX_FOUND: return push_found(L, u, d, b);
