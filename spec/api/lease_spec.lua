@@ -393,3 +393,54 @@ describe("a lease's renewals", function()
     await(n + 1)
   end)
 end)
+
+-- Runs code in a program of its own that has `c`, a Compute of an address
+-- without a service, and core.
+local function alone(code, options, env)
+  return program.lua { env = env, "-e", ([[
+    local boxd, core = require "boxd", require "boxd.core"
+    local c = boxd.Compute { token = "t", api_url = "https://127.0.0.1:1", %s }
+    %s]]):format(options or "", code) }
+end
+
+describe("the thread of leases", function()
+  local folder
+
+  setup(function()
+    folder = program.sh "mktemp -d":match "%S+"
+    program.sh("mkfifo %s/pipe", folder)
+    program.sh("cc -shared -fPIC -D_GNU_SOURCE -o %s/slow.so "
+      .. "spec/support/slow_unlock.c", folder)
+  end)
+  teardown(function() program.sh("rm -r %s", folder) end)
+
+  it("renews a lease that begins as the last one ends", function()
+    -- A sanitizer has to be loaded first: nothing more can be preloaded.
+    local slow = not os.getenv "ASAN_OPTIONS" and folder .. "/slow.so" or nil
+    local result = alone([[
+      for round = 1, 1500 do
+        local first <const> = core.lease(c, "vm", 1000)
+        first:finish()
+        for _ = 1, round % 600 do end
+        local second <const> = core.lease(c, "vm", 1000)
+        local late = boxd.now() + 10
+        repeat boxd.sleep(0) until second:finish() or boxd.now() > late
+        assert(second:finish(), "no thread has it")
+      end]], nil, { LD_PRELOAD = slow })
+    assert.equal(0, result.status, result.err)
+  end)
+
+  it("keeps a program that ends for 10 s at most", function()
+    local began = boxd.now()
+    local result = alone([[
+      core.lease(c, "vm", 3)
+      local self = io.open "/proc/self/stat":read "n"
+      repeat -- it opens a file of certificates that nothing writes
+        boxd.sleep(0.1)
+        local waits <close> = io.popen("cat /proc/" .. self .. "/task/*/wchan")
+      until waits:read "a":find "wait_for_partner"]],
+      ("ca_file = %q"):format(folder .. "/pipe"))
+    assert.equal(0, result.status, result.err)
+    assert.is_true(boxd.now() - began < 30)
+  end)
+end)

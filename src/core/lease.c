@@ -14,6 +14,7 @@
 #define CALL_SECONDS 20.0   /* that a renewal may take, or a third of the lease */
 #define AGAIN_SECONDS 10.0  /* between tries, or a part of the lease: */
 #define AGAIN_SHARE 30
+#define END_SECONDS 10.0 /* for the threads to end in */
 
 #define OWNER(type, member, pointer) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
@@ -305,29 +306,32 @@ static bx_leases *new_leases(bx_loop *owner, bx_error *e) {
   return NULL;
 }
 
-static bool is_ending(bx_leases *s) {
-  lock();
-  bool ending = s->done;
-  unlock();
-  return ending;
-}
-
-static bx_class start(bx_loop *loop, const bx_client *c, bx_lease *l,
-                      bx_error *e) {
-  if (loop->leases && is_ending(loop->leases)) loop->leases = NULL;
-  if (!loop->leases && !(loop->leases = new_leases(loop, e))) return e->class_;
-  bx_leases *s = loop->leases;
-  bool ran = s->runs;
+/* The first of a thread. */
+static bx_class start_first(bx_loop *loop, const bx_client *c, bx_lease *l,
+                            bx_error *e) {
+  bx_leases *s = new_leases(loop, e);
+  if (!s) return e->class_;
   lock();
   bx_class class_ = add(s, c, l, e);
   unlock();
-  if (s->runs) {
-    if (!ran) loop->renewers++;
-  } else {
+  if (class_) {
     release(s);
     drop(s);
+    return class_;
   }
-  return class_;
+  loop->leases = s;
+  loop->renewers++;
+  return BX_OK;
+}
+
+/* Taken in before the thread can decide to end, or by a new one. */
+static bx_class start(bx_loop *loop, const bx_client *c, bx_lease *l,
+                      bx_error *e) {
+  lock();
+  bool takes = loop->leases && !loop->leases->done;
+  bx_class class_ = takes ? add(loop->leases, c, l, e) : BX_OK;
+  unlock();
+  return takes ? class_ : start_first(loop, c, l, e);
 }
 
 bx_lease *bx_lease_start(bx_loop *loop, const bx_client *c, const char *box,
@@ -381,9 +385,11 @@ static void end_all(bx_leases *s) {
   unlock();
 }
 
-void bx_leases_end(bx_loop *loop) {
+bool bx_leases_end(bx_loop *loop) {
   bx_error e;
+  double until = bx_now() + END_SECONDS;
   if (loop->leases) end_all(loop->leases);
-  while (loop->renewers > 0 && !bx_loop_poll(loop, bx_now() + 0.1, &e))
-    continue;
+  while (loop->renewers > 0 && bx_now() < until)
+    if (bx_loop_poll(loop, bx_now() + 0.1, &e)) break;
+  return loop->renewers == 0;
 }

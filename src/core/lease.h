@@ -32,7 +32,9 @@ bool bx_lease_failed(const bx_lease *l, bx_error *e);
 /* Ends it, too; NULL is fine. */
 void bx_lease_free(bx_lease *l);
 
-/* For bx_loop_free: ends all, and their thread, within 10 s or so. */
-void bx_leases_end(bx_loop *loop);
+/* For bx_loop_free: ends all, and their threads. False: one has not ended within
+** 10 s, as where the file of certificates that it reads is on a server that is
+** gone. It goes on, and uses the loop's queue. */
+bool bx_leases_end(bx_loop *loop);
 
 #endif

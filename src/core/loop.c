@@ -101,7 +101,7 @@ void bx_loop_free(bx_loop *loop) {
   /* In a forked child gRPC's threads are not there: freeing would wait for
   ** them for ever. */
   bool ours = bx_runtime_check(&e) == BX_OK;
-  if (ours) bx_leases_end(loop);
+  bool ended = !ours || bx_leases_end(loop);
   for (bx_open *o = loop->open; ours && o; o = o->next) o->close(o);
   if (ours && loop->relay) bx_relay_free(loop->relay);
   loop->relay = NULL;
@@ -109,7 +109,7 @@ void bx_loop_free(bx_loop *loop) {
   if (ours && loop->io) bx_io_free(loop->io);
   bx_alarm_free(loop);
   if (ours && loop->queue) {
-    if (!drain(loop)) return;
+    if (!ended || !drain(loop)) return;
     bx_runtime_stop();
   }
   free(loop->heap);

@@ -35,9 +35,9 @@ gpr_timespec bx_timespec(double at);
 /* NULL only when memory is out. The caller frees it with bx_loop_free. */
 bx_loop *bx_loop_new(void);
 
-/* Closes open descriptors, ends io, shuts the queue down, drains it (tags fire
-** with ok = false as their batches end) and frees it. What does not end within
-** 10 s is left behind, with the loop's memory. */
+/* Ends leases, closes open descriptors, ends io, shuts the queue down, drains it
+** (tags fire with ok = false as their batches end) and frees it. What does not end
+** within 10 s is left behind, with the loop's memory. */
 void bx_loop_free(bx_loop *loop);
 
 /* What may keep the queue from ending, embedded in its owner, which takes it
