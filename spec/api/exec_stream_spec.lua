@@ -334,6 +334,27 @@ describe("a stream cut short", function()
     failure("ConnectionError", p.wait, p)
   end)
 
+  it("is one that ends without any message, whatever its status", function()
+    local s <close> = calls.start { Exec = function(call)
+      call:recv()
+      call:finish()
+    end }
+    local e = failure("InternalError", s.box.exec, s.box, "x")
+    assert.matches("ended without an exit code", e.message)
+    local p = s.box:exec("x", { stream = true })
+    failure("InternalError", p.wait, p)
+    failure("InternalError", p.read_stdout, p)
+  end)
+
+  it("is none that has ended with output, whose last exit code is 0", function()
+    local s <close> = start(function(call)
+      send(call, "out")
+      call:finish()
+    end)
+    assert.equal(0, s.p:wait())
+    assert.equal("out", s.p:read_stdout())
+  end)
+
   it("is so by a message that is none", function()
     local s <close> = start(function(call)
       call:send_bytes "\255\255\255"
@@ -342,6 +363,24 @@ describe("a stream cut short", function()
     local p = s.p
     failure("InternalError", p.wait, p)
     failure("InternalError", p.read_stdout, p)
+  end)
+end)
+
+describe("a process that is collected", function()
+  it("is cancelled, even where what it left in the box can't be ended", function()
+    local s <close> = start(function(call)
+      send(call, "x")
+      call:wait_cancelled()
+    end, { killable = true })
+    assert.equal("x", s.p:read_stdout())
+    local name <const> = "boxd.internal.killable"
+    local real <const> = package.loaded[name]
+    package.loaded[name] = true
+    s.p = nil
+    collectgarbage()
+    collectgarbage()
+    package.loaded[name] = real
+    calls.eventually(function() return s.taken[1]:cancelled() end)
   end)
 end)
 

@@ -13,14 +13,12 @@ describe("a box that ends while it is used", function()
     assert.not_matches("boxdlua %-%-serve", service:complaints())
   end)
 
-  -- Whether this says clearly that the box is gone, or has ended, or that a
-  -- command was killed with it (chmod, of an upload).
+  -- Whether this says clearly that the box is gone, or has ended.
   local function is_clear(e)
     return boxd.is_error(e) and (e.class == "NotFoundError"
       or e.class == "ConnectionError" or e.message:find("start it", 1, true)
       and not e.message:find("is running", 1, true)
-      or e.message:find("is %l+ing: try again")
-      or e.message:find("exit code 137$"))
+      or e.message:find("is %l+ing: try again"))
   end
 
   -- Calls of f(box, i), many at once and on and on, until `change` of the box has
@@ -86,6 +84,23 @@ describe("a box that ends while it is used", function()
       end)
     end)
   end
+
+  it("is what a command says that ends with it", function()
+    for change, class in pairs { destroy = "NotFoundError",
+      stop = "ConnectionError", reboot = "ConnectionError" } do
+      for _, options in ipairs { {}, { pty = true } } do
+        local box = compute.box:create()
+        options.stream = true
+        local p = box:sh("echo begun; exec sleep 100", options)
+        assert.matches("begun", p:read_stdout())
+        box[change](box)
+        local ok, e = pcall(p.wait, p)
+        assert.is_false(ok, change)
+        assert.equal(class, e.class, tostring(e))
+        pcall(box.destroy, box)
+      end
+    end
+  end)
 
   it("ends an upload into it at once", function()
     for _, change in ipairs { "destroy", "stop" } do

@@ -186,15 +186,6 @@ describe("a command of the embedded service", function()
     gone "[s]leep 1778"
   end)
 
-  it("that ends with its box raises or returns the signal", function()
-    local other = compute.box:create("y")
-    local p = other:sh("echo begun; sleep 1001", { stream = true })
-    assert.equal("begun\n", p:read_stdout())
-    other:destroy()
-    local ok, code = pcall(p.wait, p)
-    assert.is_true(not ok or code == 137, tostring(code))
-  end)
-
   -- Plays a script on a terminal, which must be as it was after it.
   local function on_terminal(code, env, steps)
     local args = { "sh", "-c", [[b=$(stty -g); "$0" -e "$1"; echo status $?;

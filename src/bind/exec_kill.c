@@ -55,17 +55,26 @@ int lbx_exec_close(lua_State *L) {
   return 0;
 }
 
-/* Called with the process alone on the stack, from its finalizer: nothing waits, nor
-** raises. */
-void lbx_exec_forget(lua_State *L) {
-  lbx_process *p = lua_touserdata(L, 1);
-  if (!p->call || !push_target(L, p)) return;
+/* Begins to end what the process at 1 left in the box. */
+static int forget(lua_State *L) {
+  if (!push_target(L, lua_touserdata(L, 1))) return 0;
   lua_getglobal(L, "require");
   lua_pushliteral(L, "boxd.internal.killable");
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) return;
+  lua_call(L, 1, 1);
   lua_getfield(L, -1, "forget");
   lua_pushvalue(L, 2);
-  (void)lua_pcall(L, 1, 0, 0); /* its client is closed: the box ends the command */
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+/* What it raises is of no use: its client is closed, say, and the box ends the
+** command. */
+void lbx_exec_forget(lua_State *L) {
+  const lbx_process *p = lua_touserdata(L, 1);
+  if (!p->call) return;
+  lua_pushcfunction(L, forget);
+  lua_pushvalue(L, 1);
+  (void)lua_pcall(L, 1, 0, 0);
 }
 
 int lbx_exec_kill(lua_State *L) {

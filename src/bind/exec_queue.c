@@ -116,6 +116,7 @@ static void take_message(lbx_process *p) {
   bool ok = read_chunk(c, size, &exit_code, &is_stderr);
   if (!ok) fail(p, "the server sent a message that is not an ExecChunk");
   if (exit_code != 0) p->exit_code = exit_code;
+  p->spoke = true;
   p->said_end = exit_code != 0 || c->len == 0;
   p->heard = bx_now();
   if (!ok || c->len == 0) {
@@ -147,11 +148,20 @@ static void explain_silence(lbx_process *p) {
   *e = told;
 }
 
+/* A message without an exit code has 0; no message is no exit code. */
+static void check_end(lbx_process *p) {
+  if (p->call->error.class_ == BX_OK && !p->spoke)
+    bx_error_set(&p->call->error, BX_INTERNAL,
+                 "the command's stream ended without an exit code: whether the "
+                 "command ran is not known");
+}
+
 /* The status is there: all is, unless a message is still on its way. */
 static void settle(lbx_process *p) {
   if (p->call->receiving) return;
   if (p->bad.class_) p->call->error = p->bad;
   explain_silence(p);
+  check_end(p);
   bx_loop *loop = loop_of(p);
   bx_event_set(loop, &p->done);
   bx_event_set(loop, &p->out.readable);

@@ -44,6 +44,7 @@ typedef struct lbx_process {
   bool over;      /* no message follows */
   uint64_t chunks;
   int32_t exit_code; /* the last one that was set */
+  bool spoke;        /* a message has come */
   bool said_end;     /* the last message was one that ends a command */
   bool tty;
   double heard;      /* when something was sent or came last */

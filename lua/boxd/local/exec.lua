@@ -7,6 +7,7 @@ local TERM, KILL = 15, 9
 local TERM_SECONDS = 1.5 -- between TERM and KILL, when the client is gone
 local QUIET_SECONDS = 0.1 -- no output after the command's end: that was all
 local TAIL_SECONDS = 10 -- for output after the command's end
+local KILLED = 128 + KILL -- the exit code, as it is of what ends with its box
 
 -- A box can do that to its /bin/sh.
 local ENOENT, ENOEXEC, EACCES, ENOTDIR, ELOOP = 2, 8, 13, 20, 40
@@ -92,7 +93,8 @@ local function outlive(command)
   command:close()
 end
 
-local function run(call, command, survives)
+-- The command's exit code; nil: its box has ended, and so it did.
+local function run(call, command, survives, lives)
   if not survives then boxd.spawn(kill_when_cancelled, call, command) end
   local feeder = boxd.spawn(quietly, feed, call, command)
   local sent = { n = 0, waiting = 0, at = boxd.now() }
@@ -104,11 +106,12 @@ local function run(call, command, survives)
       sent)
   end
   local code = command:wait()
+  local ended = code == KILLED and not lives()
   sent.at = math.max(sent.at, boxd.now())
   drain(readers, command, sent)
   feeder:cancel()
   command:close()
-  if not call:cancelled() then call:send { exit_code = code } end
+  return not ended and code or nil
 end
 
 local function check(first)
@@ -126,8 +129,8 @@ return function(service, call)
   check(first)
   local record = service.boxes:find(first.vm_id)
   local _used <close> = service.idle:use(record)
-  local command, message, errno =
-    service.spawner:exec(service.boxes:handle(record), {
+  local handle = service.boxes:handle(record)
+  local command, message, errno = service.spawner:exec(handle, {
     command = first.command, env = service.boxes:env(record), pty = first.tty,
     cols = math.min(first.cols, 65535), rows = math.min(first.rows, 65535),
   })
@@ -135,11 +138,15 @@ return function(service, call)
     service.boxes.ends:fail(record, errno, "the command can't be run", message,
       CODES)
   end
-  local ok, e = pcall(run, call, command, service.exec_survives)
+  local ok, code = pcall(run, call, command, service.exec_survives, function()
+    return service.boxes.by_handle[handle]
+  end)
   if not ok and service.exec_survives and first.tty then
     boxd.spawn(outlive, command)
   else
     command:close()
   end
-  if not ok then error(e, 0) end
+  if not ok then error(code, 0) end
+  if not code then service.boxes.ends:gone(record) end
+  if not call:cancelled() then call:send { exit_code = code } end
 end

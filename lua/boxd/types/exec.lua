@@ -60,7 +60,8 @@ function ExecProcess:resize(cols, rows) end
 
 --- Waits for its end.
 --- Raises: TimeoutError, which cancels nothing; what ended the call otherwise
---- than by an exit.
+--- than by an exit, as the end of its box does; InternalError where the service
+--- sent no exit code.
 ---@param options? boxd.Options
 ---@return integer exit_code
 function ExecProcess:wait(options) end
