@@ -26,7 +26,8 @@ local sync = {}
 
 local REMOVE = [=[
 chdir $a{folder} or exit 5;
-my $done = 0;
+my ($done, %open) = (0, split /\0/, $a{open});
+chmod oct $open{$_}, $_ or die "$_: $!\n" for keys %open;
 for my $path (split /\0/, $a{paths}) {
   lstat $path;
   if (-d _ ? rmdir $path : unlink $path) { $done++ }
@@ -37,17 +38,25 @@ for my $path (split /\0/, $a{paths}) {
 print $done;
 ]=]
 
--- Removes paths of the box's folder; how many there were.
-local function remove_there(box, folder, paths, opts)
-  if #paths == 0 then return 0 end
+-- Removes paths of the box's folder; how many there were. open: modes of folders
+-- to set before, by path; so below.
+local function remove_there(box, folder, paths, open, opts)
+  if #paths == 0 and not next(open) then return 0 end
+  local modes = {}
+  for name, mode in pairs(open) do modes[#modes + 1] = ("%s\0%o"):format(name, mode) end
   return math.tointeger(perl.run(box, "sync", REMOVE, { folder = folder,
-    paths = table.concat(paths, "\0") }, nil, opts))
+    paths = table.concat(paths, "\0"), open = table.concat(modes, "\0") }, nil, opts))
 end
 
 local NOT_EMPTY = 39 -- ENOTEMPTY: what is left out lies in it
 
-local function remove_here(folder, paths)
+local function remove_here(folder, paths, open)
   local done = 0
+  for name, mode in pairs(open) do
+    name = folder .. "/" .. name
+    local ok, why = core.set_mode(name, mode)
+    if not ok then check.invalid("can't change the mode of %s: %s", name, why) end
+  end
   for _, name in ipairs(paths) do
     local ok, why, code = os.remove(folder .. "/" .. name)
     if ok then
@@ -79,8 +88,8 @@ function to:dest()
   return list.there(self.box, self.there, self.excluded, self.opts) or {}
 end
 
-function to:remove(paths)
-  return remove_there(self.box, self.there, paths, self.opts)
+function to:remove(paths, open)
+  return remove_there(self.box, self.there, paths, open, self.opts)
 end
 
 function to:transfer(entries, paths, tell)
@@ -116,7 +125,7 @@ function from:dest()
   return entries
 end
 
-function from:remove(paths) return remove_here(self.here, paths) end
+function from:remove(paths, open) return remove_here(self.here, paths, open) end
 
 function from:transfer(entries, paths, tell)
   return receive(self.box, self.there, entries, paths, self.here, tell,
@@ -147,7 +156,7 @@ local function pass(self, source, dest)
   local p = plan.make(source, dest, self.delete)
   local result = report(p)
   if self.dry_run then return result, {} end
-  result.deleted = self:remove(p.remove)
+  result.deleted = self:remove(p.remove, p.open)
   if #p.send == 0 then return result, {} end
   local done = 0
   local changed = self:transfer(source, p.send, function(n)

@@ -13,9 +13,9 @@ local function run(line)
   return f:read "a"
 end
 
--- All that is below: kinds, modes, sizes, times of files, contents.
+-- All that is below: kinds, modes, sizes, times of files and links, contents.
 local LIST = [[cd %s && find . -mindepth 1 \( -type d -printf '%%m %%p\n' -o ]]
-  .. [[-type l -printf '%%p %%l\n' -o -printf '%%y %%m %%s %%T@ %%p\n' \) | sort; ]]
+  .. [[-printf '%%y %%m %%s %%T@ %%p %%l\n' \) | sort; ]]
   .. [[find . -type f -print0 | sort -z | xargs -0 sha256sum]]
 
 local FILL = [[cd %s; mkdir -p a/b 'n
@@ -28,7 +28,8 @@ head -c 4000000 /dev/urandom >big; echo r >ro/r; chmod 555 ro; head -c 1000000 /
 -- Between two runs: other contents of the same size, other kinds, files gone.
 local CHANGE = [[cd %s; n=%d; head -c 4000000 /dev/urandom >big; rm -rf a/f$n a/b
 if [ $((n %% 2)) = 0 ]; then mkdir a/b; echo $n >a/b/f; else ln -s /tmp a/b; fi
-echo $n >>a/f$((n + 100)); chmod 6$((n %% 8))0 a/f150]]
+echo $n >>a/f$((n + 100)); chmod 6$((n %% 8))0 a/f150
+chmod u+w ro; echo $n >>ro/r; chmod 555 ro; touch -h -d @$n out]]
 
 for _, survives in ipairs { false, true } do
   describe(survives and "where commands outlive their call,"
@@ -73,6 +74,28 @@ for _, survives in ipairs { false, true } do
       fn()
       return boxd.now() - began
     end
+
+    -- Before the others, whose programs may last longer.
+    it("a sync that was killed leaves no program in the box for ever", function()
+      box:sh "mkdir there-large; truncate -s 200M there-large/x"
+      run(("mkdir %s/large; truncate -s 200M %s/large/x"):format(folder, folder))
+      for _, line in ipairs {
+        ("box:sync_to('%s/large', 'large', opts)"):format(folder),
+        ("box:sync_from('there-large', '%s/large-back', opts)"):format(folder),
+      } do
+        local script <close> = process.start { program.boxdlua, "-e",
+          "require 'boxd.internal.sync.silence'.seconds = 2 "
+            .. "local box = boxd.Compute{}.box:get 'killed' "
+            .. "local opts = { progress = function() print 'go' io.stdout:flush() "
+            .. "boxd.sleep(1000) end } " .. line, env = { BOXD_API_URL = service.api_url,
+            BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
+        assert.equal("go", script:line())
+        local function programs() return box:sh("pgrep -x 'tar|perl'").stdout end
+        assert.matches("%d", programs())
+        script:stop "KILL"
+        support.eventually(function() return programs() == "" end, 20)
+      end
+    end)
 
     it("a sync_to that was killed completes when it runs again", function()
       local here = folder .. "/here"

@@ -86,6 +86,36 @@ chmod 555 ro]])
     assert.equal("link", require "boxd.core".kind(here .. "/k"))
   end)
 
+  it("what lies in a folder without the right to write changes, too", function()
+    run("cd " .. here .. "; mkdir -p ro/in go; touch ro/gone go/x; echo 1 > ro/in/f; "
+      .. "ln -s f ro/in/l; chmod 555 ro/in ro go")
+    to()
+    run("cd " .. here .. "; chmod -R u+w .; echo 22 > ro/in/f; echo 3 > ro/in/g; "
+      .. "rm -r ro/gone go; chmod 555 ro/in ro")
+    assert.same(result(2, 3, 1, 5), to { delete = true })
+    same()
+    box:sh("cd " .. there .. "; chmod -R u+w .; echo 4 > ro/in/f; rm -r ro/in/g; "
+      .. "mkdir go; touch go/x; chmod 555 ro/in ro go")
+    assert.same(result(2, 1, 1, 2), from { delete = true })
+    same()
+    assert.same(result(0, 0, 3, 0), from { delete = true })
+    box:sh("cd " .. there .. "; chmod u+w go; rm -r go")
+    assert.same(result(0, 2, 2, 0), from { delete = true })
+    same()
+  end)
+
+  it("a link that was made anew goes, with its time", function()
+    run("cd " .. here .. "; ln -s x l; touch -h -d @5 l")
+    to()
+    run("cd " .. here .. "; touch -h -d @7 l")
+    assert.same(result(1, 0, 0, 0), to())
+    same()
+    box:sh("cd " .. there .. "; touch -h -d @9 l")
+    assert.same(result(1, 0, 0, 0), from())
+    same()
+    assert.same(result(0, 0, 1, 0), from())
+  end)
+
   it("a link of this machine in the place of a folder is not written through",
     function()
       local outside = os.tmpname() .. ".d"

@@ -36,4 +36,6 @@ function process:stop(signal)
   self.stdout = nil
 end
 
+process.__close = function(self) self:stop "KILL" end
+
 return process

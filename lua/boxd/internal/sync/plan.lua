@@ -9,7 +9,7 @@ local plan = {}
 -- it, not by their times.
 local function same(a, b)
   if a.kind ~= b.kind then return false end
-  if a.kind == "link" then return a.target == b.target end
+  if a.kind == "link" then return a.target == b.target and a.mtime == b.mtime end
   if a.mode ~= b.mode then return false end
   if a.kind == "folder" then return true end
   if a.size ~= b.size then return false end
@@ -36,11 +36,30 @@ local function doomed(source, dest, delete)
   return list
 end
 
---- { send = paths with a folder before its entries, remove = paths,
---- unchanged = files and links, bytes = of the files to send, count = files and
---- links to send }
+local WRITE = 192 -- of a mode: its owner may make and remove entries
+
+-- Folders there that have to be written in, and can't be: they are opened first,
+-- and sent, too, for their modes to be set again at the end.
+local function open_folders(p, source, dest)
+  local known = {}
+  for _, path in ipairs(p.send) do known[path] = true end
+  local function look(path)
+    local parent = path:match "^(.*)/[^/]*$"
+    local there = dest[parent]
+    if not there or there.kind ~= "folder" or there.mode & WRITE == WRITE
+      or p.open[parent] then return end
+    p.open[parent] = there.mode | WRITE
+    if source[parent] and not known[parent] then p.send[#p.send + 1] = parent end
+  end
+  for _, path in ipairs(p.remove) do look(path) end
+  for i = 1, #p.send do look(p.send[i]) end
+end
+
+--- { send = paths with a folder before its entries, remove = paths, open = modes
+--- by path, of folders to be changed before, unchanged = files and links, bytes =
+--- of the files to send, count = files and links to send }
 function plan.make(source, dest, delete)
-  local p = { send = {}, unchanged = 0, bytes = 0, count = 0,
+  local p = { send = {}, unchanged = 0, bytes = 0, count = 0, open = {},
     remove = doomed(source, dest, delete) }
   for path, entry in pairs(source) do
     local there = dest[path]
@@ -53,6 +72,7 @@ function plan.make(source, dest, delete)
       if entry.kind == "file" then p.bytes = p.bytes + entry.size end
     end
   end
+  open_folders(p, source, dest)
   table.sort(p.send)
   return p
 end

@@ -5,6 +5,7 @@ local core = require "boxd.core"
 local check = require "boxd.internal.check"
 local parts = require "boxd.internal.sync.part"
 local perl = require "boxd.internal.perl"
+local silence = require "boxd.internal.sync.silence"
 core.internal()
 
 -- Of each path: "m" it is gone; or "f SIZE SECONDS", as many bytes, and "=", or
@@ -12,7 +13,10 @@ core.internal()
 local PROGRAM = [=[
 use Fcntl;
 my $held = '';
-sub say { $held .= $_[0]; if (length $held > 65536) { put($held); $held = '' } }
+sub say {
+  $held .= $_[0];
+  if (length $held > 65536) { alarm $a{silence}; put($held); $held = '' }
+}
 chdir $a{folder} or exit 5;
 for my $path (split /\0/, $a{paths}) {
   my $f;
@@ -37,6 +41,7 @@ for my $path (split /\0/, $a{paths}) {
   }
   say($head . ($whole ? "=\n" : "!\n"));
 }
+alarm $a{silence};
 put($held . "e\n");
 ]=]
 
@@ -160,7 +165,7 @@ return function(box, source, entries, paths, folder, tell, opts)
     os.remove(part)
   end })
   local process <close> = perl.start(box, PROGRAM, { folder = source,
-    paths = table.concat(files, "\0") },
+    paths = table.concat(files, "\0"), silence = silence.seconds },
     { timeout = opts.timeout, as = opts.as, killable = true })
   local from = setmetatable({ process = process, data = "", at = 1 }, input)
   for _, path in ipairs(files) do

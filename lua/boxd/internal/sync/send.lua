@@ -5,12 +5,13 @@ local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
 local list = require "boxd.internal.sync.list"
+local silence = require "boxd.internal.sync.silence"
 core.internal()
 
 local BLOCK = 512
 local PIECE = 256 << 10 -- bytes of a file that are read at a time
-local UNPACK = "mkdir -p -- %s && exec tar -x -p --no-same-owner "
-  .. "--delay-directory-restore --warning=no-timestamp -f - -C %s"
+local UNPACK = "tar -x -p --no-same-owner --delay-directory-restore "
+  .. "--warning=no-timestamp -f - -C "
 
 -- What tar in the box ended with, raised; e: the error of a write, if one failed.
 -- A cancellation is not the end of tar.
@@ -43,10 +44,11 @@ function out:add(data)
 end
 
 -- The bytes of a file, as many as its header says; true: it had fewer.
-local function add_bytes(to, f, size, tell)
+local function add_bytes(to, f, name, size, tell)
   local left = size
   while left > 0 do
-    local data = f:read(math.min(left, PIECE))
+    local data, why = f:read(math.min(left, PIECE))
+    if why then check.invalid("can't read the local file %s: %s", name, why) end
     if not data then break end
     to:add(data)
     tell(#data)
@@ -71,7 +73,7 @@ local function add_file(to, name, path, tell)
   end
   local _file <close> = f
   to:add(core.tar_header(path, "0", found.mode, found.size, found.mtime))
-  if add_bytes(to, f, found.size, tell) then return "short" end
+  if add_bytes(to, f, name, found.size, tell) then return "short" end
   local now = core.stat(name)
   if now and (now.mtime ~= found.mtime or now.size ~= found.size) then
     return "changed"
@@ -92,7 +94,8 @@ local ADD = {
 --- were written meanwhile, by path: "changed", or "short" of its stated size.
 return function(box, folder, entries, paths, dest, tell, opts)
   local to_dest = list.shell_path(dest)
-  local process <close> = box:sh(UNPACK:format(to_dest, to_dest),
+  local process <close> = box:sh(("mkdir -p -- %s && exec %s"):format(to_dest,
+    silence.watched(UNPACK .. to_dest)),
     { stream = true, killable = true, timeout = opts.timeout, user = opts.as })
   local to = setmetatable({ process = process, parts = {}, size = 0 }, out)
   local changed = {}
