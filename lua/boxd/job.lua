@@ -227,6 +227,7 @@ function of_box:job(name, command, opts)
     cwd = text_option(opts, "cwd"), user = text_option(opts, "user"),
     env = variables(opts, "env"), secret_env = variables(opts, "secret_env"),
     restart = check.field("job", opts, "restart", "boolean") and 1 or 0 }
+  check.apart("job", opts.env, opts.secret_env)
   local awake = check.field("job", opts, "keep_awake", "boolean")
   opts = resource.within(opts, opts.timeout)
   if awake then arguments.timers = read_timers(self, opts) end

@@ -70,6 +70,12 @@ describe("exec on the embedded service", function()
         { secret_env = bad })
       assert.matches("secret_env", e.message)
     end
+    for _, call in ipairs { { "sh" }, { "job", "both" } } do
+      e = raised("InvalidArgumentError", box[call[1]], box, call[2] or "true",
+        call[2] and "true" or { env = { A = "a" }, secret_env = { A = "b" } },
+        call[2] and { env = { A = "a" }, secret_env = { A = "b" } })
+      assert.matches("A is in env and in secret_env", e.message)
+    end
   end)
 
   it("raises the exit code of a checked command", function()
@@ -79,6 +85,15 @@ describe("exec on the embedded service", function()
       { e.exit_code, e.stdout, e.stderr, e.command })
     assert.matches("exit code 4: echo o; .*: why", tostring(e))
     assert.is_true(box:exec("true", { check = true }).success)
+    local long = "head -c 1000000 /dev/zero | tr '\\0' s; printf '\n%s'; exit 1"
+    for said, secrets in pairs { ["the end\n\n"] = {}, ["the end"] = { S = "s" } } do
+      e = raised("CommandError", box.sh, box, long:format(said),
+        { check = true, secret_env = secrets })
+      assert.matches(": the end$", e.message)
+    end
+    e = raised("CommandError", box.sh, box, long:format "",
+      { check = true, secret_env = { S = "s" } })
+    assert.matches("%*%*%*%*$", e.message)
     raised("InvalidArgumentError", box.exec, box, "true",
       { check = true, stream = true })
   end)

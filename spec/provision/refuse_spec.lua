@@ -40,7 +40,12 @@ describe("provision refuses", function()
     refuses("contents", function(on) on.file("/x", { contents = "" }) end)
     refuses("content", function(on) on.file("/x", { contents = "" }) end)
     refuses("create", function(on) on.command("x", { create = "/y" }) end)
-    refuses("pakage", function(on) on.pakage "x" end)
+    refuses("on.pakage: there is no such step (did you mean 'package'?)",
+      function(on) on.pakage "x" end)
+    refuses("on.zzz: there is no such step: on.step takes your own",
+      function(on) on.zzz "x" end)
+    refuses("repo is text that is not empty, not nil",
+      function(on) on.git "/x" end)
     for _, kind in ipairs { "file", "directory" } do
       refuses("bogus", function(on) on[kind]("/x", { bogus = 1 }) end)
     end

@@ -96,6 +96,9 @@ describe("provision", function()
     assert.equal(1, broken.status)
     assert.matches("boxdlua %-%-resume " .. folder .. "/journal " .. script, broken.err)
     sh "touch /srv/mended"
+    local cut <close> = assert(io.open(folder .. "/journal", "ab"))
+    assert(cut:write '{"box":"run","ca') -- as by a full disk or a kill
+    assert(cut:flush())
     local resumed = lua { "--resume", folder .. "/journal", script }
     assert.equal("", resumed.err)
     assert.equal("first\nlast\n", sh "cat /srv/order")

@@ -80,9 +80,20 @@ end
 
 -- A value for a message: text quoted and short, else its type.
 function check.show(v)
-  if type(v) == "number" or type(v) == "boolean" then return tostring(v) end
+  local plain = v == nil or type(v) == "number" or type(v) == "boolean"
+  if plain then return tostring(v) end
   if type(v) ~= "string" then return "a " .. typename(v) end
   return ("%q"):format(#v > 40 and v:sub(1, 40) .. "..." or v)
+end
+
+-- Two maps of variables: a name in both of them would lose one value.
+function check.apart(method, env, secret_env)
+  for name in pairs(secret_env or {}) do
+    if env and env[name] ~= nil then
+      check.invalid("%s: %s is in env and in secret_env: one of them is enough",
+        method, name)
+    end
+  end
 end
 
 -- For an optional argument before the options: both, wherever the options are.

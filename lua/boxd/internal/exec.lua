@@ -3,6 +3,7 @@
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
 local killable = require "boxd.internal.killable"
+local last_line = require "boxd.internal.last_line"
 local progress = require "boxd.internal.progress"
 local wrapper = require "boxd.internal.wrapper"
 core.internal()
@@ -70,17 +71,11 @@ end
 
 local SHOWN = 200 -- bytes of a command in a message
 
-local function last_line(text) return text:match "([^\n]+)\n*$" end
-
 -- The text without the values of secrets in it, and without their lines: a command
 -- may show them.
 local function without(secrets, text)
   local function cut(value)
-    local from, to = text:find(value, 1, true)
-    while from and value:find "%S" do
-      text = text:sub(1, from - 1) .. "***" .. text:sub(to + 1)
-      from, to = text:find(value, from + 3, true)
-    end
+    if value:find "%S" then text = text:gsub(value:gsub("%W", "%%%0"), "***") end
   end
   for _, value in pairs(secrets or {}) do
     cut(value)

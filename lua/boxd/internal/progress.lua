@@ -5,6 +5,7 @@
 
 local core = require "boxd.core"
 local boxd = require "boxd"
+local last_line = require "boxd.internal.last_line"
 core.internal()
 
 local progress = {}
@@ -191,16 +192,12 @@ local function label(item, i)
   return "#" .. i
 end
 
-local function last_line(text)
-  return text:match "([^\r\n]*%S[^\r\n]*)[\r\n%s]*$" or ""
-end
-
 local function row_text(row, width)
   local text = ""
   if row.text then
     text = row.text()
   elseif row.latest and row.latest[1] then
-    text = last_line(core.tail(row.latest[1]))
+    text = last_line(core.tail(row.latest[1])) or ""
   end
   local ends = row.ended or boxd.now()
   return ("%-" .. width .. "s  %-7s %5.1f s  %s"):format(row.label, row.state,

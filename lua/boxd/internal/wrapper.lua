@@ -98,6 +98,7 @@ end
 -- The command with what sets its secrets in front; what its stdin begins with.
 local function with_secrets(box, line, o, pty)
   if not o.secret_env or not next(o.secret_env) then return line end
+  check.apart("secret_env", o.env, o.secret_env)
   local names = secret_names(o.secret_env)
   local lines = lines_of(names, o.secret_env)
   if not pty then return reader(names, "") .. line, lines end

@@ -32,14 +32,24 @@ function journal.read(path)
   return done
 end
 
+-- Ends a last line that was cut short, for what is added not to be lost with it.
+local function end_line(file)
+  if file:seek "end" == 0 then return end
+  file:seek("end", -1)
+  local ended = file:read(1) == "\n"
+  file:seek "end"
+  if not ended then file:write "\n" end
+end
+
 local opened = {} -- by this program: a later call of provision adds to it
 
 function journal.open(path, append)
-  local file, why = io.open(path, (append or opened[path]) and "ab" or "wb")
+  local file, why = io.open(path, (append or opened[path]) and "a+b" or "wb")
   opened[path] = true
   if not file then
     check.invalid("provision: can't write the journal: %s", why)
   end
+  end_line(file)
   return setmetatable({ file = file, path = path }, journal)
 end
 

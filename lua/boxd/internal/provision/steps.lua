@@ -149,8 +149,10 @@ function steps.declare(fn, box)
     end
   end
   setmetatable(on, { __index = function(_, name)
-    core.text.options({ [name] = true }, "on",
-      table.move(KINDS, 1, #KINDS, 2, { "step" }))
+    local near = core.text.nearest(tostring(name), KINDS)
+    check.invalid("on.%s: there is no such step%s", tostring(name),
+      near and (" (did you mean '%s'?)"):format(near)
+        or ": on.step takes your own")
   end })
   fn(on, box)
   plan.closed = true

@@ -67,9 +67,9 @@ local function read(text)
     list = list }
 end
 
-local function matches(rule, path, kind)
+local function matches(rule, path, name, kind)
   if rule.folder and kind ~= "folder" then return false end
-  local text = rule.anchored and path or path:match "[^/]*$"
+  local text = rule.anchored and path or name
   for _, pattern in ipairs(rule.list) do
     if text:find(pattern) then return true end
   end
@@ -88,8 +88,9 @@ function patterns.matcher(method, list)
     rules[i] = read(text)
   end
   return function(path, kind)
+    local name = path:match ".*/(.*)" or path
     for i = #rules, 1, -1 do
-      if matches(rules[i], path, kind) then return not rules[i].take end
+      if matches(rules[i], path, name, kind) then return not rules[i].take end
     end
     return false
   end
