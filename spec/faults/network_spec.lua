@@ -152,7 +152,7 @@ local FAULTS = {
   ["other-message"] = { "InternalError", "there" },
   -- Too much for its window is an error, what fits goes on and on.
   endless = { "InternalError", "TimeoutError" }, trailers = "NotFoundError",
-  ["no-status"] = "InternalError", ["odd-status"] = "BoxdError",
+  ["no-status"] = "InternalError", ["odd-status"] = "InternalError",
   html = "BoxdError", metadata = "QuotaExceededError",
   goaway = "ConnectionError", calm = "ConnectionError",
   ["rst-internal"] = "InternalError", ["rst-refused"] = "ConnectionError",

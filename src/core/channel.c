@@ -57,7 +57,7 @@ static int milliseconds(double seconds) {
 
 static grpc_channel *create(const bx_channel *ch,
                             grpc_channel_credentials *creds) {
-  grpc_arg args[14];
+  grpc_arg args[16];
   size_t n = 0;
   args[n++] = integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
   args[n++] = integer(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, BX_MESSAGE_BYTES_MAX);
@@ -68,10 +68,15 @@ static grpc_channel *create(const bx_channel *ch,
   /* A connection of its own, that closing the client closes. */
   args[n++] = integer(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   args[n++] = string(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "boxd-lua/" BX_VERSION);
+  if (BX_GRPC_WINDOW > 0) {
+    args[n++] = integer(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    args[n++] = integer(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, BX_GRPC_WINDOW);
+  }
   if (ch->keepalive > 0) {
+    int pong = milliseconds(pong_seconds(ch->keepalive));
     args[n++] = integer(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(ch->keepalive));
-    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                        milliseconds(pong_seconds(ch->keepalive)));
+    args[n++] = integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, pong);
+    args[n++] = integer(BX_GRPC_ARG_PING_TIMEOUT_MS, pong);
     /* Else pings stop on quiet streams and a dead server goes unnoticed. */
     args[n++] = integer(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   }

@@ -101,6 +101,8 @@ bx_class bx_error_from_status(bx_error *e, int status, const char *details,
   if (cut) trim_utf8(e->message);
   if (len == 0)
     snprintf(e->message, sizeof e->message, "the server gave no message");
+  /* Today's gRPC does so itself; 1.51 leaves a number that has no meaning. */
+  if (status < 0 || status >= STATUS_COUNT) status = GRPC_STATUS_UNKNOWN;
   e->status = status;
   return e->class_ = bx_status_class(status);
 }
@@ -111,8 +113,8 @@ static bool says(const bx_error *e, int status, const char *words) {
 
 void bx_error_explain(bx_error *e, double seconds) {
   size_t n = strlen(e->message);
-  if (says(e, GRPC_STATUS_RESOURCE_EXHAUSTED,
-           "Received message larger than max"))
+  if (e->status == GRPC_STATUS_RESOURCE_EXHAUSTED &&
+      strstr(e->message, "Received message larger than max"))
     snprintf(e->message + n, sizeof e->message - n,
              ": a message holds 64 MiB at most; box:download and box:upload "
              "move larger files");

@@ -24,6 +24,22 @@
 #pragma GCC diagnostic pop
 #endif
 
+/* How long an answer to a ping may take: not in the public headers. Newer gRPC
+** (1.66, 1.83) never starts the timer of GRPC_ARG_KEEPALIVE_TIMEOUT_MS, so that a
+** dead peer is found by this one alone, after a minute by default. 1.51 does not
+** know it. */
+#define BX_GRPC_ARG_PING_TIMEOUT_MS "grpc.http2.ping_timeout_ms"
+
+/* The bytes that may come ahead of a slow reader; 0: as many as gRPC measures.
+** Today's measures far more than a local connection needs, and keeps what
+** nobody reads. Before 1.74, where this header came, a fixed window is that of a
+** stream only: a connection's stays at 64 KiB a round trip. */
+#if __has_include(<grpc/create_channel_from_endpoint.h>)
+#define BX_GRPC_WINDOW (4 << 20)
+#else
+#define BX_GRPC_WINDOW 0
+#endif
+
 /* By how many seconds gRPC's monotonic clock is ahead of the system's: by now it
 ** is, by 5. Asked again where something came between the two. */
 static inline int bx_grpc_clock_ahead(void) {
