@@ -124,7 +124,7 @@ function tasks.map(list, fn, opts)
     check.invalid("map: on_error is \"raise\" or \"collect\"")
   end
   local n = length("map", list)
-  local results, errors = { n = n }, {}
+  local results, errors = boxd.json.array { n = n }, {}
   local workers <close> = new_crew(function(i, e)
     if mode == "raise" then return false end
     errors[i] = e == nil and "nil" or e -- as Lua says it: it did fail
@@ -166,7 +166,7 @@ function tasks.gather(list)
   end
   core.text.options(options, "gather", { "limit", "n" })
   local limit, n = check_limit("gather", options), length("gather", list)
-  local results = { n = n }
+  local results = boxd.json.array { n = n }
   local functions, given = sort_out(list, n)
   -- Whatever ends this early cancels the tasks that were given, too.
   local rest = {}

@@ -292,6 +292,19 @@ describe("every method", function()
     end)
   end)
 
+  it("takes a list with its n, as table.pack gives it", function()
+    local box = holders.box
+    box:set_networks(table.pack("a", "b"))
+    assert.same({ "a", "b" }, s:request "SetVmNetworks".networks)
+    s.c.box:create("x", { config = { cmd = table.pack("ls") } })
+    assert.same({ "ls" }, s:request "CreateVm".cmd)
+    for _, list in ipairs { { "a", x = "b" }, { "a", nil, "c" },
+      table.pack("a", nil, "c") } do
+      assert.equal("InvalidArgumentError",
+        failure(box.set_networks, box, list).class)
+    end
+  end)
+
   it("names the first argument that is missing", function()
     each(function(row)
       local holder = holders[row[1]]

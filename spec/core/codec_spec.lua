@@ -221,6 +221,9 @@ describe("codec", function()
     refused("CreateVmRequest", { cmd = { [2] = "a" } }, "cmd")
     refused("CreateVmRequest", { labels = { "a" } }, "labels: expected string keys")
     assert.same({}, trip("CreateVmRequest", { cmd = {} }).cmd)
+    assert.same({ "a", "b" },
+      trip("CreateVmRequest", { cmd = table.pack("a", "b") }).cmd)
+    refused("CreateVmRequest", { cmd = { "a", n = 2 } }, "cmd", "its n is 2")
   end)
 
   it("refuses two members of a oneof", function()

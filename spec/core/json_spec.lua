@@ -37,6 +37,25 @@ describe("json.encode", function()
     assert.equal("[]", json.encode(t))
   end)
 
+  it("takes a list with its n, as table.pack and boxd.map give it", function()
+    assert.equal("[1,\"a\"]", json.encode(table.pack(1, "a")))
+    assert.equal("[2,4]", json.encode(boxd.map({ 1, 2 }, function(i)
+      return 2 * i
+    end)))
+    assert.equal("[true]", json.encode(boxd.gather { function()
+      return true
+    end }))
+    assert.equal("[]", json.encode(boxd.map({}, print)))
+    local late = { n = 2 } -- whichever of its keys comes first
+    late[2], late[1] = "b", "a"
+    assert.equal("[\"a\",\"b\"]", json.encode(late))
+    assert.equal("{\"n\":0}", json.encode { n = 0 })
+    refused("holes: its n is 3", json.encode, table.pack(1, nil, nil))
+    refused("holes", json.encode, table.pack(1, nil, 3))
+    refused("holes", json.encode, boxd.map({ 1 }, function() end))
+    refused("the key 'n'", json.encode, { 1, n = "1" })
+  end)
+
   it("refuses integers beyond 2^53 instead of altering them", function()
     for _, n in ipairs { (1 << 53) + 1, -(1 << 53) - 1, math.maxinteger, math.mininteger } do
       refused("beyond 2^53", json.encode, n)

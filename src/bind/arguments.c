@@ -196,14 +196,12 @@ static void read_one(lua_State *L, const lbx_param *p, const Field *f,
 /* A new list of what the elements of the one on the top become. */
 static void read_list(lua_State *L, const lbx_param *p, const Field *f,
                       const lbx_path *at) {
-  lua_Integer n = 0;
   if (!lua_istable(L, -1)) refuse(L, at, "a list");
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) n++;
+  lua_Integer n = (lua_Integer)lbx_path_list(L, at);
   lua_createtable(L, (int)n, 0);
   for (lua_Integer i = 1; i <= n; i++) {
     lbx_path step = LBX_PATH_INDEX(at, i);
-    if (lua_rawgeti(L, -2, i) == LUA_TNIL)
-      lbx_path_error(L, at, "a list without holes and names expected");
+    lua_rawgeti(L, -2, i);
     read_one(L, p, f, &step);
     lua_rawseti(L, -2, i);
   }

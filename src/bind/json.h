@@ -6,8 +6,9 @@
 **     array{} marks them; null is json.null; numbers with an integral value
 **     up to 2^53 are integers. Of a key that comes twice the last counts.
 **   encode(value) -> text, without spaces, keys in their order. A table with
-**     the keys 1 to n is an array, one with string keys an object; an empty
-**     one is {} unless array{} marked it. Tables are read raw.
+**     the keys 1 to n is an array, also where it has that n as table.pack gives
+**     it; one with string keys is an object; an empty one is {} unless array{}
+**     marked it. Tables are read raw.
 **   array(table) -> the table, marked as an array by its metatable.
 **
 ** What JSON or a Lua value cannot hold exactly is an InvalidArgumentError:

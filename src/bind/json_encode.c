@@ -143,19 +143,24 @@ static void encode_object(encoder *c, place to, const lbx_path *at) {
   if (n > 1) sort_members(c, object, n, at);
 }
 
+static bool is_marked(lua_State *L) {
+  if (!lua_getmetatable(L, -1)) return false;
+  luaL_getmetatable(L, LBX_JSON_ARRAY);
+  bool marked = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return marked;
+}
+
 static bool is_array(lua_State *L) {
-  bool array = false;
-  if (lua_getmetatable(L, -1)) {
-    luaL_getmetatable(L, LBX_JSON_ARRAY);
-    array = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-  }
-  if (array) return true;
+  if (is_marked(L)) return true;
+  bool begun = lua_rawgeti(L, -1, 1) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (begun) return true;
   lua_pushnil(L);
   if (!lua_next(L, -2)) return false;
-  array = lua_isinteger(L, -2);
+  bool integer = lua_isinteger(L, -2);
   lua_pop(L, 2);
-  return array;
+  return integer;
 }
 
 static void encode_table(encoder *c, place to, lbx_path *at) {

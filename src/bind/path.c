@@ -64,20 +64,36 @@ const char *lbx_path_push(lua_State *L, const lbx_path *at) {
   return lua_pushstring(L, w.text);
 }
 
+/* Is the key below the top the `n` that table.pack and boxd.map give a list? */
+static bool is_count(lua_State *L, lua_Unsigned n, const lbx_path *at) {
+  if (lua_type(L, -2) != LUA_TSTRING || !lua_isinteger(L, -1) ||
+      strcmp(lua_tostring(L, -2), "n") != 0)
+    return false;
+  if ((lua_Unsigned)lua_tointeger(L, -1) != n)
+    lbx_path_error(L, at, "expected a list, but it has holes: its n is %lld",
+                   (long long)lua_tointeger(L, -1));
+  return true;
+}
+
+static void check_index(lua_State *L, lua_Unsigned n, const lbx_path *at) {
+  if (!lua_isinteger(L, -2))
+    lbx_path_error(L, at, "expected a list, but it has the key '%s'",
+                   luaL_tolstring(L, -2, NULL));
+  lua_Integer i = lua_tointeger(L, -2);
+  if (i < 1 || (lua_Unsigned)i > n)
+    lbx_path_error(L, at, "expected a list, but [%lld] is beyond a hole",
+                   (long long)i);
+}
+
 size_t lbx_path_list(lua_State *L, const lbx_path *at) {
   lua_Unsigned count = 0, n = lua_rawlen(L, -1);
   if (!lua_istable(L, -1))
     lbx_path_error(L, at, "expected a table (a list), got %s",
                    luaL_typename(L, -1));
-  for (lua_pushnil(L); lua_next(L, -2); count++) {
-    lua_pop(L, 1);
-    if (!lua_isinteger(L, -1))
-      lbx_path_error(L, at, "expected a list, but it has the key '%s'",
-                     luaL_tolstring(L, -1, NULL));
-    lua_Integer i = lua_tointeger(L, -1);
-    if (i < 1 || (lua_Unsigned)i > n)
-      lbx_path_error(L, at, "expected a list, but [%lld] is beyond a hole",
-                     (long long)i);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (is_count(L, n, at)) continue;
+    check_index(L, n, at);
+    count++;
   }
   if (count != n) lbx_path_error(L, at, "expected a list, but it has holes");
   return n;

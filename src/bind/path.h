@@ -39,7 +39,8 @@ _Noreturn int lbx_path_error(lua_State *L, const lbx_path *at,
 const char *lbx_path_push(lua_State *L, const lbx_path *at);
 
 /* The length of the list on the top of the stack, read raw. Anything but a
-   table with the keys 1 to n is an InvalidArgumentError at the path. */
+   table with the keys 1 to n, and `n` itself if it says so, is an
+   InvalidArgumentError at the path. */
 size_t lbx_path_list(lua_State *L, const lbx_path *at);
 
 #endif

@@ -36,6 +36,7 @@ function kinds.list(kind)
     if type(v) ~= "table" then refuse(what, "a list", v) end
     local out, n = {}, 0
     for _ in pairs(v) do n = n + 1 end
+    if v.n == n - 1 then n = n - 1 end -- as table.pack has it
     for i = 1, n do
       if v[i] == nil then check.invalid("%s: a list without holes and names "
         .. "expected", what) end

@@ -272,6 +272,7 @@ local Json = {}
 function Json.decode(text) end
 
 --- On one line, keys in their order; an empty table is {} unless array() made it.
+--- A list may have its length as n, as those of table.pack and boxd.map do.
 --- Raises: InvalidArgumentError, with the path of what JSON does not have.
 ---@param value any
 ---@return string
