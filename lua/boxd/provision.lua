@@ -6,6 +6,7 @@ local check = require "boxd.internal.check"
 local engine = require "boxd.internal.provision.engine"
 local progress = require "boxd.internal.progress"
 local journal = require "boxd.internal.provision.journal"
+local path = require "boxd.path"
 local report = require "boxd.internal.provision.report"
 local steps = require "boxd.internal.provision.steps"
 core.internal()
@@ -37,6 +38,7 @@ local function read_options(opts)
   end
   for _, name in ipairs { "journal", "resume" } do
     check.field("provision", opts, name, "string")
+    if opts[name] then path.check(3, "provision", opts[name]) end
   end
   local dry_run = opts.dry_run
   if dry_run == nil then dry_run = variable "BOXD_DRY_RUN" ~= nil end

@@ -227,6 +227,36 @@ describe("boxd.spawn", function()
       t:cancel()]])
   end)
 
+  it("warns of one whose error has no text, too", function()
+    for _, fails in ipairs { "function() error 'no' end",
+      "function() return {} end" } do
+      assert.matches("^Lua warning: boxd: a task failed and was not joined: an "
+        .. "error whose __tostring fails\n$", warnings(([[
+        boxd.spawn(error, setmetatable({}, { __tostring = %s }))]])
+        :format(fails)))
+    end
+  end)
+
+  it("that a hook of debug keeps from starting is none", function()
+    local before, hooked = boxd.pending(), 0
+    for n = 1, 40 do
+      local entered, armed = 0, true
+      local function stop()
+        entered = entered + 1
+        if armed and entered == n then error("stopped", 0) end
+      end
+      local ok, e = pcall(function()
+        debug.sethook(stop, "c")
+        return (boxd.spawn(boxd.sleep, 0))
+      end)
+      armed = false
+      debug.sethook()
+      if ok then e:join() else hooked = hooked + 1 end
+    end
+    assert.is_true(hooked > 3, hooked)
+    calls.eventually(function() return boxd.pending() == before end)
+  end)
+
   it("goes deep: a task that spawns one that spawns one", function()
     local function nest(n)
       if n == 0 then return 0 end

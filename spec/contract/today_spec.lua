@@ -124,6 +124,15 @@ describe("today's methods", function()
       ["list: labels.env: text"] = function()
         c.box:list { labels = { env = true } }
       end,
+      ["list: labels.env: text without a NUL"] = function()
+        c.box:list { labels = { env = "prod\0x" } }
+      end,
+      ["list: labels: text without a NUL expected, not \"a"] = function()
+        c.box:list { labels = { "a\0=x" } }
+      end,
+      ["list: labels: text without a NUL expected, not 1.5"] = function()
+        c.box:list { labels = { [1.5] = "x" } }
+      end,
       ["resize: vcpu or memory expected"] = function() box:resize {} end,
       ["resize: vcpu: an integer from 0"] = function()
         box:resize { vcpu = -1 }

@@ -94,6 +94,17 @@ describe("errors", function()
     end
   end)
 
+  it("of arguments are cut between characters, too", function()
+    for length = 0, 3 do
+      local long = ("x"):rep(length) .. ("\u{1F600}"):rep(400)
+      local e = scripted.failure(boxd.Compute, { [long] = 1 })
+      assert.is_true(#e.message > 900, #e.message)
+      assert.truthy(utf8.len(e.message))
+      e = scripted.failure(boxd.json.encode, { [long] = { [long] = print } })
+      assert.truthy(utf8.len(e.message))
+    end
+  end)
+
   it("show what a terminal would obey, and keep it in their message", function()
     local name = "a\27[2J\7\127\u{9b}2J\tb\n\u{e9}"
     local ok, e = pcall(core.raise, "NotFoundError", name)

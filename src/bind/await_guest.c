@@ -102,10 +102,7 @@ void lbx_tell_host(lua_State *L, lbx_state *S) {
     return;
   }
   lua_pushboolean(L, S->watched);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
-  lua_warning(L, "boxd: the watch hook failed: ", 1);
-  lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
-  lua_pop(L, 2);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lbx_warn(L, "the watch hook failed");
 }
 
 /* Not one that the host's scheduler does not resume itself, such as a generator

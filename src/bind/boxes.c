@@ -17,18 +17,26 @@ static int by_text(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Raises unless the value at idx is text as C has it; key: of a label, or NULL. */
+static void check_label(lua_State *L, int idx, const char *method,
+                        const char *key) {
+  if (lua_type(L, idx) == LUA_TSTRING &&
+      strlen(lua_tostring(L, idx)) == lua_rawlen(L, idx))
+    return;
+  lbx_error_invalid(L, "%s: labels%s%s: text without a NUL expected, not %s",
+                    method, key ? "." : "", key ? key : "",
+                    lbx_push_shown(L, idx));
+}
+
 /* Pushes the term of a label: its key is below its value, on the top. */
 static void push_term(lua_State *L, const char *method) {
-  if (lua_type(L, -1) != LUA_TSTRING)
-    lbx_error_invalid(L, "%s: labels.%s: text expected, not a %s", method,
-                      luaL_tolstring(L, -2, NULL), luaL_typename(L, -1));
-  if (lua_isinteger(L, -2))
+  bool listed = lua_isinteger(L, -2);
+  if (!listed) check_label(L, -2, method, NULL);
+  check_label(L, -1, method, listed ? NULL : lua_tostring(L, -2));
+  if (listed)
     lua_pushvalue(L, -1);
-  else if (lua_type(L, -2) == LUA_TSTRING)
-    lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
   else
-    lbx_error_invalid(L, "%s: labels: text as names expected, not %s", method,
-                      luaL_typename(L, -2));
+    lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
 }
 
 /* Labels: a map ("equals"), a list of "key=value" and "key", or both in one

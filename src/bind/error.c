@@ -70,17 +70,11 @@ int lbx_throw(lua_State *L, const bx_error *e, const char *method) {
   lua_error(L);
 }
 
-static void format(bx_error *e, bx_class c, const char *fmt, va_list ap) {
-  char message[BX_MESSAGE_MAX];
-  vsnprintf(message, sizeof message, fmt, ap);
-  bx_error_set(e, c, "%s", message);
-}
-
 int lbx_error_invalid(lua_State *L, const char *fmt, ...) {
   bx_error e;
   va_list ap;
   va_start(ap, fmt);
-  format(&e, BX_INVALID_ARGUMENT, fmt, ap);
+  bx_error_vset(&e, BX_INVALID_ARGUMENT, fmt, ap);
   va_end(ap);
   lbx_throw(L, &e, NULL);
 }
@@ -89,7 +83,7 @@ int lbx_error_class(lua_State *L, bx_class c, const char *fmt, ...) {
   bx_error e;
   va_list ap;
   va_start(ap, fmt);
-  format(&e, c, fmt, ap);
+  bx_error_vset(&e, c, fmt, ap);
   va_end(ap);
   lbx_throw(L, &e, NULL);
 }

@@ -49,13 +49,13 @@ static void render(writer *w, const lbx_path *at) {
 
 int lbx_path_error(lua_State *L, const lbx_path *at, const char *fmt, ...) {
   writer w = {.len = 0};
-  char message[BX_MESSAGE_MAX];
+  bx_error e;
   va_list ap;
   va_start(ap, fmt);
-  vsnprintf(message, sizeof message, fmt, ap);
+  bx_error_vset(&e, BX_INVALID_ARGUMENT, fmt, ap);
   va_end(ap);
   render(&w, at);
-  lbx_error_invalid(L, "%s: %s", w.text, message);
+  lbx_error_invalid(L, "%s: %s", w.text, e.message);
 }
 
 const char *lbx_path_push(lua_State *L, const lbx_path *at) {

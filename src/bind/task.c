@@ -184,6 +184,8 @@ static void on_cleanup_over(bx_timer *timer) {
 static void spawn_task(lua_State *L, int nargs, bool alone) {
   lbx_state *S = lbx_state_alive(L);
   lbx_room(L, 8);
+  /* A host's hook may raise here, where there is no task yet. */
+  bool at_once = S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L, S);
   lbx_task *t = lbx_new(L, sizeof *t, 2, TYPE);
   t->context.state = S;
   t->cleanup.fire = on_cleanup_over;
@@ -201,7 +203,7 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
   t->context.co = co;
   S->tasks++;
   lbx_tell_host(L, S);
-  if (S->depth < SPAWN_DEPTH_MAX && !lbx_is_deep(L, S))
+  if (at_once)
     lbx_task_step(L, &t->context);
   else
     bx_waiter_wake(S->loop, &t->context.waiter);
@@ -363,8 +365,7 @@ static int m__gc(lua_State *L) {
   bx_waiter_drop(&t->context.waiter);
   if (t->context.phase != LBX_FAILED || t->joined) return 0;
   lua_getiuservalue(L, 1, UV_RESULTS);
-  lua_warning(L, "boxd: a task failed and was not joined: ", 1);
-  lua_warning(L, luaL_tolstring(L, -1, NULL), 0);
+  lbx_warn(L, "a task failed and was not joined");
   return 0;
 }
 

@@ -35,6 +35,23 @@ void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name) {
   return p;
 }
 
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+void lbx_warn(lua_State *L, const char *what) {
+  lua_pushcfunction(L, to_text);
+  lua_insert(L, -2);
+  bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  lua_warning(L, "boxd: ", 1);
+  lua_warning(L, what, 1);
+  lua_warning(L, ": ", 1);
+  lua_warning(L, ok ? lua_tostring(L, -1) : "an error whose __tostring fails",
+              0);
+  lua_pop(L, 1);
+}
+
 /* Fields of a userdata: upvalue 1 holds the methods, 2 the lbx_field. */
 static int index_fields(lua_State *L) {
   lua_settop(L, 2);

@@ -52,6 +52,10 @@ bool lbx_opt_boolean(lua_State *L, int idx, const char *name, bool def);
 /* A positive number of seconds in options; def when absent. */
 double lbx_opt_seconds(lua_State *L, int idx, const char *name, double def);
 
+/* Warns of the error on the top, which it pops: "boxd: WHAT: its text". Raises
+** nothing, whatever its __tostring does. */
+void lbx_warn(lua_State *L, const char *what);
+
 /* Gives the running coroutine room for n more values, or raises. */
 #define lbx_room(L, n) luaL_checkstack(L, n, "no memory or too deep")
 

@@ -1,7 +1,6 @@
 #include "error.h"
 
 #include <grpc/status.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,14 +80,19 @@ static void trim_utf8(char *s) {
   if (need > back) s[n - 1 - back] = '\0';
 }
 
-bx_class bx_error_set(bx_error *e, bx_class c, const char *fmt, ...) {
-  va_list ap;
+bx_class bx_error_vset(bx_error *e, bx_class c, const char *fmt, va_list ap) {
   e->class_ = c;
   e->status = BX_NO_STATUS;
-  va_start(ap, fmt);
   int n = vsnprintf(e->message, sizeof e->message, fmt, ap);
-  va_end(ap);
   if (n >= (int)sizeof e->message) trim_utf8(e->message);
+  return c;
+}
+
+bx_class bx_error_set(bx_error *e, bx_class c, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  bx_error_vset(e, c, fmt, ap);
+  va_end(ap);
   return c;
 }
 

@@ -6,6 +6,7 @@
 #ifndef BX_ERROR_H
 #define BX_ERROR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -52,9 +53,10 @@ bx_class bx_status_class(int status);
 ** their own. */
 bool bx_class_is(bx_class c, int status, bx_class wanted);
 
-/* Fills e (status BX_NO_STATUS) and returns c. */
+/* Fills e (status BX_NO_STATUS) and returns c. No argument may be e's own message. */
 bx_class bx_error_set(bx_error *e, bx_class c, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+bx_class bx_error_vset(bx_error *e, bx_class c, const char *fmt, va_list ap);
 
 /* Fills e from a gRPC status and its details (bytes, not terminated). */
 bx_class bx_error_from_status(bx_error *e, int status, const char *details,

@@ -27,7 +27,7 @@ double bx_now(void) {
 }
 
 gpr_timespec bx_timespec(double at) {
-  if (!(at < 1e15)) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  if (!(at < BX_FAR)) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
   if (at < 0) at = 0;
   gpr_timespec ts = {.clock_type = GPR_CLOCK_MONOTONIC};
   ts.tv_sec = (int64_t)at;
@@ -253,7 +253,7 @@ void bx_loop_use_alarm(bx_loop *loop, bool use) { loop->use_alarm = use; }
 
 /* One completion out of the queue that is ours; NULL: none until then. */
 static bx_tag *take(bx_loop *loop, double until, bool *ok) {
-  if (loop->use_alarm && until > 0 && until < BX_FOREVER)
+  if (loop->use_alarm && until > 0 && until < BX_FAR)
     bx_alarm_set(loop, until);
   grpc_event ev =
       grpc_completion_queue_next(loop->queue, bx_timespec(until), NULL);

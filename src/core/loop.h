@@ -25,6 +25,7 @@ struct bx_timer {
 };
 
 #define BX_FOREVER INFINITY
+#define BX_FAR 1e15 /* seconds: a later time has no place in the kernel's clocks */
 
 /* Monotonic seconds, the clock of every time in this project. */
 double bx_now(void);

@@ -194,7 +194,7 @@ void bx_relay_alarm(bx_relay *r, double at) {
   struct itimerspec it = {0};
   if (at == r->at) return;
   r->at = at;
-  if (at < 1e15) {
+  if (at < BX_FAR) {
     double next = at + 1e-9; /* not before it: a double rounds */
     it.it_value.tv_sec = (time_t)next;
     it.it_value.tv_nsec = (long)((next - (double)it.it_value.tv_sec) * 1e9);
