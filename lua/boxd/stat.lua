@@ -2,6 +2,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local failed = require "boxd.internal.failed"
 local path = require "boxd.path"
 core.internal()
 
@@ -41,11 +42,11 @@ local function stat(box, name, at, opts)
     { timeout = opts.timeout, killable = false })
   local found = result.success and parse(result.stdout)
   if found then return found end
-  local said = result.stderr:gsub("%s+$", "")
-  if said:find "No such file or directory$" or said:find "Not a directory$" then
+  if result.stderr:find "No such file or directory%s*$"
+    or result.stderr:find "Not a directory%s*$" then
     return nil
   end
-  core.raise("BoxdError", ("%s: can't look at %s: %s"):format(name, at, said))
+  failed(("%s: can't look at %s"):format(name, at), result)
 end
 
 -- box:stat(path) -> { type, size, mode, mtime, owner, group, target }, or nil:

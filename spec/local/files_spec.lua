@@ -139,6 +139,32 @@ python3 /home/boxd/watch.py]], { stream = true })
     assert.matches("Not a directory", class("read_file", "/home/boxd/file/x"))
   end)
 
+  it("are refused by the same class whatever mode they are to have", function()
+    box:sh "mkdir -p /home/boxd/d; echo x > /home/boxd/file"
+    local CLASSES = { ["/root/x"] = "PermissionDeniedError",
+      ["/etc/x"] = "PermissionDeniedError",
+      ["/home/boxd/d"] = "InvalidArgumentError" }
+    for path, class in pairs(CLASSES) do
+      for _, mode in ipairs { false, "644", "600" } do
+        local ok, e = pcall(box.write_file, box, "x", path,
+          { mode = mode or nil })
+        assert.is_false(ok, path)
+        assert.equal(class, e.class, ("%s %s: %s"):format(path, mode, e))
+      end
+    end
+    local ok, e = pcall(box.write_file, box, "x", "/home/boxd/file/x",
+      { mode = "600" })
+    assert.is_false(ok)
+    assert.is_true(e.class == "NotFoundError" or e.class == "ConflictError",
+      tostring(e))
+    ok, e = pcall(box.mkdir, box, "/root/d", { mode = "700" })
+    assert.is_false(ok)
+    assert.equal("PermissionDeniedError", e.class)
+    ok, e = pcall(box.write_file, box, "x", "/home/boxd/d", { owner = "root" })
+    assert.is_false(ok)
+    assert.equal("InvalidArgumentError", e.class)
+  end)
+
   it("of a folder keep their modes and links", function()
     here [[rm -rf tree; mkdir -p tree/shut/in tree/open tree/bare; cd tree
       echo 1 > open/a; echo 2 > open/run; chmod 755 open/run

@@ -4,6 +4,7 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
+local failed = require "boxd.internal.failed"
 core.internal()
 
 local modes = {}
@@ -40,9 +41,7 @@ local function run(self, what, opts, ...)
   arguments[arguments.n + 1] = { timeout = opts.timeout, killable = false }
   local result = core.exec(self, table.unpack(arguments, 1, arguments.n + 1))
   if result.success then return result.stdout end
-  local why = result.stderr:gsub("%s+$", "")
-  core.raise("BoxdError", ("%s: %s"):format(what,
-    why ~= "" and why or "exit code " .. result.exit_code))
+  failed(what, result)
 end
 
 --- Is it the error of a service that runs no commands? Nothing reads its files
@@ -113,12 +112,14 @@ end
 -- moved to their place when they have their mode.
 
 local STAGE = [[
+export LC_ALL=C
 p=$(readlink -f -- "$1") && [ -n "$p" ] || p=$1
-if [ -d "$p" ]; then echo "$p: it is a folder" >&2; exit 1; fi
+if [ -d "$p" ]; then echo "$p: Is a directory" >&2; exit 1; fi
 d=$(dirname -- "$p"); mkdir -p -- "$d" || exit
 s=$(mktemp -d -- "$d/.boxd-XXXXXX") && printf '%s\n%s' "$s" "$p"]]
 
 local PLACE = [[
+export LC_ALL=C
 s=$1; shift
 while [ $# -gt 0 ]; do
   d=$(dirname -- "$3"); [ -d "$d" ] || mkdir -p -- "$d" || exit

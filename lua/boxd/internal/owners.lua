@@ -4,6 +4,7 @@
 
 local core = require "boxd.core"
 local check = require "boxd.internal.check"
+local failed = require "boxd.internal.failed"
 local modes = require "boxd.internal.modes"
 core.internal()
 
@@ -29,10 +30,7 @@ local function chown_word(opts)
 end
 
 -- Each script begins with it: $as is nothing, or sudo.
-local AS = "as=; [ \"$(id -u)\" = 0 ] || as='sudo -n'\n"
-
-local CLASSES = { ["File exists"] = "ConflictError",
-  ["No such file or directory"] = "NotFoundError" }
+local AS = "export LC_ALL=C; as=; [ \"$(id -u)\" = 0 ] || as='sudo -n'\n"
 
 -- Runs a script in the box with such arguments; `what` failed otherwise.
 local function run(self, what, opts, script, ...)
@@ -40,9 +38,7 @@ local function run(self, what, opts, script, ...)
   words[#words + 1] = { timeout = opts.timeout, killable = false }
   local result = core.exec(self, table.unpack(words))
   if result.success then return result.stdout end
-  local said = result.stderr:gsub("%s+$", "")
-  core.raise(CLASSES[said:match ": ([^:]*)$"] or "BoxdError",
-    ("%s: %s"):format(what, said))
+  failed(what, result)
 end
 
 local STAGE = [[
@@ -69,7 +65,7 @@ end
 -- new file is nobody's but root's until it is whole.
 local PLACE = [[
 p=$($as readlink -f -- "$2") && [ -n "$p" ] || p=$2
-if $as test -d "$p"; then echo "$p: it is a folder" >&2; exit 1; fi
+if $as test -d "$p"; then echo "$p: Is a directory" >&2; exit 1; fi
 d=$(dirname -- "$p"); $as mkdir -p -- "$d" || exit
 t=$($as mktemp -- "$d/.boxd-XXXXXX") || exit
 $as cp -- "$1" "$t" && $as chown -- "$3" "$t" && $as chmod -- "$4" "$t" &&

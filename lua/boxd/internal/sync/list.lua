@@ -5,6 +5,7 @@
 local core = require "boxd.core"
 local boxd = require "boxd"
 local check = require "boxd.internal.check"
+local failed = require "boxd.internal.failed"
 core.internal()
 
 local list = {}
@@ -99,8 +100,7 @@ function list.there(box, folder, excluded, opts)
     killable = false, user = opts.as })
   if result.stdout == "none\n" then return nil end
   if not result.success then
-    core.raise("BoxdError", ("can't read the folder %s of the box: %s"):format(
-      folder, (result.stderr:gsub("%s+$", ""))))
+    failed(("can't read the folder %s of the box"):format(folder), result)
   end
   return parse(result.stdout, excluded)
 end
