@@ -9,7 +9,6 @@
 **   Exec "sink"         reads to the end, exit code 7
 **   Exec "hold"         one chunk, then as "sink"
 **   UploadFile(Stream)  counts the bytes
-**   DownloadFile        path "SIZE"
 **   DownloadFileStream  path "N SIZE"
 */
 #include <grpc/grpc_security.h>
@@ -280,10 +279,10 @@ static void download(call *c) {
   char path[64];
   unsigned long long n = 0, size = 0;
   read_text(c, 2, path, sizeof path);
-  if (c->streams && sscanf(path, "%llu %llu", &n, &size) == 2)
+  if (sscanf(path, "%llu %llu", &n, &size) == 2)
     stream_out(c, n, (size_t)size, true);
   else
-    finish(c, message(1, NULL, (size_t)atoll(path), 0, 0));
+    finish(c, NULL);
 }
 
 static bool is(call *c, const char *name) {

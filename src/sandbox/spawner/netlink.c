@@ -20,15 +20,16 @@ int bx_nl_open(uint32_t groups) {
   return -1;
 }
 
-/* Room for `size` more bytes, cleared, or NULL. */
-static void *add(bx_nl_request *r, size_t size) {
+/* Where in data there is room for `size` more bytes, cleared; 0: nowhere. */
+static size_t add(bx_nl_request *r, size_t size) {
   size_t at = NLMSG_ALIGN(r->head.nlmsg_len);
   if (at + NLMSG_ALIGN(size) > sizeof r->data) {
     r->full = true;
-    return NULL;
+    return 0;
   }
   r->head.nlmsg_len = (uint32_t)(at + size);
-  return memset(r->data + at, 0, NLMSG_ALIGN(size));
+  memset(r->data + at, 0, NLMSG_ALIGN(size));
+  return at;
 }
 
 void bx_nl_begin(bx_nl_request *r, int type, int flags, const void *body,
@@ -38,16 +39,17 @@ void bx_nl_begin(bx_nl_request *r, int type, int flags, const void *body,
       .nlmsg_len = NLMSG_HDRLEN,
       .nlmsg_type = (uint16_t)type,
       .nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST)};
-  void *at = add(r, size);
-  if (at) memcpy(at, body, size);
+  size_t at = add(r, size);
+  if (at) memcpy(r->data + at, body, size);
 }
 
 void bx_nl_put(bx_nl_request *r, int type, const void *data, size_t size) {
-  struct rtattr *a = add(r, RTA_LENGTH(size));
-  if (!a) return;
-  a->rta_type = (unsigned short)type;
-  a->rta_len = (unsigned short)RTA_LENGTH(size);
-  if (size) memcpy(RTA_DATA(a), data, size);
+  struct rtattr head = {.rta_len = (unsigned short)RTA_LENGTH(size),
+                        .rta_type = (unsigned short)type};
+  size_t at = add(r, RTA_LENGTH(size));
+  if (!at) return;
+  memcpy(r->data + at, &head, sizeof head);
+  if (size) memcpy(r->data + at + RTA_LENGTH(0), data, size);
 }
 
 void bx_nl_put_u32(bx_nl_request *r, int type, uint32_t value) {
