@@ -11,10 +11,13 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-LUA ?= lua5.4
+PKG_CONFIG ?= pkg-config
+# The names that systems have for Lua and for its headers.
+ifeq ($(origin LUA),undefined)
+LUA := $(firstword $(foreach p,lua5.4 lua-5.4 lua54,$(shell command -v $(p))) lua)
+endif
 LUA_VERSION ?= $(shell $(LUA) -e 'print(_VERSION:match "%d.%d")' 2>/dev/null || echo 5.4)
 LUA_VERSION := $(LUA_VERSION)
-LUA_PC ?= lua$(LUA_VERSION)
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
@@ -31,11 +34,16 @@ CC := $(ARCH)-linux-gnu-gcc
 CXX := $(ARCH)-linux-gnu-g++
 PKG_CONFIG := $(ARCH)-linux-gnu-pkg-config
 endif
+ifeq ($(origin LUA_PC),undefined)
+LUA_PC := $(or $(shell for p in lua$(LUA_VERSION) lua-$(LUA_VERSION) \
+  lua$(subst .,,$(LUA_VERSION)) lua; do \
+  $(PKG_CONFIG) --exists "$$p >= $(LUA_VERSION)" && echo $$p && break; done \
+  2>/dev/null),lua$(LUA_VERSION))
+endif
 BUILD ?= build
 CC ?= cc
 # The newest clang of this machine.
-CLANG ?= $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9]))))
-PKG_CONFIG ?= pkg-config
+CLANG ?= $(or $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9])))),clang)
 INSTALL ?= install
 
 OPT ?= -O2 -g
@@ -111,9 +119,14 @@ $(BUILD)/boxd.so: $(SO_OBJ) $(BUILD)/src/bind/so/free.o
 $(LIBS): Makefile
 	@mkdir -p $(@D)
 	@lua=$$($(PKG_CONFIG) --cflags $(LUA_PC)) && \
+	  lib=$$($(PKG_CONFIG) --libs-only-l $(LUA_PC) | grep -o -e '-llua[^ ]*') && \
+	  lib="-Wl,-Bstatic $$lib -Wl,-Bdynamic" && \
+	  { echo 'int luaL_openlibs(void); int main(void) { luaL_openlibs(); }' | \
+	    $(CC) -o $@.try -x c - -x none $$lib -ldl -lm 2>/dev/null || \
+	    lib=$$($(PKG_CONFIG) --libs $(LUA_PC)); } && \
 	  deps=$$($(PKG_CONFIG) --cflags $(DEPS)) && \
-	  grpc=$$($(PKG_CONFIG) --static --libs grpc re2 | tr ' ' '\n' | sort -u | \
-	    grep -xE -e '-l(grpc|gpr|address_sorting|re2|cares|upb.*|utf8_.*|absl_.*)') && \
+	  grpc=$$($(PKG_CONFIG) --static --libs grpc re2 2>/dev/null | tr ' ' '\n' | sort -u | \
+	    grep -xE -e '-l(grpc|gpr|address_sorting|re2|cares|upb.*|utf8_.*|absl_.*)'; :) && \
 	  static="-Wl,-Bstatic -Wl,--start-group $$(echo $$grpc) -Wl,--end-group" && \
 	  static="$$static -lprotobuf-c -lz -lstdc++ -Wl,-Bdynamic" && \
 	  { echo 'extern "C" { void grpc_init(void); void host_plain_locks(void); }' \
@@ -123,7 +136,7 @@ $(LIBS): Makefile
 	    { static=; echo "gRPC's static libraries do not fit ($@.why): boxdlua" \
 	      "needs the shared ones, starts later and has abseil's own locks" >&2; }; } && \
 	  rm -f $@.try && \
-	  printf '%s\n' "LUA_CFLAGS := $$lua" "DEP_CFLAGS := $$deps" \
+	  printf '%s\n' "LUA_CFLAGS := $$lua" "LUA_LINK := $$lib" "DEP_CFLAGS := $$deps" \
 	    "GRPC_STATIC := $$static" > $@
 
 # For programs with a Lua of their own: D leaves out times and owners.
@@ -138,7 +151,7 @@ $(BUILD)/lua.sym: | $(BUILD)
 $(BUILD)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym
 	$(CC) $(SANITIZE) $(LDFLAGS) -static-libgcc -Wl,--gc-sections $(WIPE_GRPC) \
 	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
-	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic $(GRPC_LINK) \
+	  $(LUA_LINK) $(GRPC_LINK) \
 	  -lcjson -lssl -lcrypto -ldl -lm -pthread
 
 # The folders too: a file that was removed must go.

@@ -28,7 +28,7 @@ $(PORTABLE)/cJSON.o:
 $(PORTABLE)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym $(PORTABLE)/cJSON.o
 	$(CC) $(LDFLAGS) -static-libgcc -Wl,--gc-sections $(WIPE_GRPC) \
 	  -Wl,--dynamic-list=$(BUILD)/lua.sym -o $@ $(SO_OBJ) $(EXE_OBJ) \
-	  $(PORTABLE)/cJSON.o -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic \
+	  $(PORTABLE)/cJSON.o $(LUA_LINK) \
 	  $(GRPC_LINK) -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lm -pthread
 	@! ldd $@ | grep -vE 'linux-vdso|lib(c|m)\.so|ld-linux'
 

@@ -18,7 +18,7 @@ TORTURE_OBJ := $(SO_OBJ) $(BUILD)/proto/boxd_desc.o $(BUILD)/sudo_program.o \
 
 $(BUILD)/torture/torture: $(TORTURE_OBJ)
 	$(CC) $(SANITIZE) $(LDFLAGS) $(TORTURE_WRAP) -o $@ $^ \
-	  -Wl,-Bstatic -l$(LUA_PC) -Wl,-Bdynamic -lgrpc -lgpr $(COMMON_LIBS) \
+	  $(LUA_LINK) -lgrpc -lgpr $(COMMON_LIBS) \
 	  -pthread
 
 .PHONY: torture

@@ -50,6 +50,25 @@ describe("the Makefile", function()
     end
   end)
 
+  it("finds Lua and its headers by the names that other systems give them", function()
+    local folder = sh("mktemp -d"):gsub("\n", "")
+    finally(function() os.execute("rm -rf " .. folder) end)
+    sh("cd " .. folder .. [[ && for p in sh sed find make git sort; do
+      ln -s /usr/bin/$p $p; done; printf '#!/bin/sh\necho 5.4\n' > lua-any
+      printf '#!/bin/sh\ncase $2 in "$NAME >= 5.4") ;;
+        *) exit 1 ;; esac\n' > pkg-config
+      chmod +x lua-any pkg-config]])
+    for _, names in ipairs { { "lua5.4", "lua5.4" }, { "lua54", "lua54" },
+      { "lua-5.4", "lua-5.4" }, { "lua", "lua" }, { "lua5.4", "lua" } } do
+      sh(("cd %s && ln -s lua-any %s"):format(folder, names[1]))
+      local out = sh(("env -u MAKEFLAGS -u LUA -u LUA_PC PATH=%s NAME=%s make -pq help "
+        .. "2>/dev/null; :"):format(folder, names[2]))
+      assert.truthy(out:find("\nLUA_PC := " .. names[2] .. "\n", 1, true), out)
+      assert.matches("\nLUA := [^\n]*" .. names[1]:gsub("%p", "%%%0") .. "\n", out)
+      sh(("rm %s/%s"):format(folder, names[1]))
+    end
+  end)
+
   it("names every lint of make check in its continuous integration", function()
     assert.matches("\nmake check\n", sh "cat .ci/run")
     assert.matches("make check", sh "cat .github/workflows/ci.yml")

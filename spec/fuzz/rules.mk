@@ -32,7 +32,7 @@ fuzzers: $(FUZZERS:%=$(BUILD)/fuzz-%)
 
 $(BUILD)/fuzz-%: $(BUILD)/spec/fuzz/%.o $(FUZZ_PARTS:%=$(BUILD)/%) \
     $(BUILD)/libboxd.a
-	$(CC) -fsanitize=fuzzer $(FUZZ_FLAGS) -o $@ $^ -l$(LUA_PC) -lgrpc -lgpr \
+	$(CC) -fsanitize=fuzzer $(FUZZ_FLAGS) -o $@ $^ $(LUA_LINK) -lgrpc -lgpr \
 	  $(COMMON_LIBS) -lseccomp -pthread
 
 # New inputs of use stay in $(FUZZ)/corpus, for the next run.
