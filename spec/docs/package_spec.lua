@@ -29,10 +29,50 @@ describe("make deb", function()
     assert.matches("Provides: lua%-boxd, lua5%.4%-boxd", control)
   end)
 
-  it("is the same bytes each time", function()
+  it("is the same bytes each time, whatever the umask and the time zone", function()
     local sum = sh("sha256sum < %s", deb)
-    sh(MAKE .. "deb")
+    sh("umask 077; rm -rf ${BUILD:-build}/doc; TZ=Asia/Tokyo " .. MAKE .. "deb")
     assert.equal(sum, sh("sha256sum < %s", deb))
+  end)
+
+  it("has files of root that everybody can read", function()
+    local modes = {}
+    for line in sh("dpkg-deb -c %s", deb):gmatch "[^\n]+" do
+      local mode, owner, path = line:match "^(%S+) (%S+) .* (%S+)$"
+      assert.equal("root/root", owner)
+      modes[mode] = true
+      assert.equal(path:match "/boxdlua$" ~= nil or mode:sub(1, 1) == "d",
+        mode:sub(10) == "x" and not path:match "%.so$", line)
+    end
+    assert.same({ ["-rw-r--r--"] = true, ["-rwxr-xr-x"] = true,
+      ["drwxr-xr-x"] = true }, modes)
+  end)
+
+  it("has nothing that lintian finds wrong, but for what is explained", function()
+    local result = program.run { "lintian", "--allow-root", "--no-cfg", "--fail-on",
+      "error,warning", deb }
+    assert.equal("", result.out)
+    assert.equal(0, result.status, result.err)
+  end)
+
+  it("has manual pages that mandoc finds nothing wrong with", function()
+    sh("dpkg-deb -x %s %s/man", deb, folder)
+    for _, page in ipairs { "man1/boxdlua.1", "man3/boxd.3" } do
+      local path = ("%s/man/usr/share/man/%s"):format(folder, page)
+      sh("gzip -d %s.gz && mandoc -T lint -W warning %s", path, path)
+    end
+  end)
+
+  it("is made of a source archive, with the archive's time", function()
+    sh([[mkdir -p %s/dist/build && cp -rp Makefile LICENSE README.md lua proto rockspec \
+      scripts spec src .github %s/dist
+      tar -C ${BOXD_BUILD:-build} --exclude=./fuzz --exclude=./deb -c . |
+        tar -C %s/dist/build -x]], folder, folder, folder)
+    sh("touch -d @1700000000 %s/dist/src/core/version.h", folder)
+    sh("cd %s/dist && GIT_CEILING_DIRECTORIES=%s env -u BUILD %s", folder, folder,
+      "env -u MAKEFLAGS -u MAKELEVEL make -s -o src/core/version.h deb")
+    assert.matches("2023%-11%-14", sh("TZ=UTC dpkg-deb -c %s/dist/build/*.deb", folder))
+    assert.equal("", sh("dpkg-deb -c %s/dist/build/*.deb | grep ' 1970-' || :", folder))
   end)
 
   it("installs a boxdlua that runs, and a module that Lua finds", function()
@@ -51,16 +91,23 @@ describe("make deb", function()
     end
   end)
 
-  it("leaves nothing when it is purged", function()
+  it("is upgraded, and leaves nothing when it is purged", function()
     sh([[mkdir -p %s/root/var/lib/dpkg/info %s/root/var/lib/dpkg/updates
       : > %s/root/var/lib/dpkg/status]], folder, folder, folder)
     local dpkg = ("dpkg --root=%s/root --force-depends --force-not-root "
       .. "--force-bad-path --log=/dev/null "):format(folder)
     sh("%s -i %s >/dev/null 2>&1", dpkg, deb)
     sh("test -x %s/root/usr/bin/boxdlua", folder)
+    sh([[dpkg-deb -R %s %s/next && cd %s/next && sed -i 's/^Version: .*/&+1/' \
+      DEBIAN/control && rm -r usr/share/doc/boxd/html && dpkg-deb \
+      --root-owner-group -Znone --build . ../next.deb]], deb, folder, folder)
+    sh("%s -i %s/next.deb >/dev/null 2>&1", dpkg, folder)
+    assert.matches("%+1\n$", sh("dpkg-query --admindir=%s/root/var/lib/dpkg -f "
+      .. "'${Version}\n' -W boxd", folder))
+    assert.equal("", sh("%s -V boxd", dpkg))
     sh("%s -P boxd >/dev/null 2>&1", dpkg)
-    assert.equal("", sh("cd %s/root && find . -path ./var -prune -o -type f "
-      .. "-print", folder))
+    assert.equal("", sh("cd %s/root && find . -mindepth 1 -path ./var -prune "
+      .. "-o -print", folder))
   end)
 end)
 
