@@ -105,6 +105,27 @@ describe("boxd.so under lua5.4", function()
   end)
 end)
 
+describe("a download into a pipe", function()
+  it("fails when its reader goes, and does not end the host", function()
+    local result = lua { "-e", [[
+      require "boxd"
+      local core = require "boxd.core"
+      local name = os.tmpname()
+      os.remove(name)
+      assert(os.execute("mkfifo " .. name))
+      local reader = io.popen("exec head -c 1 " .. name)
+      local pipe
+      repeat pipe = core.open_special(name) until pipe
+      assert(1 == pipe:write("x", 0))
+      reader:close()
+      os.remove(name)
+      print(pipe:write("x", 0))
+      print(pipe:write("x", 0))]] }
+    assert.equal(("nil\tBroken pipe\n"):rep(2), result.out)
+    assert.equal(0, result.status, result.err)
+  end)
+end)
+
 describe("BOXD_LOG", function()
   it("is for this module too", function()
     local pipe = io.popen([[BOXD_LOG=info lua5.4 -e '

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../core/runtime.h"
 #include "type.h"
 
 #define TYPE "boxd.Special"
@@ -34,7 +35,7 @@ static int m_write(lua_State *L) {
   const char *data = luaL_checklstring(L, 2, &len);
   lua_Integer from = luaL_checkinteger(L, 3);
   luaL_argcheck(L, from >= 0 && (size_t)from <= len, 3, "out of the data");
-  ssize_t n = write(*fd, data + from, len - (size_t)from);
+  ssize_t n = bx_write_quietly(*fd, data + from, len - (size_t)from);
   if (n < 0) return refuse(L, errno);
   lua_pushinteger(L, n);
   return 1;

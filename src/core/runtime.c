@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "grpc_compat.h"
 
@@ -23,6 +25,27 @@ void bx_block_signals(sigset_t *old) {
 
 void bx_restore_signals(const sigset_t *old) {
   pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+/* Takes the signal that our write has sent to this thread. */
+static void take_signal(const sigset_t *set) {
+  const struct timespec now = {0};
+  while (sigtimedwait(set, NULL, &now) < 0 && errno == EINTR) continue;
+}
+
+ssize_t bx_write_quietly(int fd, const void *data, size_t len) {
+  sigset_t pipes, old, pending;
+  sigemptyset(&pipes);
+  sigaddset(&pipes, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipes, &old);
+  ssize_t n = write(fd, data, len);
+  int err = errno;
+  if (n < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
+    take_signal(&pipes);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  errno = err;
+  return n;
 }
 
 bool bx_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <sys/types.h>
+
 #include "error.h"
 
 /* Starts gRPC, or counts one more user of it. Balanced by bx_runtime_stop. */
@@ -22,6 +24,9 @@ bx_class bx_runtime_check(bx_error *e);
 ** must not take the host's signals. */
 void bx_block_signals(sigset_t *old);
 void bx_restore_signals(const sigset_t *old);
+
+/* write(2) without a SIGPIPE, which would end a host: EPIPE alone says it. */
+ssize_t bx_write_quietly(int fd, const void *data, size_t len);
 
 /* Starts a thread that takes no signals; its name, 15 bytes at most, is what ps
 ** shows. False: errno says why. */
