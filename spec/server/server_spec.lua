@@ -36,6 +36,27 @@ local function failure(f, ...)
   return e
 end
 
+describe("a server's HTTP request", function()
+  it("shows that its client left before it was taken, and after", function()
+    local server <close> = serve.listen()
+    local function come_and_go()
+      assert(os.execute(([[python3 -c 'if 1:
+        import socket
+        s = socket.create_connection(("127.0.0.1", %d))
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")']])
+        :format(server.port)))
+      boxd.sleep(0.05) -- so that the server meets both
+    end
+    come_and_go()
+    local request <close> = server:request()
+    assert.is_true(boxd.with_timeout(5, request.wait_gone, request))
+    local task = boxd.spawn(function() return server:request() end)
+    come_and_go()
+    local second <close> = task:join()
+    assert.is_true(boxd.with_timeout(5, second.wait_gone, second))
+  end)
+end)
+
 describe("serve.listen", function()
   it("returns its address", function()
     local server <close> = serve.listen()

@@ -30,7 +30,8 @@ struct bx_request {
   bx_port_connection *connection; /* NULL: gone, an answer is dropped */
   bx_http1 http;                  /* points into bytes */
   char *bytes;
-  bx_event *gone; /* the owner's, or NULL: set when the client has left */
+  bx_event *gone; /* the owner's, or NULL: set when the client has left, */
+  bool left;      /* ... as it has, perhaps before there was an owner */
   char peer[BX_PEER_MAX];
 };
 

@@ -45,6 +45,7 @@ static void unlink_connection(bx_port_connection *c) {
 }
 
 static void tell_gone(bx_loop *loop, bx_request *r) {
+  r->left = true;
   if (r->gone) bx_event_set(loop, r->gone);
 }
 

@@ -89,6 +89,7 @@ void lbx_push_http_request(lua_State *L, bx_port *p) {
   x->loop = lbx_state_get(L)->loop;
   x->request = bx_port_take(p);
   x->request->gone = &x->gone;
+  if (x->request->left) bx_event_set(x->loop, &x->gone);
   push_fields(L, x->request);
   lua_setiuservalue(L, -2, 1);
 }
