@@ -55,6 +55,16 @@ chmod 555 ro]])
     return { sent = sent, deleted = deleted, unchanged = unchanged, bytes = bytes }
   end
 
+  it("a time that no integer has becomes the last one that it has", function()
+    run("cd " .. here .. "; echo 1 > f; touch -d '2400-01-01' f")
+    assert.same(result(1, 0, 0, 2), to())
+    assert.equal("2262\n", box:sh("date -r " .. there .. "/f +%Y").stdout)
+    assert.same(result(0, 0, 1, 0), to())
+    box:sh("touch -d '2500-01-01' " .. there .. "/f")
+    assert.same(result(0, 0, 1, 0), to())
+    assert.same(result(0, 0, 1, 0), from())
+  end)
+
   it("files, folders and links go both ways as they are, and only once", function()
     fill()
     assert.same(result(10, 0, 0, 3000011), to())

@@ -46,6 +46,14 @@ static void set_integer(lua_State *L, const char *field, lua_Integer n) {
   lua_setfield(L, -2, field);
 }
 
+/* Those that an integer has, which end in 1677 and 2262. */
+static lua_Integer nanoseconds(struct timespec t) {
+  const lua_Integer most = LUA_MAXINTEGER / NANO;
+  if (t.tv_sec >= most) return LUA_MAXINTEGER;
+  if (t.tv_sec <= -most) return LUA_MININTEGER;
+  return t.tv_sec * (lua_Integer)NANO + t.tv_nsec;
+}
+
 /* Pushes { kind=, mode=, size=, mtime= }. */
 static void push_stat(lua_State *L, const struct stat *st) {
   lua_createtable(L, 0, 6);
@@ -53,8 +61,7 @@ static void push_stat(lua_State *L, const struct stat *st) {
   lua_setfield(L, -2, "kind");
   set_integer(L, "mode", st->st_mode & 0777);
   set_integer(L, "size", st->st_size);
-  set_integer(L, "mtime", st->st_mtim.tv_sec * (lua_Integer)NANO +
-                              st->st_mtim.tv_nsec);
+  set_integer(L, "mtime", nanoseconds(st->st_mtim));
 }
 
 static int refuse(lua_State *L, int err) {

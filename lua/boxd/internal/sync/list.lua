@@ -48,9 +48,13 @@ end
 
 list.shell_path = shell_path
 
+-- Of a time beyond what an integer has, the first or the last of those.
 local function nanoseconds(seconds, rest)
-  return math.tointeger(seconds) * 1000000000
-    + math.tointeger((rest .. "000000000"):sub(1, 9))
+  seconds = math.tointeger(seconds)
+  local most = math.maxinteger // 1000000000
+  if seconds >= most then return math.maxinteger end
+  if seconds <= -most then return math.mininteger end
+  return seconds * 1000000000 + math.tointeger((rest .. "000000000"):sub(1, 9))
 end
 
 -- A path that leads nowhere else, by itself.
