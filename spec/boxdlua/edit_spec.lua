@@ -45,6 +45,20 @@ describe("the prompt on a terminal", function()
       { "prompt" } }
   end)
 
+  it("edits by the libedit of any distribution", function()
+    local folder = program.sh("mktemp -d"):gsub("\n", "")
+    finally(function() os.execute("rm -rf " .. folder) end)
+    local keys = { { "send", "prnt('x')\1\27[C\27[Ci\n" }, { "expect", "\nx" },
+      { "prompt" } }
+    -- What can't be loaded stands before the system's.
+    program.sh("touch %s/libedit.so.2 %s/libedit.so.0", folder, folder)
+    local env = { LD_LIBRARY_PATH = folder }
+    assert.matches("nobody edits", select(2, pcall(session, keys, { env = env })))
+    program.sh("ln -sf $(ldconfig -p | sed -n 's/.*libedit.so.2 .* => //p' | head -n 1) "
+      .. "%s/libedit.so.0", folder)
+    session(keys, { env = env })
+  end)
+
   it("shows where an error is, and goes on", function()
     local out = session { "error 'oops'", "x = = 1", "'still'" }
     has(out, "stdin:1: oops\nstack traceback:\n")

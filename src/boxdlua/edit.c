@@ -19,7 +19,9 @@
 #include "../bind/error.h"
 #include "../core/io.h"
 
-#define LIBRARY "libedit.so.2"
+/* Debian numbers it by itself. */
+#define LIBRARY_OF_DEBIAN "libedit.so.2"
+#define LIBRARY "libedit.so.0"
 
 #define FUNCTIONS(X)                                                    \
   X(el_init) X(el_end) X(el_set) X(el_wset) X(el_gets) X(el_line)       \
@@ -46,7 +48,8 @@ static struct {
 } editor = {.watch = {.fd = STDIN_FILENO, .fire = on_readable}};
 
 static bool load_library(void) {
-  void *so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+  void *so = dlopen(LIBRARY_OF_DEBIAN, RTLD_NOW | RTLD_LOCAL);
+  if (so == NULL) so = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
   if (so == NULL) return false;
 #define X(name)                                         \
   *(void **)&lib.name = dlsym(so, #name);               \
