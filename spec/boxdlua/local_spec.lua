@@ -110,6 +110,15 @@ describe("--local", function()
     end
   end)
 
+  it("is gone, with its state, where its user has no home", function()
+    local result = run { "--local", "-e",
+      "io.write(boxd.Compute{}.box:create 'x':exec('id', '-un').stdout)",
+      env = { HOME = "/none", XDG_CACHE_HOME = "" } }
+    assert.equal("boxd\n", result.out)
+    assert.is_nil(result.err:find("removed", 1, true), result.err)
+    assert.equal("", left())
+  end)
+
   it("is gone after a signal that cannot be handled", function()
     local result = run { "--local", "-e",
       show_child .. "io.stdout:flush() os.execute('kill -9 $PPID')" }

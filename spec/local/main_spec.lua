@@ -58,6 +58,23 @@ describe("--serve", function()
     assert.matches("chmod 700", open.err)
   end)
 
+  it("says in a line why it has no state folder", function()
+    local file = service.folder .. "/file"
+    os.execute("touch " .. file)
+    for state, why in pairs { [file] = file .. ": Not a directory",
+      [file .. "/in"] = file .. ": Not a directory",
+      ["/proc/none"] = "/proc/none: No such file or directory" } do
+      local r = run { "--listen", "127.0.0.1:0", "--state", state }
+      assert.equal("boxdlua --serve: the state folder can't be made: " .. why .. "\n",
+        r.err)
+      assert.equal(1, r.status)
+    end
+    local homeless = program.run { "timeout", "20", "env", "-u", "HOME", "-u",
+      "XDG_STATE_HOME", program.boxdlua, "--serve" }
+    assert.equal("boxdlua --serve: neither XDG_STATE_HOME nor HOME is set: give "
+      .. "--state DIR\n", homeless.err)
+  end)
+
   it("names a record that is damaged", function()
     service.compute.box:create "one"
     service:stop()

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define START_SECONDS 60 /* an ordinary user's first start copies files */
-#define STOP_SECONDS 10
+#define STOP_SECONDS 60 /* its spawner removes the files of boxes */
 
 static struct {
   pid_t owner; /* it started it: a forked copy of us must not end it */
@@ -89,10 +89,12 @@ static int fail(char *message, size_t size, const char *what) {
 static int remove_entry(const char *path, const struct stat *st, int kind,
                         struct FTW *where) {
   (void)st, (void)kind, (void)where;
-  return remove(path); /* not 0 ends the walk, with errno saying why */
+  /* Not 0 ends the walk, with errno saying why. */
+  return remove(path) < 0 && errno != ENOENT ? -1 : 0;
 }
 
-/* Never across a mount: mounted files are not ours to remove. */
+/* What the spawner has left, or leaves where it still ends. Never across a mount:
+   mounted files are not ours to remove. */
 static void remove_state(void) {
   if (child.state[0] == '\0' || access(child.state, F_OK) != 0) return;
   if (nftw(child.state, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT)) {

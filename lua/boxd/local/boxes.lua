@@ -422,11 +422,6 @@ function boxes:restore()
   boxd.map(list, function(record) restore(self, record) end, { limit = 8 })
 end
 
--- Ends them all.
-function boxes:close()
-  for _, handle in pairs(self.live) do self.spawner:kill(handle) end
-end
-
 -- The record of a box that has died by itself, by its handle; nil: it was ended.
 function boxes:lose(handle)
   local id = self.by_handle[handle]

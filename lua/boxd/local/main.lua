@@ -71,7 +71,10 @@ end
 
 -- What keeps the service from starting is for the user: it needs no traceback.
 local function open(options)
-  local ok, opened = pcall(service.open, options)
+  local ok, opened = pcall(function()
+    options.state = make_folder(absolute(options.state or default_state()))
+    return service.open(options)
+  end)
   if ok then return opened end
   if boxd.is_error(opened, boxd.CancelledError) then error(opened, 0) end
   local _, message = status.of(opened)
@@ -99,14 +102,14 @@ end
 return function(options)
   save_memory()
   options.listen = options.listen or DEFAULT_LISTEN
+  options.passing = options.announce ~= nil -- of a --local
   options.limits = limits.of(options.limits, options.max_boxes)
   -- The client of a --local is one script, which may start as often as it likes.
   options.exchanges = not options.announce and options.limits.exchanges or nil
-  options.state = make_folder(absolute(options.state or default_state()))
   local opened = open(options)
   -- Whatever ends us. The state of a --local is for one run.
   local _end <close> = setmetatable({}, { __close = function()
-    opened:close(options.announce ~= nil)
+    opened:close()
   end })
   local ok, e = pcall(run, options, opened)
   -- A signal is how this usually ends.

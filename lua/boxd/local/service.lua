@@ -30,8 +30,6 @@ local vars = require "boxd.local.vars"
 local service = {}
 service.__index = service
 
-local REMOVE_SECONDS = 8 -- the parent of --local waits 10 for us
-
 local REFLECT_MAX = 64 << 10 -- bytes
 
 local ABSENT = "%s is not in the embedded service"
@@ -132,16 +130,17 @@ local function restore(self)
   self.boxes:restore()
 end
 
--- options: state (folder), listen, net, limits, init, exec_survives, exchanges (a minute from one
--- address; nil: any number). The spawner comes first:
--- it must be forked before any thread exists.
+-- options: state (folder), passing (it is for this run), listen, net, limits, init,
+-- exec_survives, exchanges (a minute from one address; nil: any number). The spawner
+-- comes first: it must be forked before any thread exists.
 function service.open(options)
   local self = setmetatable({}, service)
   self.limits = options.limits
-  self.exec_survives = options.exec_survives
+  self.exec_survives, self.passing = options.exec_survives, options.passing
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state,
-    { outgoing = options.net ~= "host", systemd = options.init == "systemd" })
+    { outgoing = options.net ~= "host", systemd = options.init == "systemd",
+      passing = options.passing })
   self.gates = listeners.pool(assert(serve.sys.raise_descriptors()))
   self.store:note_spawner(self.spawner:pid())
   local enforced, message = self.spawner:ready()
@@ -181,22 +180,13 @@ function service:run()
   if self.failure then error(self.failure, 0) end
 end
 
--- Files of boxes and disks may belong to users that only the spawner acts for.
-local function remove_files(self)
-  self.boxes:close()
-  self.spawner:remove(self.boxes.dir)
-  self.spawner:remove(self.disks.dir)
-  self.spawner:remove(self.captures.dir)
-end
-
--- Ends every call and every box. removing: the state goes, too.
-function service:close(removing)
+-- Ends every call and every box. The state goes, too, where it is for one run: by
+-- the spawner, and what that has left by us.
+function service:close()
   self.closing = true
   self.server:close()
-  if removing then pcall(boxd.with_timeout, REMOVE_SECONDS, remove_files, self)
-  end
   self.spawner:stop()
-  if not removing then return end
+  if not self.passing then return end
   local ok, message = serve.sys.remove_tree(self.store.dir)
   if not ok then
     log("the state can't be removed: %s", message)

@@ -408,6 +408,7 @@ static int spawner_new(lua_State *L) {
   if (!lua_isnoneornil(L, 2)) {
     o.outgoing = lbx_opt_boolean(L, 2, "outgoing", false);
     o.systemd = lbx_opt_boolean(L, 2, "systemd", false);
+    o.passing = lbx_opt_boolean(L, 2, "passing", false);
   }
   lbx_spawner *s = lbx_new(L, sizeof *s, 0, LBX_SPAWNER);
   s->loop = lbx_loop(L);

@@ -24,10 +24,17 @@ static int result(lua_State *L, bool ok, const char *path) {
   return luaL_fileresult(L, ok, path);
 }
 
+/* A folder, made or there. */
 static int sys_mkdir(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   mode_t mode = (mode_t)luaL_checkinteger(L, 2);
-  return result(L, mkdir(path, mode) == 0 || errno == EEXIST, path);
+  struct stat st;
+  bool ok = mkdir(path, mode) == 0;
+  if (!ok && errno == EEXIST && stat(path, &st) == 0) {
+    ok = S_ISDIR(st.st_mode);
+    errno = ENOTDIR;
+  }
+  return result(L, ok, path);
 }
 
 /* Makes the folder's entries durable: that of the file just renamed. */

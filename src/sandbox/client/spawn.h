@@ -49,6 +49,10 @@ typedef struct bx_spawner_options {
   /* systemd is the first process that a box sees. Without the control groups,
      ids or program for it no box can be made. */
   bool systemd;
+  /* The state folder is for this run: it is removed when the boxes have ended,
+     whatever ended the service. Files below it have owners that only the spawner
+     acts for. */
+  bool passing;
 } bx_spawner_options;
 
 /* Forks the spawner and returns at once; BX_SPAWN_READY is its first event
@@ -64,8 +68,8 @@ int bx_spawner_fd(const bx_spawner *sp);
 ** it. */
 pid_t bx_spawner_pid(const bx_spawner *sp);
 
-/* Ends every box and the spawner, waits for it (milliseconds), frees all. NULL
-** is allowed. In a forked child of the caller only frees. */
+/* Ends every box and the spawner, waits for it (milliseconds, or until a passing
+** state is removed), frees all. NULL is allowed. In a forked child of the caller only frees. */
 void bx_spawner_stop(bx_spawner *sp);
 
 /* ---- events ------------------------------------------------------------- */

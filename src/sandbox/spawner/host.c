@@ -255,7 +255,8 @@ int bx_host_setup(bx_host *h, const bx_spawner_options *o,
   bx_error why;
   *h = (bx_host){.box_id = o->id_base ? o->id_base : 100000,
                  .id_count = BX_IDS,
-                 .systemd = o->systemd};
+                 .systemd = o->systemd,
+                 .passing = o->passing};
   getrlimit(RLIMIT_NOFILE, &h->nofile);
   if (strpbrk(o->state_dir, ",:\\\"")) {
     bx_error_set(e, BX_INVALID_ARGUMENT,

@@ -47,6 +47,7 @@ typedef struct bx_symlink {
 typedef struct bx_host {
   bool privileged; /* this machine's root */
   bool systemd;    /* is the first process that boxes see */
+  bool passing;    /* the state goes with the spawner */
   bool idmapped;   /* boxes see the machine's files under their own ids */
   uint32_t box_id, id_count;
   char state[BX_PATH_MAX]; /* the service's folder */

@@ -12,8 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tree.h"
+
 #define LINK_FD 3
 #define ENDING_SECONDS 5
+#define REMOVING_SECONDS 50 /* the parent of --local waits 60 in all */
 #define UNWATCHED_MS 50
 
 void bx_hub_say(bx_hub *hub, bx_msg *m) {
@@ -148,6 +151,8 @@ static _Noreturn void end(bx_hub *hub) {
   for (bx_box *b = hub->boxes; b; b = b->next)
     bx_cgroup_remove(&hub->host.cgroups, getpid(), b->id);
   bx_host_leave(&hub->host);
+  alarm(REMOVING_SECONDS);
+  if (hub->host.passing) bx_tree_remove(hub->host.state);
   _exit(0);
 }
 
