@@ -17,7 +17,7 @@ sandboxes on this machine.]],
 }
 
 supported_platforms = { "linux" }
-dependencies = { "lua >= 5.4, < 5.5" }
+dependencies = { "lua >= 5.4, < 5.6" }
 
 external_dependencies = {
   GRPC = { header = "grpc/grpc.h", library = "grpc" },

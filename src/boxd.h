@@ -1,5 +1,5 @@
 /*
-** boxd for programs that embed Lua 5.4:
+** boxd for programs that embed Lua 5.4 or 5.5:
 **
 **   luaL_requiref(L, "boxd", luaopen_boxd, 1);
 **

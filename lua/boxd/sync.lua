@@ -53,9 +53,9 @@ local NOT_EMPTY = 39 -- ENOTEMPTY: what is left out lies in it
 local function remove_here(folder, paths, open)
   local done = 0
   for name, mode in pairs(open) do
-    name = folder .. "/" .. name
-    local ok, why = core.set_mode(name, mode)
-    if not ok then check.invalid("can't change the mode of %s: %s", name, why) end
+    local full = folder .. "/" .. name
+    local ok, why = core.set_mode(full, mode)
+    if not ok then check.invalid("can't change the mode of %s: %s", full, why) end
   end
   for _, name in ipairs(paths) do
     local ok, why, code = os.remove(folder .. "/" .. name)

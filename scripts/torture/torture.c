@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bind/lua_compat.h"
 #include "bind/serve/serve.h"
 #include "boxd.h"
 #include "fault.h"
@@ -121,7 +122,7 @@ static int open_subject(lua_State *L) {
   *s = (subject){0};
   luaL_setmetatable(L, SUBJECT);
   arm(L, 1, "open");
-  s->L = lua_newstate(fault_lua_alloc, &s->bytes);
+  s->L = lbx_newstate(fault_lua_alloc, &s->bytes);
   int status = s->L ? LUA_OK : LUA_ERRMEM;
   if (s->L) {
     lua_setwarnf(s->L, ignore, NULL);
@@ -269,7 +270,7 @@ int main(int argc, char **argv) {
   signal(SIGALRM, on_alarm);
   signal(SIGPIPE, SIG_IGN);
   grpc_init(); /* kept, so that a subject opens in a millisecond */
-  lua_State *L = lua_newstate(fault_lua_alloc, NULL);
+  lua_State *L = lbx_newstate(fault_lua_alloc, NULL);
   int status = L ? run(L, argv) : EXIT_FAILURE;
   if (L) lua_close(L);
   grpc_shutdown_blocking();

@@ -2,6 +2,7 @@
 -- their fields are, errors of names that they lack, and hidden fields.
 
 local boxd = require "boxd"
+local collector = require "spec.support.collector"
 local core = require "boxd.core"
 local scripted = require "spec.support.scripted"
 
@@ -410,7 +411,7 @@ describe("a finalizer", function()
       return { vm_id = "vm1", name = "web", labels = labels }
     end }
     local box = s.c.box:get "vm1"
-    local pause <const>, running = collectgarbage("setpause", 0), true
+    local pause <const>, running = collector.set("pause", 0), true
     local function litter()
       setmetatable({}, { __gc = function()
         if not running then return end
@@ -426,7 +427,7 @@ describe("a finalizer", function()
       assert.equal("vm1", box.files.id)
     end
     running = false
-    collectgarbage("setpause", pause)
+    collector.set("pause", pause)
     assert.is_true(version > 3, version)
   end)
 end)

@@ -149,7 +149,7 @@ describe("boxd.map", function()
     results, errors = boxd.map({ 1 }, function() error() end,
       { on_error = "collect" })
     assert.same({ n = 1 }, results)
-    assert.same({ "nil" }, errors)
+    assert.same({ tostring(select(2, pcall(error))) }, errors)
     local _, none = boxd.map({ 1 }, tostring, { on_error = "collect" })
     assert.same({}, none)
   end)

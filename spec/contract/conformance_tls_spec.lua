@@ -8,7 +8,7 @@ local program = require "spec.support.program"
 local recorder = require "spec.support.recorder"
 
 local HERE = "IP:127.0.0.1,DNS:localhost"
-local REFUSED = "the server's certificate is refused: "
+local REFUSED = "the server's certificate is refused: SSL certificate "
 
 describe("over TLS", function()
   local authority, stranger, server, peer, ca_file, keys, brief
@@ -73,14 +73,21 @@ describe("over TLS", function()
     return err
   end
 
+  -- Between words and reason are libcurl's own, which differ.
+  local function says(err, words, reason)
+    local _, last = err.message:find(words, 1, true)
+    assert.truthy(last and err.message:find(reason or "", last + 1, true),
+      err.message)
+  end
+
   -- Refused for a reason, before anything was said to the server.
-  local function refused(url, reason, ca)
+  local function refused(url, words, ca, reason)
     server:script {}
     for _, call in ipairs { whoami, logs } do
       local err = call { api_url = url, token = "t", ca_file = ca }
       assert.equal("ConnectionError", err.class)
       assert.equal("UNAVAILABLE", err.code)
-      assert.truthy(err.message:find(reason, 1, true), err.message)
+      says(err, words, reason)
     end
     assert.same({}, server:calls())
   end
@@ -104,17 +111,16 @@ describe("over TLS", function()
   end)
 
   it("names the fault of a certificate", function()
-    refused(server.tls[2], REFUSED .. "SSL certificate problem: certificate has "
-      .. "expired", ca_file)
+    refused(server.tls[2], REFUSED, ca_file, "certificate has expired")
     refused(server.tls[3], "Peer name 127.0.0.1 is not in peer certificate",
       ca_file)
-    refused(server.tls[4], REFUSED .. "SSL certificate problem: unable to get "
-      .. "local issuer certificate", ca_file)
+    refused(server.tls[4], REFUSED, ca_file,
+      "unable to get local issuer certificate")
   end)
 
   it("trusts the system's authorities otherwise, and no other", function()
-    refused(server.tls[1], REFUSED .. "SSL certificate problem: unable to get "
-      .. "local issuer certificate")
+    refused(server.tls[1], REFUSED, nil,
+      "unable to get local issuer certificate")
   end)
 
   it("says which scheme fits the server", function()
@@ -182,7 +188,6 @@ describe("over TLS", function()
     assert.equal("u-2", brief.client:whoami().user_id)
     local err = whoami(brief.options)
     assert.equal("ConnectionError", err.class)
-    assert.truthy(err.message:find(REFUSED .. "SSL certificate problem: "
-      .. "certificate has expired", 1, true), err.message)
+    says(err, REFUSED, "certificate has expired")
   end)
 end)

@@ -19,7 +19,8 @@ describe("the fuzzer", function()
   setup(function()
     if not os.execute("ls /usr/bin/clang-[1-9][0-9] >/dev/null 2>&1") then return end
     local seconds = os.getenv("BOXD_FUZZ_SECONDS") or "2"
-    local result = program.run { "make", "-s", "-k", "BUILD=build",
+    local folder = program.lua5 == "lua5.4" and "" or "/" .. program.lua5
+    local result = program.run { "make", "-s", "-k", "BUILD=build" .. folder,
       "SANITIZE=", "SECONDS=" .. seconds, "fuzz", env = { MAKEFLAGS = "" } }
     output = result.out .. result.err
   end)

@@ -4,6 +4,7 @@
 
 local boxd = require "boxd"
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local serve = require "boxd.serve"
 local eventually = require("spec.support.calls").eventually
 
@@ -333,7 +334,7 @@ describe("a token", function()
     assert.equal(2, exchanged)
   end)
 
-  -- Scripts in lua5.4 with boxd.so, whose host module runs other Lua states.
+  -- Scripts in Lua with boxd.so, whose host module runs other Lua states.
   describe("of several Lua states", function()
     local folder
 
@@ -341,8 +342,8 @@ describe("a token", function()
       folder = os.tmpname()
       os.remove(folder)
       assert(os.execute("mkdir -m 700 " .. folder))
-      assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags lua5.4) -o "
-        .. "%s/host.so spec/support/host.c"):format(folder)))
+      assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags %s) -o "
+        .. "%s/host.so spec/support/host.c"):format(program.lua5, folder)))
     end)
 
     teardown(function() os.execute("rm -rf " .. folder) end)
@@ -361,7 +362,8 @@ describe("a token", function()
       ]]):format("http://" .. server.address), code)
       f:flush()
       local child = process.start { "sh", "-c",
-        "env $MODULE_ENV lua5.4 $0 >$0.out 2>&1; mv $0.out $0.done", path,
+        "env $MODULE_ENV " .. program.lua5
+          .. " $0 >$0.out 2>&1; mv $0.out $0.done", path,
         env = { LUA_CPATH = folder .. "/?.so;" .. BUILD .. "/?.so;;" } }
       local done
       eventually(function()

@@ -15,7 +15,7 @@ local function embed(files, ...)
   end
   table.sort(names, function(a, b) return a > b end)
   local here = io.popen("pwd"):read("l")
-  local result = program.run { "-C", folder, "lua5.4",
+  local result = program.run { "-C", folder, program.lua5,
     here .. "/scripts/embed.lua", table.unpack(
       table.move(names, 1, #names, 1 + select("#", ...), { ... })) }
   os.execute("rm -r " .. folder)

@@ -1,4 +1,4 @@
--- The examples of lua/boxd/loop/README.md, each run by lua5.4 as it stands against
+-- The examples of lua/boxd/loop/README.md, each run by Lua as it stands against
 -- an embedded service.
 
 local loops = require "spec.support.loops"
@@ -30,7 +30,7 @@ describe("the example of", function()
       local env = loops.environment()
       env.BOXD_API_URL, env.BOXD_API_KEY = s.api_url, s.api_key
       env.BOXD_EXCHANGE_URL = s.exchange_url
-      local result = program.run { "timeout", "20", "lua5.4", path, env = env }
+      local result = program.run { "timeout", "20", program.lua5, path, env = env }
       assert.equal("", result.err)
       assert.equal(0, result.status, result.out)
       assert.same({}, s.compute:call("ListVms").vms)

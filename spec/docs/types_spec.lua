@@ -320,7 +320,7 @@ describe("the annotations", function()
 end)
 
 describe("the API reference", function()
-  local result = program.run { "lua5.4", "scripts/doc/api.lua" }
+  local result = program.run { program.lua5, "scripts/doc/api.lua" }
   local text = result.out
 
   it("is made, and has every public name", function()
@@ -354,7 +354,7 @@ describe("the API reference", function()
   it("refuses an annotation that it does not know", function()
     local file = program.file "---@class boxd\n---@filed x string\n"
     finally(function() os.remove(file) end)
-    local refused = program.run { "lua5.4", "scripts/doc/api.lua", file }
+    local refused = program.run { program.lua5, "scripts/doc/api.lua", file }
     assert.equal(1, refused.status)
     assert.truthy(refused.err:find("unknown annotation: ---@filed", 1, true))
   end)

@@ -33,8 +33,8 @@ describe("a forked child of a service", function()
     folder = os.tmpname()
     os.remove(folder)
     assert(os.execute("mkdir " .. folder))
-    assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags lua5.4) -o "
-      .. "%s/host.so spec/support/host.c"):format(folder)))
+    assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags %s) -o "
+      .. "%s/host.so spec/support/host.c"):format(program.lua5, folder)))
   end)
 
   teardown(function() os.execute("rm -rf " .. folder) end)

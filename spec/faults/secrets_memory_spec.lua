@@ -94,7 +94,7 @@ describe("in memory a key and its token", function()
     module_env[name] = value
   end
 
-  for host, env in pairs { [program.boxdlua] = {}, ["lua5.4"] = module_env } do
+  for host, env in pairs { [program.boxdlua] = {}, [program.lua5] = module_env } do
     local name = host:match "[^/]+$"
     it("are wiped by " .. name, function()
       leaves(host, env, local_service.api_url, local_service.api_url, true)

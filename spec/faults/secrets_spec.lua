@@ -93,7 +93,7 @@ describe("a key and its token", function()
     for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
       env[name] = value
     end
-    told(program.run { "lua5.4", folder .. "/script.lua", folder .. "/key",
+    told(program.run { program.lua5, folder .. "/script.lua", folder .. "/key",
       env = env })
   end)
 

@@ -46,7 +46,7 @@ end)
 describe("a table that a finalizer empties", function()
   it("is encoded as JSON as it was before or after", function()
     local result = program.lua { "-e", [[
-      collectgarbage("incremental", 1, 25, 8) -- many small steps
+      require "spec.support.collector".incremental(1, 25, 8) -- many steps
       local value, encoding = {}, false
       local function fill()
         for i = 1, 1000 do value[("k"):rep(50) .. i] = ("v"):rep(50) .. i end

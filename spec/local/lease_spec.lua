@@ -9,7 +9,7 @@ local service = require "spec.support.service"
 local eventually = service.eventually
 
 -- A child of a script that ends at once, with `host`.
-local HOST = [[cc -shared -fPIC $(pkg-config --cflags lua5.4) -o %s/host.so
+local HOST = [[cc -shared -fPIC $(pkg-config --cflags %s) -o %s/host.so
   spec/support/host.c]]
 
 describe("a leased box of the embedded service", function()
@@ -97,7 +97,7 @@ describe("a leased box of the embedded service", function()
   end)
 
   it("is renewed by no child of its script", function()
-    assert(os.execute(HOST:gsub("\n", " "):format(s.folder)))
+    assert(os.execute(HOST:gsub("\n", " "):format(program.lua5, s.folder)))
     local result = run [[
       local host = require "host"
       local box = c.box:temporary { name = "forked", lease = 3 }

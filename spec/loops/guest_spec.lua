@@ -7,8 +7,8 @@ local server, folder
 setup(function()
   server = loops.serve()
   folder = program.run { "mktemp", "-d" }.out:gsub("\n", "")
-  assert(os.execute(("cc -shared -fPIC -pthread $(pkg-config --cflags lua5.4) "
-    .. "-o %s/host.so spec/support/host.c"):format(folder)))
+  assert(os.execute(("cc -shared -fPIC -pthread $(pkg-config --cflags %s) "
+    .. "-o %s/host.so spec/support/host.c"):format(program.lua5, folder)))
 end)
 teardown(function()
   server:stop()

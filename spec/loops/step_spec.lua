@@ -266,7 +266,7 @@ describe("hooks", function()
   end)
 
   it("warn of a watch that fails", function()
-    local result = program.run { "lua5.4", "-W", "-e", [[
+    local result = program.run { program.lua5, "-W", "-e", [[
       local boxd = require "boxd"
       boxd.hooks { park = coroutine.yield, wake = print,
         watch = function() error("no watch", 0) end }

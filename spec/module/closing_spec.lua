@@ -4,7 +4,7 @@
 local program = require "spec.support.program"
 
 local function run(code)
-  return program.run { "timeout", "-k", "1", "30", "lua5.4", "-e", code,
+  return program.run { "timeout", "-k", "1", "30", program.lua5, "-e", code,
     env = { LUA_CPATH = os.getenv "LUA_CPATH" } }
 end
 

@@ -15,7 +15,8 @@ local BEGIN = [[
 ]]
 
 local function run(code)
-  return program.run { "sh", "-c", 'ulimit -n 64; exec lua5.4 -e "$0"',
+  return program.run { "sh", "-c", 'ulimit -n 64; exec '
+    .. program.lua5 .. ' -e "$0"',
     BEGIN .. code, env = { LUA_CPATH = os.getenv "LUA_CPATH" } }
 end
 

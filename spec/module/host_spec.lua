@@ -77,8 +77,8 @@ describe("boxd.so", function()
       "--state", folder .. "/state" }
     local f <close> = assert(io.open(folder .. "/key", "w"))
     for _ = 1, 3 do f:write(server:line():match "=(.*)", "\n") end
-    assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags lua5.4) -o "
-      .. "%s/host.so spec/support/host.c"):format(folder)))
+    assert(os.execute(("cc -shared -fPIC $(pkg-config --cflags %s) -o "
+      .. "%s/host.so spec/support/host.c"):format(program.lua5, folder)))
   end)
 
   teardown(function()
@@ -86,13 +86,13 @@ describe("boxd.so", function()
     os.execute("rm -rf " .. folder)
   end)
 
-  -- The output of a script run by lua5.4.
+  -- The output of a script run by program.lua5.
   local function run(code)
     local path = folder .. "/script.lua"
     local f <close> = assert(io.open(path, "w"))
     f:write(BEGIN, code)
     f:flush()
-    local result = program.run { "lua5.4", path, folder .. "/key",
+    local result = program.run { program.lua5, path, folder .. "/key",
       env = { LUA_CPATH = folder .. "/?.so;" .. os.getenv "LUA_CPATH" } }
     assert.equal("", result.err)
     assert.equal(0, result.status, result.out)

@@ -4,11 +4,11 @@ local program = require "spec.support.program"
 
 local function lua(args)
   return program.run(table.move(args, 1, #args, 2, {
-    "lua5.4", env = args.env,
+    program.lua5, env = args.env,
   }))
 end
 
-describe("boxd.so under lua5.4", function()
+describe("boxd.so under " .. program.lua5, function()
   it("is loaded from this tree", function()
     local path = package.searchpath("boxd", package.cpath)
     assert.truthy(path:find("build.*/boxd%.so$"), path)
@@ -128,7 +128,7 @@ end)
 
 describe("BOXD_LOG", function()
   it("is for this module too", function()
-    local pipe = io.popen([[BOXD_LOG=info lua5.4 -e '
+    local pipe = io.popen("BOXD_LOG=info " .. program.lua5 .. [[ -e '
       local c = require "boxd".Compute { api_url = "http://127.0.0.1:1",
         token = "x", max_retries = 0 }
       pcall(c.whoami, c)' 2>&1]])

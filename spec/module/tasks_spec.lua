@@ -2,6 +2,7 @@
 -- a sleep.
 
 local boxd = require "boxd"
+local program = require "spec.support.program"
 
 local function quote(text) return "'" .. text:gsub("'", [['\'']]) .. "'" end
 
@@ -62,7 +63,7 @@ describe("a host's signals", function()
       assert(not ok and tostring(e):find "interrupted!", e)
       assert(took < 0.45, took)
       print "stopped"]]
-    local pipe = assert(io.popen("lua5.4 -e " .. quote(code) .. " 2>&1"))
+    local pipe = assert(io.popen(program.lua5 .. " -e " .. quote(code) .. " 2>&1"))
     assert.equal("stopped\n", pipe:read "a")
     pipe:close()
   end)
@@ -80,7 +81,8 @@ describe("a host's signals", function()
       caught()
       boxd.spawn(boxd.sleep, 0.001):join()
       caught()]]
-    local pipe = assert(io.popen("env -u LD_PRELOAD lua5.4 -e " .. quote(code)))
+    local pipe = assert(io.popen("env -u LD_PRELOAD " .. program.lua5
+      .. " -e " .. quote(code)))
     local text = pipe:read "a"
     pipe:close()
     assert.equal(text:sub(1, #text // 2), text:sub(#text // 2 + 1))

@@ -176,7 +176,7 @@ loops.names = { "copas", "cqueues", "glib", "luv" }
 local libraries = { luv = "luv", cqueues = "cqueues", copas = "copas",
   glib = "lgi", http = "http.server" }
 
---- What lua5.4 finds the loops' libraries and boxd.so by.
+--- What program.lua5 finds the loops' libraries and boxd.so by.
 function loops.environment()
   return {
     LUA_PATH = os.getenv "LUA_PATH" or ";;/usr/share/lua/5.1/?.lua",
@@ -187,10 +187,10 @@ end
 
 --- Can the loop's library be loaded? Else why not, in a line.
 function loops.lacks(name)
-  local result = program.run { "lua5.4", "-e",
+  local result = program.run { program.lua5, "-e",
     ("require %q"):format(libraries[name]), env = loops.environment() }
   if result.status == 0 then return nil end
-  return libraries[name] .. " can't be loaded by lua5.4 here"
+  return libraries[name] .. " can't be loaded by " .. program.lua5 .. " here"
 end
 
 --- The service of loop_service.lua: a process, with its `port`.
@@ -205,7 +205,7 @@ end
 --- output, once it has ended well.
 function loops.run(server, name, code)
   local path = program.file(BEGIN .. (LOOPS[name] or "") .. "\n" .. code)
-  local result = program.run { "timeout", LIMIT, "lua5.4", path, server.port,
+  local result = program.run { "timeout", LIMIT, program.lua5, path, server.port,
     env = loops.environment() }
   os.remove(path)
   assert(result.status == 0 and result.err == "",

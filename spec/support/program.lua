@@ -3,6 +3,8 @@
 local program = {}
 
 program.boxdlua = os.getenv("BOXDLUA") or "build/boxdlua"
+--- The Lua that loads boxd.so; its headers are under the same name.
+program.lua5 = os.getenv("LUA") or "lua5.4"
 
 local function quote(text)
   return "'" .. text:gsub("'", [['\'']]) .. "'"

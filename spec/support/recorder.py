@@ -70,12 +70,18 @@ def is_map(field):
     return field.message_type and field.message_type.GetOptions().map_entry
 
 
+def repeated(field):
+    if hasattr(field, "is_repeated"):
+        return field.is_repeated
+    return field.label == field.LABEL_REPEATED  # before protobuf 6.31
+
+
 def table_of(message):
     out = {}
     for field, value in message.ListFields():
         if is_map(field):
             out[field.name] = dict(value)
-        elif field.label == field.LABEL_REPEATED:
+        elif repeated(field):
             out[field.name] = [shown(field, one) for one in value]
         else:
             out[field.name] = shown(field, value)
@@ -95,7 +101,7 @@ def fill(message, table):
         target = getattr(message, name)
         if is_map(field):
             target.update(value)
-        elif field.label == field.LABEL_REPEATED:
+        elif repeated(field):
             for one in value:
                 if field.message_type:
                     fill(target.add(), one)

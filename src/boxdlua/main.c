@@ -16,6 +16,7 @@
 #include <lualib.h>
 
 #include "../bind/await.h"
+#include "../bind/lua_compat.h"
 #include "../bind/module.h"
 #include "../bind/serve/serve.h"
 #include "../core/observe.h"
@@ -36,11 +37,10 @@ static void replace_coroutines(lua_State *L) {
 }
 
 /* Most tables are short-lived. `make gc` has a build that collects all the
-** time; 0 in LUA_GCINC would leave the pause as it is. */
+** time. */
 static void start_collector(lua_State *L) {
 #ifdef BOXD_COLLECT_ALWAYS
-  lua_gc(L, LUA_GCINC, 0, 100, 3);
-  lua_gc(L, LUA_GCSETPAUSE, 0);
+  lbx_collect_always(L);
 #else
   lua_gc(L, LUA_GCGEN, 0, 0);
 #endif

@@ -7,12 +7,12 @@
 */
 #include "state.h"
 
-#include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bind/lua_compat.h"
 #include "boxdlua.h"
 
 #define GRAIN 16
@@ -116,11 +116,7 @@ static int panic(lua_State *L) {
 }
 
 lua_State *host_state_new(void) {
-#if LUA_VERSION_NUM >= 505
-  lua_State *L = lua_newstate(allocate, NULL, luaL_makeseed(NULL));
-#else
-  lua_State *L = lua_newstate(allocate, NULL);
-#endif
+  lua_State *L = lbx_newstate(allocate, NULL);
   if (!L) return NULL;
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, NULL);

@@ -96,6 +96,10 @@ end
 -- Requests come and go, some of them with 64 MiB: little must stay of them.
 local function save_memory()
   collectgarbage("incremental", 120, 400)
+  if _VERSION ~= "Lua 5.4" then -- which takes them by name
+    collectgarbage("param", "pause", 120)
+    collectgarbage("param", "stepmul", 400)
+  end
   sys.return_memory()
 end
 
