@@ -1,8 +1,9 @@
-"""Ways out of a box, for escape_spec: `python3 - NAME FACTS` tries one, and
-prints "refused", or "escaped" and how. Anything else means that the try itself
-is broken, and fails the spec. Each is harmless also where it succeeds: it opens
-for writing and closes, sends signal 0, or hands the kernel arguments that it
-could not use. FACTS is JSON on the machine outside; without NAME, the names."""
+"""Ways out of a box, for escape_spec: `python3 - FACTS NAME...` tries these, each
+in a process of its own, and prints for each a line of JSON: its name and
+"refused", or "escaped" and how. Anything else means that the try itself is
+broken, and fails the spec. Each is harmless also where it succeeds: it opens for
+writing and closes, sends signal 0, or hands the kernel arguments that it could
+not use. FACTS is JSON on the machine outside; without it, the names."""
 import ctypes
 import errno
 import fcntl
@@ -18,6 +19,7 @@ import stat
 import subprocess
 import sys
 import time
+import traceback
 
 TRIES = {}
 FACTS = {}
@@ -832,16 +834,41 @@ def new_links():
         raise Escaped("RTM_NEWLINK: %s" % os.strerror(code))
 
 
+def run(name, out):
+    """The whole of a try's process, whose output goes to `out` alone."""
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.closerange(3, 100)
+    try:
+        TRIES[name]()
+        print("refused")
+    except Escaped as e:
+        print("escaped:", e)
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def result(name):
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        run(name, w)
+    os.close(w)
+    with os.fdopen(r) as f:
+        text = f.read()
+    os.waitpid(pid, 0)
+    return text
+
+
 def main():
     if len(sys.argv) < 2:
         print("\n".join(TRIES))
         return
-    FACTS.update(json.loads(sys.argv[2]))
-    try:
-        TRIES[sys.argv[1]]()
-        print("refused")
-    except Escaped as e:
-        print("escaped:", e)
+    FACTS.update(json.loads(sys.argv[1]))
+    for name in sys.argv[2:]:
+        print(json.dumps([name, result(name)]), flush=True)
 
 
 main()

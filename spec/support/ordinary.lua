@@ -7,10 +7,11 @@ local serve = require "boxd.serve"
 local ordinary = { USER = "nobody", GROUP = "nogroup" }
 ordinary.__index = ordinary
 
---- A folder that the user owns.
-function ordinary.folder()
+--- A folder that the user owns; in: below which one, a path.
+function ordinary.folder(within)
   local folder = os.tmpname()
   os.remove(folder)
+  if within then folder = within .. "/" .. folder:match "[^/]+$" end
   assert(os.execute("mkdir -m 700 " .. folder))
   if serve.sys.getuid() == 0 then
     assert(os.execute(("chown %s:%s %s"):format(ordinary.USER, ordinary.GROUP,
@@ -25,9 +26,11 @@ function ordinary.words()
     "--clear-groups" }
 end
 
---- `cache`, which its boxes fill in seconds, and `tree`; to be removed.
+--- `cache`, which its boxes fill with 20,000 files, in memory where that is, as a
+--- disk takes many seconds; and `tree`; to be removed.
 function ordinary.new()
-  local self = setmetatable({ cache = ordinary.folder(),
+  local memory = os.execute "test -w /dev/shm" and "/dev/shm" or nil
+  local self = setmetatable({ cache = ordinary.folder(memory),
     tree = ordinary.folder() }, ordinary)
   assert(os.execute(("chmod 755 %s && cp -r spec .busted %s && cp %s %s/boxdlua")
     :format(self.tree, self.tree, program.boxdlua, self.tree)))
