@@ -35,14 +35,14 @@ describe("box:exec", function()
     assert.is_false(result.success)
     assert.equal("ExecResult(exit_code=3, stdout=3 bytes, stderr=1 bytes)",
       tostring(result))
-    s.handlers.Exec = answers()
+    s.handlers.Exec = answers {}
     result = s:box():exec("true")
     assert.same({ "", "", 0, true }, { result.stdout, result.stderr,
       result.exit_code, result.success })
   end)
 
   it("quotes each argument, whatever it holds", function()
-    local s <close> = scripted.start { Exec = answers() }
+    local s <close> = scripted.start { Exec = answers {} }
     local box = s:box()
     local args = { "printf", "%s\\n", "hello world", "", "it's", "$HOME", "*",
       "a\nb", "-n", "ü", "\"", "`id`", "\\", "#", "~", "a=b" }
@@ -57,7 +57,7 @@ describe("box:exec", function()
   end)
 
   it("is at the end of stdin from the start, unless stdin is given", function()
-    local s <close> = scripted.start { Exec = answers() }
+    local s <close> = scripted.start { Exec = answers {} }
     local box = s:box()
     box:exec("cat")
     assert.equal("", s:request("Exec").fed)
@@ -69,7 +69,7 @@ describe("box:exec", function()
   end)
 
   it("puts env and cwd before all of a compound command", function()
-    local s <close> = scripted.start { Exec = answers() }
+    local s <close> = scripted.start { Exec = answers {} }
     local box = s:box()
     local function run(command)
       local pipe = assert(io.popen("exec 2>&1; " .. command))

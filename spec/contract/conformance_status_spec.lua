@@ -231,7 +231,7 @@ describe("against a server that is not ours", function()
     local words = { "printf", "%s\0", "", "two words", "it's", '"q"', "a\nb\n",
       "$HOME `id`", "*", "-n", "\\", "caf\u{e9}", "~", "#x", "a=b", "\xff\n" }
     words[2] = "%s|"
-    server:script { Exec = { {} } }
+    server:script { Exec = { { reply = {} } } }
     s.box:exec(table.unpack(words))
     local command = server:calls()[1].messages[1].command
     local result = program.run { "sh", "-c", command }
@@ -239,7 +239,7 @@ describe("against a server that is not ours", function()
   end)
 
   it("gives env and cwd to all of a compound", function()
-    server:script { Exec = { {} } }
+    server:script { Exec = { { reply = {} } } }
     s.box:sh('pwd; echo "$A" && sh -c \'echo "$A"; pwd\'',
       { env = { A = "two  words" }, cwd = "/usr" })
     local result = program.run { "sh", "-c",
