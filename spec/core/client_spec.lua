@@ -36,7 +36,7 @@ describe("src/core without Lua", function()
       env = { BOXD_API_URL = s.api_url, BOXD_API_KEY = s.api_key } }
     assert.equal("web is running", child:line())
     assert.equal("one", child:line())
-    box:exec("touch", "go")
+    pcall(box.exec, box, "touch", "go") -- the box may end before its answer
     assert.equal("two", child:line())
     assert.equal(7, select(3, child.stdout:close()))
     assert.equal("stopped", box:refresh().status)
