@@ -48,11 +48,15 @@ describe("make deb", function()
       ["drwxr-xr-x"] = true }, modes)
   end)
 
-  it("has nothing that lintian finds wrong, but for what is explained", function()
+  local function lintian(path)
     local result = program.run { "lintian", "--allow-root", "--no-cfg", "--fail-on",
-      "error,warning", deb }
+      "error,warning", path }
     assert.equal("", result.out)
     assert.equal(0, result.status, result.err)
+  end
+
+  it("has nothing that lintian finds wrong, but for what is explained", function()
+    lintian(deb)
   end)
 
   it("has manual pages that mandoc finds nothing wrong with", function()
@@ -63,7 +67,7 @@ describe("make deb", function()
     end
   end)
 
-  it("is made of a source archive, with the archive's time", function()
+  it("is made of a source archive, with the archive's time and no name of git", function()
     sh([[mkdir -p %s/dist/build && cp -rp Makefile LICENSE README.md lua proto rockspec \
       scripts spec src .github %s/dist
       tar -C ${BOXD_BUILD:-build} --exclude=./fuzz --exclude=./deb -c . |
@@ -72,7 +76,7 @@ describe("make deb", function()
     sh("cd %s/dist && GIT_CEILING_DIRECTORIES=%s env -u BUILD %s", folder, folder,
       "env -u MAKEFLAGS -u MAKELEVEL make -s -o src/core/version.h deb")
     assert.matches("2023%-11%-14", sh("TZ=UTC dpkg-deb -c %s/dist/build/*.deb", folder))
-    assert.equal("", sh("dpkg-deb -c %s/dist/build/*.deb | grep ' 1970-' || :", folder))
+    lintian((sh("echo %s/dist/build/*.deb", folder):gsub("\n", "")))
   end)
 
   it("installs a boxdlua that runs, and a module that Lua finds", function()
