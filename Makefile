@@ -267,7 +267,7 @@ check-c: $(BUILD)/proto/boxd.pb-c.h
 	  src scripts/bench scripts/torture spec/fuzz
 
 check-build:
-	$(MAKE) BUILD=$(BUILD)/check OPT=-O2 CFLAGS=-Werror all
+	$(MAKE) BUILD=$(BUILD)/check CFLAGS=-Werror all
 
 #: analyze       every C file by clang's static analyzer, in some minutes
 analyze: $(BUILD)/proto/boxd.pb-c.h

@@ -12,7 +12,8 @@ FUZZERS ?= $(patsubst spec/fuzz/%.c,%,$(filter-out %/state.c,\
 FUZZ_SECONDS = $(or $(SECONDS),10)
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer
-FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(CLANG) OPT="-O1 -g" \
+FUZZ_OPT := -O1 -g
+FUZZ_MAKE = $(MAKE) BUILD=$(FUZZ) CC=$(CLANG) OPT="$(FUZZ_OPT)" \
   SANITIZE="-fsanitize=fuzzer-no-link $(FUZZ_FLAGS)" CFLAGS=-Werror
 FUZZ_PARTS := spec/fuzz/state.o proto/boxd_desc.o \
   $(patsubst %,src/server/%.o,http1 reflection)
