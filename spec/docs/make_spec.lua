@@ -15,7 +15,8 @@ describe("the top level", function()
   it("holds what belongs there, and no file more", function()
     assert.equal("LICENSE Makefile README.md lua proto rockspec scripts spec src",
       (sh("LC_ALL=C ls | grep -vE '^(build|compile_commands)' | tr '\\n' ' '"):gsub(" $", "")))
-    assert.equal("2 rules.mk\n", sh "echo $(ls rockspec/*.rockspec | wc -l) $(ls rockspec | grep -v '\\.rockspec$')")
+    assert.equal("2 rules.mk\n",
+      sh "echo $(ls rockspec/*.rockspec | wc -l) $(ls rockspec | grep -v '\\.rockspec$')")
   end)
 end)
 

@@ -185,6 +185,9 @@ end)
 describe("the exchange of the embedded service", function()
   local service = support.of_block { limits = "production" }
 
+  -- One of the 30, while there are any: the end of the block has its token, too.
+  setup(function() service.compute:whoami() end)
+
   local function exchange(key)
     return boxd.http.request { method = "POST", timeout = 10,
       url = service.exchange_url, body = boxd.json.encode { api_key = key } }
@@ -192,7 +195,7 @@ describe("the exchange of the embedded service", function()
 
   it("answers 30 requests a minute from one address, right or wrong", function()
     assert.equal(200, exchange(service.api_key).status)
-    for _ = 2, 30 do assert.equal(401, exchange("bxd_wrong").status) end
+    for _ = 3, 30 do assert.equal(401, exchange("bxd_wrong").status) end
     for _, key in ipairs { "bxd_wrong", service.api_key } do
       local reply = exchange(key)
       assert.equal(429, reply.status)

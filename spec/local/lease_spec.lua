@@ -21,8 +21,9 @@ describe("a leased box of the embedded service", function()
       ASAN_OPTIONS = "detect_leaks=0" } -- of a fork, whose gRPC stays
   end
 
-  local function run(code)
-    return program.lua { "-W", "-e", "local c = boxd.Compute{}\n" .. code,
+  -- Returns a function that waits for its result.
+  local function start(code)
+    return program.begin_lua { "-W", "-e", "local c = boxd.Compute{}\n" .. code,
       env = env() }
   end
 
@@ -40,30 +41,38 @@ describe("a leased box of the embedded service", function()
     return not ok and e.class == "NotFoundError"
   end
 
-  it("stays while its script computes and never waits", function()
-    local result = run [[
+  -- Each lasts longer than its lease; they do so at once.
+  local busy, blocked
+
+  setup(function()
+    busy = start [[
       local box <close> = c.box:temporary { name = "busy", lease = 3 }
-      local ends = os.time() + 8
-      while os.time() < ends do end
+      local ends = boxd.now() + 4.5
+      while boxd.now() < ends do end
       print(box:exec("echo", "here").stdout)]]
+    blocked = start [[
+      local box <close> = c.box:temporary { name = "blocked", lease = 3 }
+      os.execute "sleep 4.5"
+      print(box:exec("echo", "here").stdout)]]
+  end)
+
+  it("stays while its script computes and never waits", function()
+    local result = busy()
     assert.equal("here\n\n", result.out, result.err)
     assert.is_true(is_gone "busy")
   end)
 
   it("stays while its script is blocked in another program", function()
-    local result = run [[
-      local box <close> = c.box:temporary { name = "blocked", lease = 3 }
-      os.execute "sleep 8"
-      print(box:exec("echo", "here").stdout)]]
+    local result = blocked()
     assert.equal("here\n\n", result.out, result.err)
   end)
 
   it("goes once its script is killed, a lease later at most", function()
     local p = begin [[
-      B = c.box:temporary { name = "killed", lease = 4 }
+      B = c.box:temporary { name = "killed", lease = 3 }
       print "made"
       while true do end]]
-    boxd.sleep(2) -- it has been renewed once
+    boxd.sleep(1.3) -- it has been renewed once
     assert.is_false(is_gone "killed")
     p:stop "KILL"
     local killed = boxd.now()
@@ -97,8 +106,9 @@ describe("a leased box of the embedded service", function()
   end)
 
   it("is renewed by no child of its script", function()
-    assert(os.execute(HOST:gsub("\n", " "):format(program.lua5, s.folder)))
-    local result = run [[
+    assert(os.execute(HOST:gsub("
+", " "):format(program.lua5, s.folder)))
+    local result = start([[
       local host = require "host"
       local box = c.box:temporary { name = "forked", lease = 3 }
       print(host.fork(function()
@@ -110,7 +120,7 @@ describe("a leased box of the embedded service", function()
           .. "/task/*/comm"))
         os.exit(f:read "a":find "boxd%-lease" and 1 or 0, true)
       end))
-      print(box:exec("echo", "here").stdout)]]
+      print(box:exec("echo", "here").stdout)]])()
     assert.equal("0\nhere\n\n", result.out, result.err)
     assert.equal(0, result.status, result.err)
   end)
