@@ -13,7 +13,8 @@ describe("a command's background processes", function()
   local function write_on(other)
     local began = boxd.now()
     local r = other:sh([[echo x; python3 -uc 'import time
-while True: print("y"); time.sleep(0.01)' &]])
+while True: print("y"); open("on", "w"); time.sleep(0.01)' &
+until [ -e on ]; do sleep 0.01; done]])
     return r.stdout, boxd.now() - began
   end
 

@@ -106,8 +106,7 @@ describe("a leased box of the embedded service", function()
   end)
 
   it("is renewed by no child of its script", function()
-    assert(os.execute(HOST:gsub("
-", " "):format(program.lua5, s.folder)))
+    assert(os.execute(HOST:gsub("\n", " "):format(program.lua5, s.folder)))
     local result = start([[
       local host = require "host"
       local box = c.box:temporary { name = "forked", lease = 3 }
