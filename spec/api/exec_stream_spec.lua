@@ -662,8 +662,13 @@ describe("writing to a process", function()
   end)
 
   it("can be cancelled while it waits, and goes on after", function()
-    local s <close> = start(function(call) call:wait_cancelled() end)
+    local begun
+    local s <close> = start(function(call)
+      begun = true
+      call:wait_cancelled()
+    end)
     local p = s.p
+    calls.eventually(function() return begun end)
     local more = ("x"):rep(64 * MIB) -- than a server that never reads lets come
     local t = boxd.spawn(p.write, p, more)
     boxd.sleep(0.05)

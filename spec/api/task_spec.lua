@@ -147,11 +147,13 @@ describe("boxd.spawn", function()
   end)
 
   it("takes a time for a join, which ends nothing", function()
-    local t = boxd.spawn(boxd.sleep, 0.05)
+    local go
+    local t = boxd.spawn(function() repeat boxd.sleep(0.001) until go end)
     is_timeout(failure(t.join, t, { timeout = 0.005 }))
     is_timeout(failure(boxd.spawn(t.join, t, { timeout = 0.005 }).join,
       boxd.spawn(t.join, t, { timeout = 0.005 })))
     assert.equal("running", t.status)
+    go = true
     t:join { timeout = 5 }
     assert.equal("done", t.status)
     assert.matches("unknown option 'timout'",
