@@ -31,104 +31,100 @@ if [ $((n %% 2)) = 0 ]; then mkdir a/b; echo $n >a/b/f; else ln -s /tmp a/b; fi
 echo $n >>a/f$((n + 100)); chmod 6$((n %% 8))0 a/f150
 chmod u+w ro; echo $n >>ro/r; chmod 555 ro; touch -h -d @$n out]]
 
-for _, survives in ipairs { false, true } do
-  describe(survives and "where commands outlive their call,"
-    or "where commands end with their call,", function()
-    local service = support.of_block(survives and { "--exec-survives" } or {})
-    local box, folder
+support.of_both(nil, function(_, service)
+  local box, folder
 
-    setup(function()
-      box = service.compute.box:create "killed"
-      folder = os.tmpname()
-      os.remove(folder)
-      run(("mkdir -p %s/here %s/back; "):format(folder, folder)
-        .. FILL:format(folder .. "/here"))
-    end)
-    teardown(function() run(("chmod -R u+w %s; rm -rf %s"):format(folder, folder)) end)
-
-    -- The lines of either list that the other one lacks.
-    local function same(here)
-      local lines, differ = {}, {}
-      for line in run(LIST:format(here)):gmatch "[^\n]+" do lines[line] = "here" end
-      for line in box:sh(LIST:format "there").stdout:gmatch "[^\n]+" do
-        lines[line] = not lines[line] and "there" or nil
-      end
-      for line, side in pairs(lines) do differ[#differ + 1] = side .. ": " .. line end
-      assert.same({}, differ)
-    end
-
-    -- Runs the line, with `box`, as a script of its own, which is killed after a part
-    -- of the time that a whole run takes.
-    local function killed(line, part, whole)
-      local script = process.start { program.boxdlua, "-e",
-        "local box = boxd.Compute{}.box:get 'killed' print 'go' io.stdout:flush() "
-          .. line, env = { BOXD_API_URL = service.api_url,
-          BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
-      script:line()
-      boxd.sleep(whole * part)
-      script:stop "KILL"
-    end
-
-    local function timed(fn)
-      local began = boxd.now()
-      fn()
-      return boxd.now() - began
-    end
-
-    -- Before the others, whose programs may last longer.
-    it("a sync that was killed leaves no program in the box for ever", function()
-      box:sh "mkdir there-large; truncate -s 200M there-large/x"
-      run(("mkdir %s/large; truncate -s 200M %s/large/x"):format(folder, folder))
-      for _, line in ipairs {
-        ("box:sync_to('%s/large', 'large', opts)"):format(folder),
-        ("box:sync_from('there-large', '%s/large-back', opts)"):format(folder),
-      } do
-        local script <close> = process.start { program.boxdlua, "-e",
-          "require 'boxd.internal.sync.silence'.seconds = 2 "
-            .. "local box = boxd.Compute{}.box:get 'killed' "
-            .. "local opts = { progress = function() print 'go' io.stdout:flush() "
-            .. "boxd.sleep(1000) end } " .. line, env = { BOXD_API_URL = service.api_url,
-            BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
-        assert.equal("go", script:line())
-        local function programs() return box:sh("pgrep -x 'tar|perl'").stdout end
-        assert.matches("%d", programs())
-        script:stop "KILL"
-        support.eventually(function() return programs() == "" end, 20)
-      end
-    end)
-
-    it("a sync_to that was killed completes when it runs again", function()
-      local here = folder .. "/here"
-      local function sync() box:sync_to(here, "there", { delete = true }) end
-      local whole = timed(sync)
-      same(here)
-      for i = 1, KILLS do
-        run(CHANGE:format(here, i))
-        if i % 3 == 0 then box:sh "chmod -R u+w there; rm -rf there" end
-        killed(("box:sync_to(%q, 'there', { delete = true })"):format(here),
-          i / KILLS, whole)
-        if i % 2 == 0 then run(CHANGE:format(here, i + 50)) end
-        sync()
-        same(here)
-      end
-      -- What the killed ones left behind does not write on.
-      boxd.sleep(0.5)
-      same(here)
-    end)
-
-    it("a sync_from that was killed completes when it runs again", function()
-      local back = folder .. "/back"
-      local function sync() box:sync_from("there", back, { delete = true }) end
-      local whole = timed(sync)
-      same(back)
-      for i = 1, KILLS do
-        box:sh(CHANGE:format("there", i), { check = true })
-        killed(("box:sync_from('there', %q, { delete = true })"):format(back),
-          i / KILLS, whole)
-        sync()
-        same(back)
-      end
-      assert.equal("", run("find " .. back .. " -name '.boxd*'"))
-    end)
+  setup(function()
+    box = service.compute.box:create "killed"
+    folder = os.tmpname()
+    os.remove(folder)
+    run(("mkdir -p %s/here %s/back; "):format(folder, folder)
+      .. FILL:format(folder .. "/here"))
   end)
-end
+  teardown(function() run(("chmod -R u+w %s; rm -rf %s"):format(folder, folder)) end)
+
+  -- The lines of either list that the other one lacks.
+  local function same(here)
+    local lines, differ = {}, {}
+    for line in run(LIST:format(here)):gmatch "[^\n]+" do lines[line] = "here" end
+    for line in box:sh(LIST:format "there").stdout:gmatch "[^\n]+" do
+      lines[line] = not lines[line] and "there" or nil
+    end
+    for line, side in pairs(lines) do differ[#differ + 1] = side .. ": " .. line end
+    assert.same({}, differ)
+  end
+
+  -- Runs the line, with `box`, as a script of its own, which is killed after a part
+  -- of the time that a whole run takes.
+  local function killed(line, part, whole)
+    local script = process.start { program.boxdlua, "-e",
+      "local box = boxd.Compute{}.box:get 'killed' print 'go' io.stdout:flush() "
+        .. line, env = { BOXD_API_URL = service.api_url,
+        BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
+    script:line()
+    boxd.sleep(whole * part)
+    script:stop "KILL"
+  end
+
+  local function timed(fn)
+    local began = boxd.now()
+    fn()
+    return boxd.now() - began
+  end
+
+  -- Before the others, whose programs may last longer.
+  it("a sync that was killed leaves no program in the box for ever", function()
+    box:sh "mkdir there-large; truncate -s 200M there-large/x"
+    run(("mkdir %s/large; truncate -s 200M %s/large/x"):format(folder, folder))
+    for _, line in ipairs {
+      ("box:sync_to('%s/large', 'large', opts)"):format(folder),
+      ("box:sync_from('there-large', '%s/large-back', opts)"):format(folder),
+    } do
+      local script <close> = process.start { program.boxdlua, "-e",
+        "require 'boxd.internal.sync.silence'.seconds = 2 "
+          .. "local box = boxd.Compute{}.box:get 'killed' "
+          .. "local opts = { progress = function() print 'go' io.stdout:flush() "
+          .. "boxd.sleep(1000) end } " .. line, env = { BOXD_API_URL = service.api_url,
+          BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
+      assert.equal("go", script:line())
+      local function programs() return box:sh("pgrep -x 'tar|perl'").stdout end
+      assert.matches("%d", programs())
+      script:stop "KILL"
+      support.eventually(function() return programs() == "" end, 20)
+    end
+  end)
+
+  it("a sync_to that was killed completes when it runs again", function()
+    local here = folder .. "/here"
+    local function sync() box:sync_to(here, "there", { delete = true }) end
+    local whole = timed(sync)
+    same(here)
+    for i = 1, KILLS do
+      run(CHANGE:format(here, i))
+      if i % 3 == 0 then box:sh "chmod -R u+w there; rm -rf there" end
+      killed(("box:sync_to(%q, 'there', { delete = true })"):format(here),
+        i / KILLS, whole)
+      if i % 2 == 0 then run(CHANGE:format(here, i + 50)) end
+      sync()
+      same(here)
+    end
+    -- What the killed ones left behind does not write on.
+    boxd.sleep(0.5)
+    same(here)
+  end)
+
+  it("a sync_from that was killed completes when it runs again", function()
+    local back = folder .. "/back"
+    local function sync() box:sync_from("there", back, { delete = true }) end
+    local whole = timed(sync)
+    same(back)
+    for i = 1, KILLS do
+      box:sh(CHANGE:format("there", i), { check = true })
+      killed(("box:sync_from('there', %q, { delete = true })"):format(back),
+        i / KILLS, whole)
+      sync()
+      same(back)
+    end
+    assert.equal("", run("find " .. back .. " -name '.boxd*'"))
+  end)
+end)

@@ -69,115 +69,111 @@ local p <close> = box:sh("sleep 100", { secret_env = s, stream = true, pty = tru
 show(p, box)
 error(select(2, pcall(box.sh, box, "exit 4", { secret_env = s, check = true })))]]
 
-for _, survives in ipairs { false, true } do
-  describe(survives and "where commands outlive their call, a secret"
-    or "where commands end with their call, a secret", function()
-    local local_service = service.of_block(survives and { "--exec-survives" } or {})
-    local box, watcher
+service.of_both("a secret", function(_, local_service)
+  local box, watcher
 
-    setup(function()
-      box = local_service.compute.box:create "canary"
-      watcher = box:sh("exec sudo -n perl -", { stdin = WATCHER, stream = true })
-      assert.equal("ready\n", watcher:read_stdout())
-    end)
-
-    local function clean(text) assert.falsy(text:find(FOUND, 1, true), text) end
-
-    -- Nothing of the box has it, and nothing had, as far as the watcher saw.
-    local function nowhere()
-      clean(box:exec("sudo", "-n", "sh", "-c", LOOK).stdout)
-      local ok, hits = pcall(boxd.with_timeout, 0.05, watcher.read_stdout, watcher)
-      assert.is_false(ok, hits)
-      assert.equal("TimeoutError", hits.class)
-    end
-
-    for name, options in pairs(WAYS) do
-      it("is nowhere but in the environment of a command " .. name, function()
-        local o = { secret_env = { S = CANARY } }
-        for k, v in pairs(options) do o[k] = v end
-        local result = box:sh(COMMAND, o)
-        assert.equal("", result.stderr)
-        assert.equal(SHOWN, result.stdout)
-        if not o.stdin then
-          o.pty = true
-          assert.equal(SHOWN:gsub("\n", "\r\n"), box:sh(COMMAND, o).stdout)
-        end
-        nowhere()
-      end)
-    end
-
-    it("reaches a terminal's program that is fed by hand, without an echo", function()
-      local p <close> = box:exec("sh", { interactive = true,
-        secret_env = { S = CANARY } })
-      p:write(COMMAND .. "; exit\n")
-      local text = {}
-      for data in p:iter_stdout() do text[#text + 1] = data end
-      text = table.concat(text)
-      assert.truthy(text:find(boxd.sha256(CANARY), 1, true), text)
-      clean(text)
-      nowhere()
-    end)
-
-    for _, user in ipairs { false, "nobody", "root" } do
-      it("is nowhere but in the environment of a job" .. (user and " of " .. user
-        or ""), function()
-        local job = box:job("secret", COMMAND .. "; sleep 0.3",
-          { secret_env = { S = CANARY }, user = user or nil })
-        nowhere()
-        assert.equal(0, job:wait())
-        assert.equal(SHOWN, (job:output()))
-        nowhere()
-        job:remove()
-      end)
-    end
-
-    it("is in no error, log, trace or line of the service", function()
-      local script, secret = program.file(SCRIPT), program.file(CANARY)
-      local trace = os.tmpname()
-      local result = program.lua { "--trace", trace, script, secret,
-        env = { BOXD_API_URL = local_service.api_url, BOXD_LOG = "debug",
-          BOXD_API_KEY = local_service.api_key, GRPC_TRACE = "all",
-          BOXD_EXCHANGE_URL = local_service.exchange_url } }
-      assert.equal(1, result.status, result.err)
-      assert.matches("CommandError: exit code 3", result.out)
-      assert.matches("ConflictError: job e runs another command", result.out)
-      assert.matches("exit code 4", result.err)
-      clean(result.out)
-      clean(result.err)
-      for _, path in ipairs { trace, local_service.folder .. "/errors" } do
-        local f <close> = assert(io.open(path))
-        clean(f:read "a")
-      end
-      for _, path in ipairs { script, secret, trace } do os.remove(path) end
-      local found = io.popen(("grep -rsl --exclude-dir=proc %s %s"):format(FOUND,
-        local_service.state))
-      clean(found:read "a")
-      assert.is_nil(found:close())
-      nowhere()
-    end)
-
-    it("is in a file of its owner's that goes by itself where the script is killed",
-      function()
-        local function left()
-          return box:sh("cd /dev/shm; for f in .LC_*; do [ ! -e $f ] || stat -c %a $f; done")
-            .stdout
-        end
-        for i = 1, 20 do
-          local script = process.start { program.boxdlua, "-e", ("local b = boxd.Compute"
-            .. "{}.box:get 'canary' print 'go' io.stdout:flush() b:sh('sleep 100', "
-            .. "{ pty = true, secret_env = { S = %q } })"):format(CANARY), env = {
-            BOXD_API_URL = local_service.api_url, BOXD_API_KEY = local_service.api_key,
-            BOXD_EXCHANGE_URL = local_service.exchange_url } }
-          script:line()
-          boxd.sleep(0.005 * i)
-          script:stop "KILL"
-          if left() ~= "" then break end
-        end
-        assert.matches("^[600\n]*$", left())
-        -- A minute later, which ends here now.
-        box:sh("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | "
-          .. "grep -qx 'sleep 60 ' && kill ${p#/proc/}; done")
-        service.eventually(function() return left() == "" end, 20)
-      end)
+  setup(function()
+    box = local_service.compute.box:create "canary"
+    watcher = box:sh("exec sudo -n perl -", { stdin = WATCHER, stream = true })
+    assert.equal("ready\n", watcher:read_stdout())
   end)
-end
+
+  local function clean(text) assert.falsy(text:find(FOUND, 1, true), text) end
+
+  -- Nothing of the box has it, and nothing had, as far as the watcher saw.
+  local function nowhere()
+    clean(box:exec("sudo", "-n", "sh", "-c", LOOK).stdout)
+    local ok, hits = pcall(boxd.with_timeout, 0.05, watcher.read_stdout, watcher)
+    assert.is_false(ok, hits)
+    assert.equal("TimeoutError", hits.class)
+  end
+
+  for name, options in pairs(WAYS) do
+    it("is nowhere but in the environment of a command " .. name, function()
+      local o = { secret_env = { S = CANARY } }
+      for k, v in pairs(options) do o[k] = v end
+      local result = box:sh(COMMAND, o)
+      assert.equal("", result.stderr)
+      assert.equal(SHOWN, result.stdout)
+      if not o.stdin then
+        o.pty = true
+        assert.equal(SHOWN:gsub("\n", "\r\n"), box:sh(COMMAND, o).stdout)
+      end
+      nowhere()
+    end)
+  end
+
+  it("reaches a terminal's program that is fed by hand, without an echo", function()
+    local p <close> = box:exec("sh", { interactive = true,
+      secret_env = { S = CANARY } })
+    p:write(COMMAND .. "; exit\n")
+    local text = {}
+    for data in p:iter_stdout() do text[#text + 1] = data end
+    text = table.concat(text)
+    assert.truthy(text:find(boxd.sha256(CANARY), 1, true), text)
+    clean(text)
+    nowhere()
+  end)
+
+  for _, user in ipairs { false, "nobody", "root" } do
+    it("is nowhere but in the environment of a job" .. (user and " of " .. user
+      or ""), function()
+      local job = box:job("secret", COMMAND .. "; sleep 0.3",
+        { secret_env = { S = CANARY }, user = user or nil })
+      nowhere()
+      assert.equal(0, job:wait())
+      assert.equal(SHOWN, (job:output()))
+      nowhere()
+      job:remove()
+    end)
+  end
+
+  it("is in no error, log, trace or line of the service", function()
+    local script, secret = program.file(SCRIPT), program.file(CANARY)
+    local trace = os.tmpname()
+    local result = program.lua { "--trace", trace, script, secret,
+      env = { BOXD_API_URL = local_service.api_url, BOXD_LOG = "debug",
+        BOXD_API_KEY = local_service.api_key, GRPC_TRACE = "all",
+        BOXD_EXCHANGE_URL = local_service.exchange_url } }
+    assert.equal(1, result.status, result.err)
+    assert.matches("CommandError: exit code 3", result.out)
+    assert.matches("ConflictError: job e runs another command", result.out)
+    assert.matches("exit code 4", result.err)
+    clean(result.out)
+    clean(result.err)
+    for _, path in ipairs { trace, local_service.folder .. "/errors" } do
+      local f <close> = assert(io.open(path))
+      clean(f:read "a")
+    end
+    for _, path in ipairs { script, secret, trace } do os.remove(path) end
+    local found = io.popen(("grep -rsl --exclude-dir=proc %s %s"):format(FOUND,
+      local_service.state))
+    clean(found:read "a")
+    assert.is_nil(found:close())
+    nowhere()
+  end)
+
+  it("is in a file of its owner's that goes by itself where the script is killed",
+    function()
+      local function left()
+        return box:sh("cd /dev/shm; for f in .LC_*; do [ ! -e $f ] || stat -c %a $f; done")
+          .stdout
+      end
+      for i = 1, 20 do
+        local script = process.start { program.boxdlua, "-e", ("local b = boxd.Compute"
+          .. "{}.box:get 'canary' print 'go' io.stdout:flush() b:sh('sleep 100', "
+          .. "{ pty = true, secret_env = { S = %q } })"):format(CANARY), env = {
+          BOXD_API_URL = local_service.api_url, BOXD_API_KEY = local_service.api_key,
+          BOXD_EXCHANGE_URL = local_service.exchange_url } }
+        script:line()
+        boxd.sleep(0.005 * i)
+        script:stop "KILL"
+        if left() ~= "" then break end
+      end
+      assert.matches("^[600\n]*$", left())
+      -- A minute later, which ends here now.
+      box:sh("for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | "
+        .. "grep -qx 'sleep 60 ' && kill ${p#/proc/}; done")
+      service.eventually(function() return left() == "" end, 20)
+    end)
+end)

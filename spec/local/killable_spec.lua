@@ -25,189 +25,185 @@ local LIVE = [[live() { sh -c 'echo $$ >"$1.new"; mv "$1.new" "$1"
   while :; do sleep 60; done' sh "$1"; }
 ]]
 
-for _, survives in ipairs { false, true } do
-  describe(survives and "where commands outlive their call,"
-    or "where commands end with their call,", function()
-    local service = support.of_block(survives and { "--exec-survives" } or {})
-    local box
+support.of_both(nil, function(survives, service)
+  local box
 
-    setup(function()
-      box = service.compute.box:create()
-      box:write_file(LIVE, "live.sh")
-    end)
+  setup(function()
+    box = service.compute.box:create()
+    box:write_file(LIVE, "live.sh")
+  end)
 
-    before_each(function() box:sh "rm -f a b up" end)
+  before_each(function() box:sh "rm -f a b up" end)
 
-    -- Is the process that wrote its id there alive?
-    local function alive(name)
-      return box:sh(("[ -e %s ] && sudo kill -0 $(cat %s) 2>/dev/null"):format(
-        name, name)).success
-    end
+  -- Is the process that wrote its id there alive?
+  local function alive(name)
+    return box:sh(("[ -e %s ] && sudo kill -0 $(cat %s) 2>/dev/null"):format(
+      name, name)).success
+  end
 
-    local function await(name)
-      support.eventually(function() return box:sh("test -e " .. name).success end)
-    end
+  local function await(name)
+    support.eventually(function() return box:sh("test -e " .. name).success end)
+  end
 
-    -- Where the service ends commands itself, two show that nothing is lost.
-    local ways = survives and WAYS or { plain = WAYS.plain,
-      ["a setsid child"] = WAYS["a setsid child"] }
+  -- Where the service ends commands itself, two show that nothing is lost.
+  local ways = survives and WAYS or { plain = WAYS.plain,
+    ["a setsid child"] = WAYS["a setsid child"] }
 
-    for name, command in pairs(ways) do
-      it(name .. " ends with the timeout", function()
-        local ok, e = pcall(box.sh, box, ". ./live.sh; " .. command,
-          { timeout = 0.7 })
-        assert.is_false(ok)
-        assert.equal("TimeoutError", e.class, tostring(e))
-        assert.is_true(box:sh("test -e a").success, "it never began")
-        assert.is_false(alive "a")
-        assert.is_false(alive "b")
-      end)
-
-      it(name .. " ends by kill, in a stream and in a terminal", function()
-        local terminals = command:find "trap" and { false } or { false, true }
-        for _, pty in ipairs(terminals) do
-          box:sh "rm -f a b"
-          local p <close> = box:sh(". ./live.sh; " .. command,
-            { stream = true, pty = pty, killable = true })
-          await "a"
-          p:kill()
-          assert.is_false(alive "a")
-        end
-      end)
-    end
-
-    it("another user's processes end with the timeout", function()
-      box:sh "mkdir -p -m 777 /tmp/shared; cp live.sh /tmp/shared"
-      for i, way in ipairs { "plain", "a double fork into a session" } do
-        local ok, e = pcall(box.sh, box, "cd /tmp/shared; . ./live.sh; "
-          .. WAYS[way]:gsub("live a", "live u" .. i),
-          { timeout = 0.7, user = "nobody" })
-        assert.is_false(ok)
-        assert.equal("TimeoutError", e.class, tostring(e))
-        assert.is_true(box:sh("test -e /tmp/shared/u" .. i).success)
-        assert.is_false(alive("/tmp/shared/u" .. i))
-      end
-    end)
-
-    it("a process that a command leaves as it ends has the signal, too", function()
-      local p <close> = box:sh([[trap "sh -c 'trap \"touch b; exit\" TERM; touch up
-        while :; do sleep 0.02; done' & while ! [ -e up ]; do sleep 0.02; done; exit" TERM
-        touch a; while :; do sleep 0.02; done]],
-        { stream = true, killable = true })
-      await "a"
-      p:kill()
-      assert.is_true(box:sh("test -e b").success, "it had KILL")
-    end)
-
-    it("what a command runs to end in order is left to it", function()
-      local p <close> = box:sh([[trap 'sh -c "sleep 0.5; touch b"; exit' TERM; touch a
-        while :; do sleep 0.02; done]], { stream = true, killable = true })
-      await "a"
-      p:kill()
-      assert.is_true(box:sh("test -e b").success)
-    end)
-
-    it("a job of a terminal's shell ends, stopped or not", function()
-      local p <close> = box:exec("bash", "-i", { interactive = true,
-        killable = true })
-      p:write "set -m; . ./live.sh; live a &\n"
-      await "a"
-      p:write "kill -STOP $!; kill -STOP $(cat a); echo sto''pped\n"
-      p:expect "stopped"
-      p:kill()
+  for name, command in pairs(ways) do
+    it(name .. " ends with the timeout", function()
+      local ok, e = pcall(box.sh, box, ". ./live.sh; " .. command,
+        { timeout = 0.7 })
+      assert.is_false(ok)
+      assert.equal("TimeoutError", e.class, tostring(e))
+      assert.is_true(box:sh("test -e a").success, "it never began")
       assert.is_false(alive "a")
-    end)
-
-    it("closing a stream ends the command and its children", function()
-      local p = box:sh(". ./live.sh; " .. WAYS["a setsid child"],
-        { stream = true, killable = true })
-      await "a"
-      p:close()
-      assert.is_false(alive "a")
-      local task = boxd.spawn(function()
-        box:sh(". ./live.sh; live b", { killable = true })
-      end)
-      await "b"
-      task:cancel()
-      pcall(task.join, task)
       assert.is_false(alive "b")
     end)
 
-    it("a stream that nothing refers to ends when it is collected", function()
-      for i, options in ipairs { {}, { pty = true }, { timeout = 60 },
-        { user = "nobody" } } do
-        box:sh "rm -f a"
-        options.stream, options.killable = true, true
-        local function forget()
-          local p = box:sh("cd " .. (options.user and "/tmp/shared" or "~")
-            .. "; . ./live.sh; setsid sh -c '. ./live.sh; live gc" .. i .. "' & wait",
-            options)
-          await(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
-          return tostring(p)
-        end
-        forget()
-        collectgarbage()
-        support.eventually(function()
-          return not alive(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
-        end)
+    it(name .. " ends by kill, in a stream and in a terminal", function()
+      local terminals = command:find "trap" and { false } or { false, true }
+      for _, pty in ipairs(terminals) do
+        box:sh "rm -f a b"
+        local p <close> = box:sh(". ./live.sh; " .. command,
+          { stream = true, pty = pty, killable = true })
+        await "a"
+        p:kill()
+        assert.is_false(alive "a")
       end
     end)
+  end
 
-    it("what the command left behind lives on after its normal end", function()
-      box:sh("(setsid sh -c '. ./live.sh; live a' >/dev/null 2>&1 </dev/null &)",
-        { timeout = 20 })
-      await "a"
-      assert.is_true(alive "a")
-      box:sh "kill $(cat a)"
+  it("another user's processes end with the timeout", function()
+    box:sh "mkdir -p -m 777 /tmp/shared; cp live.sh /tmp/shared"
+    for i, way in ipairs { "plain", "a double fork into a session" } do
+      local ok, e = pcall(box.sh, box, "cd /tmp/shared; . ./live.sh; "
+        .. WAYS[way]:gsub("live a", "live u" .. i),
+        { timeout = 0.7, user = "nobody" })
+      assert.is_false(ok)
+      assert.equal("TimeoutError", e.class, tostring(e))
+      assert.is_true(box:sh("test -e /tmp/shared/u" .. i).success)
+      assert.is_false(alive("/tmp/shared/u" .. i))
+    end
+  end)
+
+  it("a process that a command leaves as it ends has the signal, too", function()
+    local p <close> = box:sh([[trap "sh -c 'trap \"touch b; exit\" TERM; touch up
+      while :; do sleep 0.02; done' & while ! [ -e up ]; do sleep 0.02; done; exit" TERM
+      touch a; while :; do sleep 0.02; done]],
+      { stream = true, killable = true })
+    await "a"
+    p:kill()
+    assert.is_true(box:sh("test -e b").success, "it had KILL")
+  end)
+
+  it("what a command runs to end in order is left to it", function()
+    local p <close> = box:sh([[trap 'sh -c "sleep 0.5; touch b"; exit' TERM; touch a
+      while :; do sleep 0.02; done]], { stream = true, killable = true })
+    await "a"
+    p:kill()
+    assert.is_true(box:sh("test -e b").success)
+  end)
+
+  it("a job of a terminal's shell ends, stopped or not", function()
+    local p <close> = box:exec("bash", "-i", { interactive = true,
+      killable = true })
+    p:write "set -m; . ./live.sh; live a &\n"
+    await "a"
+    p:write "kill -STOP $!; kill -STOP $(cat a); echo sto''pped\n"
+    p:expect "stopped"
+    p:kill()
+    assert.is_false(alive "a")
+  end)
+
+  it("closing a stream ends the command and its children", function()
+    local p = box:sh(". ./live.sh; " .. WAYS["a setsid child"],
+      { stream = true, killable = true })
+    await "a"
+    p:close()
+    assert.is_false(alive "a")
+    local task = boxd.spawn(function()
+      box:sh(". ./live.sh; live b", { killable = true })
     end)
+    await "b"
+    task:cancel()
+    pcall(task.join, task)
+    assert.is_false(alive "b")
+  end)
 
-    it("the box ends it where the client is gone", function()
-      local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
-        "BOXD_EXCHANGE_URL=" .. service.exchange_url,
-        "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
-        ("boxd.Compute().box:get(%q):sh('. ./live.sh; setsid sh -c \". "
-          .. "./live.sh; live a\"', { timeout = 1 })"):format(box.id) }
-      await "a"
-      client:stop "KILL"
-      support.eventually(function() return not alive "a" end, 20)
-    end)
-
-    it("the end of a script ends it", function()
-      local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
-        "BOXD_EXCHANGE_URL=" .. service.exchange_url,
-        "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
-        ("p = boxd.Compute{ killable = true }.box:get(%q):sh('. ./live.sh; "
-          .. "live a', { stream = true }) p:wait()"):format(box.id) }
-      await "a"
-      client:stop "INT"
-      assert.is_false(alive "a")
-    end)
-
-    it("nothing of the watch stays after the command", function()
-      for _, command in ipairs { "true", "exit 3", "kill -9 $$", "sleep 0.3" } do
-        local result = box:sh(command, { timeout = 30 })
-        assert.equal("", result.stderr)
-        assert.equal(({ ["exit 3"] = 3, ["kill -9 $$"] = 137 })[command] or 0,
-          result.exit_code)
+  it("a stream that nothing refers to ends when it is collected", function()
+    for i, options in ipairs { {}, { pty = true }, { timeout = 60 },
+      { user = "nobody" } } do
+      box:sh "rm -f a"
+      options.stream, options.killable = true, true
+      local function forget()
+        local p = box:sh("cd " .. (options.user and "/tmp/shared" or "~")
+          .. "; . ./live.sh; setsid sh -c '. ./live.sh; live gc" .. i .. "' & wait",
+          options)
+        await(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
+        return tostring(p)
       end
+      forget()
+      collectgarbage()
       support.eventually(function()
-        return not box:sh("grep -lsz '^sleep 3[0-9]' /proc/[0-9]*/cmdline "
-          .. "| grep -v self").stdout:find "proc"
+        return not alive(options.user and "/tmp/shared/gc" .. i or "gc" .. i)
       end)
-    end)
+    end
+  end)
 
-    it("other signals are sent once, by name and by number", function()
-      for signal, shown in pairs { USR1 = "USR1", sigusr2 = "USR2", [1] = "HUP" } do
-        local p <close> = box:sh("trap 'echo " .. shown .. "; exit 7' " .. shown
-          .. "; echo ready; while :; do sleep 0.05; done",
-          { stream = true, killable = true })
-        local lines = p:lines()
-        assert.equal("ready", lines())
-        p:kill(signal)
-        assert.equal(shown, lines())
-        assert.equal(7, p:wait())
-        p:kill(signal) -- it has ended: there is nothing to do
-      end
+  it("what the command left behind lives on after its normal end", function()
+    box:sh("(setsid sh -c '. ./live.sh; live a' >/dev/null 2>&1 </dev/null &)",
+      { timeout = 20 })
+    await "a"
+    assert.is_true(alive "a")
+    box:sh "kill $(cat a)"
+  end)
+
+  it("the box ends it where the client is gone", function()
+    local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
+      "BOXD_EXCHANGE_URL=" .. service.exchange_url,
+      "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
+      ("boxd.Compute().box:get(%q):sh('. ./live.sh; setsid sh -c \". "
+        .. "./live.sh; live a\"', { timeout = 1 })"):format(box.id) }
+    await "a"
+    client:stop "KILL"
+    support.eventually(function() return not alive "a" end, 20)
+  end)
+
+  it("the end of a script ends it", function()
+    local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
+      "BOXD_EXCHANGE_URL=" .. service.exchange_url,
+      "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
+      ("p = boxd.Compute{ killable = true }.box:get(%q):sh('. ./live.sh; "
+        .. "live a', { stream = true }) p:wait()"):format(box.id) }
+    await "a"
+    client:stop "INT"
+    assert.is_false(alive "a")
+  end)
+
+  it("nothing of the watch stays after the command", function()
+    for _, command in ipairs { "true", "exit 3", "kill -9 $$", "sleep 0.3" } do
+      local result = box:sh(command, { timeout = 30 })
+      assert.equal("", result.stderr)
+      assert.equal(({ ["exit 3"] = 3, ["kill -9 $$"] = 137 })[command] or 0,
+        result.exit_code)
+    end
+    support.eventually(function()
+      return not box:sh("grep -lsz '^sleep 3[0-9]' /proc/[0-9]*/cmdline "
+        .. "| grep -v self").stdout:find "proc"
     end)
   end)
-end
+
+  it("other signals are sent once, by name and by number", function()
+    for signal, shown in pairs { USR1 = "USR1", sigusr2 = "USR2", [1] = "HUP" } do
+      local p <close> = box:sh("trap 'echo " .. shown .. "; exit 7' " .. shown
+        .. "; echo ready; while :; do sleep 0.05; done",
+        { stream = true, killable = true })
+      local lines = p:lines()
+      assert.equal("ready", lines())
+      p:kill(signal)
+      assert.equal(shown, lines())
+      assert.equal(7, p:wait())
+      p:kill(signal) -- it has ended: there is nothing to do
+    end
+  end)
+end)

@@ -128,6 +128,19 @@ function service.of_block(options)
   end
 end
 
+--- Two describe blocks, each with a service as of_block has it: one that ends a
+--- command with its call, and one where commands outlive it. about: what the titles
+--- end with, or nil; fn(survives, service, client, call) has the specs.
+function service.of_both(about, fn)
+  for _, survives in ipairs { false, true } do
+    busted.describe((survives and "where commands outlive their call,"
+      or "where commands end with their call,") .. (about and " " .. about or ""),
+      function()
+        fn(survives, service.of_block(survives and { "--exec-survives" } or {}))
+      end)
+  end
+end
+
 --- Saves a snapshot by call(rpc, request), and waits until it is made. Returns what
 --- GetSnapshot says of it.
 function service.save(call, request)
