@@ -128,7 +128,7 @@ describe("box:exec", function()
       boxd.sleep(120)
     end }
     local box = s:box()
-    local timeout, started, e = 0.15, nil, nil
+    local timeout, started, e = 0.15
     repeat -- Its output may take longer to come than the command has.
       timeout, started = timeout * 2, boxd.now()
       e = failure(box.exec, box, "sleep", "9", { timeout = timeout })
