@@ -1,8 +1,10 @@
 -- Finalizers that use objects collected before them, which they hold:
 -- an error that says so, never freed memory.
 
+local boxd = require "boxd"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
+local scripted = require "spec.support.scripted"
 
 -- What the scripts below begin with: a server whose commands last, and dropped,
 -- which has `use` called by a finalizer with what make() made, collected first.
@@ -111,6 +113,20 @@ describe("a finalizer", function()
       end
       expect("whoami", dropped(make, function(c) return c:whoami() end),
         "this Compute is closed")]]
+  end)
+
+  it("that empties a table while it is written as JSON harms no text", function()
+    local vms = {}
+    for i = 1, 300 do vms[i] = { vm_id = "vm1", labels = { a = "b" } } end
+    local s <close> = scripted.start { ListVms = { vms = vms } }
+    local boxes = s.c.box:list()
+    for round = 1, 20 do
+      local text = ("text %d "):format(round)
+      local t = { text:rep(1000), table.unpack(boxes) }
+      setmetatable({}, { __gc = function() t[1] = "gone" end })
+      local first = boxd.json.encode(t):match '"(.-)"'
+      if first ~= "gone" then assert.equal(1000, select(2, first:gsub(text, ""))) end
+    end
   end)
 
   it("that opens a stream as the program ends does not keep it", function()

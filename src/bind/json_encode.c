@@ -1,7 +1,6 @@
 /*
-** The tree points at strings and keys that only Lua's tables hold. So until it
-** is printed nothing here may start the garbage collector, whose finalizers
-** could empty those tables: no pushing of new strings, no metamethods.
+** The tree has copies of all texts: reading a record may run the collector, whose
+** finalizers may empty the tables that hold them.
 */
 #include <lauxlib.h>
 #include <locale.h>
@@ -25,7 +24,7 @@ typedef struct encoder {
 } encoder;
 
 /* Where a new item goes: the root (parent NULL), an array (key NULL) or an
-   object. The key stays in a Lua table meanwhile. */
+   object. The key is on the Lua stack meanwhile. */
 typedef struct place {
   cJSON *parent;
   const char *key;
@@ -39,7 +38,7 @@ static cJSON *attach(encoder *c, place to, cJSON *item, const lbx_path *at) {
   if (!to.parent)
     c->out->tree = item;
   else if (ok && to.key)
-    ok = cJSON_AddItemToObjectCS(to.parent, to.key, item);
+    ok = cJSON_AddItemToObject(to.parent, to.key, item);
   else if (ok)
     ok = cJSON_AddItemToArray(to.parent, item);
   if (!ok) {
@@ -182,15 +181,13 @@ static void encode_value(encoder *c, place to, lbx_path *at) {
   if (lbx_is_record(L, -1)) {
     lbx_record_table(L, -1);
     lua_replace(L, -2);
-    lua_pushvalue(L, -1); /* the tree points into its strings */
-    lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
   }
   switch (lua_type(L, -1)) {
     case LUA_TTABLE:
       encode_table(c, to, at);
       break;
     case LUA_TSTRING:
-      attach(c, to, cJSON_CreateStringReference(get_text(c, -1, at)), at);
+      attach(c, to, cJSON_CreateString(get_text(c, -1, at)), at);
       break;
     case LUA_TNUMBER:
       attach(c, to, make_number(c, at), at);
@@ -210,7 +207,6 @@ int lbx_json_encode(lua_State *L) {
   lbx_path root = LBX_PATH_ROOT("value");
   luaL_checkany(L, 1);
   lua_settop(L, 1);
-  lua_newtable(L); /* at 2: the fields of records */
   encoder c = {.L = L};
   c.a = lbx_arena_new(L);
   c.out = lbx_json_new(L);
