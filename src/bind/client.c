@@ -86,15 +86,20 @@ double lbx_client_deadline(lua_State *L, int idx) {
   return bx_now() + luaL_checknumber(L, idx);
 }
 
-grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const bx_rpc *rpc) {
-  lbx_arena *arena = lbx_arena_scratch(L);
-  ProtobufCMessage *m = lbx_encode(L, idx, bx_rpc_request(rpc), arena);
+grpc_byte_buffer *lbx_client_pack(lua_State *L, const ProtobufCMessage *m,
+                                  lbx_arena *arena, const char *what) {
   grpc_byte_buffer *buffer = bx_message_pack(m);
   lbx_arena_reset(arena);
   if (!buffer)
     lbx_error_invalid(L, "%s: the message is longer than 64 MiB; send large "
-                         "data as a stream", rpc->name);
+                         "data as a stream", what);
   return buffer;
+}
+
+grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const bx_rpc *rpc) {
+  lbx_arena *arena = lbx_arena_scratch(L);
+  return lbx_client_pack(L, lbx_encode(L, idx, bx_rpc_request(rpc), arena),
+                         arena, rpc->name);
 }
 
 void lbx_client_decode(lua_State *L, grpc_byte_buffer **buffer,

@@ -8,6 +8,7 @@
 #include <lua.h>
 
 #include "../core/client.h"
+#include "arena.h"
 
 typedef struct lbx_client {
   bx_client *client;
@@ -48,6 +49,11 @@ double lbx_client_deadline(lua_State *L, int idx);
 /* Encodes the request table at idx; the caller owns the buffer and calls no
 ** Lua function before it has given it away. Pushes nothing. */
 grpc_byte_buffer *lbx_client_encode(lua_State *L, int idx, const bx_rpc *rpc);
+
+/* The message in the arena, which is emptied, as gRPC sends it; the same holds.
+** Raises where it is longer than it may be; what: for the error. */
+grpc_byte_buffer *lbx_client_pack(lua_State *L, const ProtobufCMessage *m,
+                                  lbx_arena *arena, const char *what);
 
 /* Decodes a reply and pushes its table; the buffer stays the caller's, in a
 ** userdata: it may be replaced (see lbx_decode_buffer). */

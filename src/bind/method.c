@@ -57,12 +57,7 @@ static grpc_byte_buffer *make_request(lua_State *L, const lbx_method *m,
       const Field *f = field_of(d, lua_tostring(L, -2));
       if (f) lbx_encode_field(L, -1, q, f, a); /* else it is not sent */
     }
-  grpc_byte_buffer *buffer = bx_message_pack(q);
-  lbx_arena_reset(a);
-  if (!buffer)
-    lbx_error_invalid(L, "%s: the message is longer than 64 MiB; send large "
-                         "data as a stream", m->name);
-  return buffer;
+  return lbx_client_pack(L, q, a, m->name);
 }
 
 /* ---- the calls ---- */

@@ -45,31 +45,35 @@ static int text_quote(lua_State *L) {
   return 1;
 }
 
+/* The texts of the list at idx, the last value, as an array that ends with NULL;
+** pushes what keeps them. */
+static const char **push_names(lua_State *L, int idx, size_t *count) {
+  luaL_checktype(L, idx, LUA_TTABLE);
+  lbx_arena *a = lbx_arena_new(L);
+  int first = lua_gettop(L) + 1, n = spread(L, idx);
+  const char **names = lbx_arena_alloc(a, ((size_t)n + 1) * sizeof *names);
+  luaL_argcheck(L, names, idx, "too long a list");
+  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, first + i);
+  *count = (size_t)n;
+  return names;
+}
+
 /* nearest(word, list) -> name or nil */
 static int text_nearest(lua_State *L) {
+  size_t n;
   const char *word = luaL_checkstring(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  lbx_arena *a = lbx_arena_new(L);
-  int n = spread(L, 2);
-  const char **names = lbx_arena_alloc(a, (size_t)n * sizeof *names);
-  luaL_argcheck(L, names, 2, "too long a list");
-  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, 4 + i);
-  lua_pushstring(L, bx_text_nearest(word, names, (size_t)n));
+  const char **names = push_names(L, 2, &n);
+  lua_pushstring(L, bx_text_nearest(word, names, n));
   return 1;
 }
 
 /* options(t, what, list): refuses keys of t that the list does not have */
 static int text_options(lua_State *L) {
+  size_t n;
   const char *what = luaL_checkstring(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
-  lbx_arena *a = lbx_arena_new(L);
-  int n = spread(L, 3);
-  const char **names = lbx_arena_alloc(a, ((size_t)n + 1) * sizeof *names);
-  luaL_argcheck(L, names, 3, "too long a list");
-  for (int i = 0; i < n; i++) names[i] = luaL_checkstring(L, 5 + i);
-  lbx_options(L, 1, what, names);
+  lbx_options(L, 1, what, push_names(L, 3, &n));
   return 0;
 }
 
