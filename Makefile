@@ -319,31 +319,36 @@ install: install-lua install-embed install-doc
 
 # What scripts need, and annotations for editors: all that a rock holds.
 install-lua: $(BUILD)/boxd.so $(BUILD)/boxdlua
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
-	$(INSTALL) -m 755 $(BUILD)/boxdlua $(DESTDIR)$(BINDIR)/boxdlua
-	$(INSTALL) -m 755 $(BUILD)/boxd.so $(DESTDIR)$(LIBDIR)/boxd.so
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)"
+	$(INSTALL) -m 755 $(BUILD)/boxdlua "$(DESTDIR)$(BINDIR)/boxdlua"
+	$(INSTALL) -m 755 $(BUILD)/boxd.so "$(DESTDIR)$(LIBDIR)/boxd.so"
 	for f in $(LUA_TYPES:lua/%=%); do \
-	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(LUADIR)/$$f || exit 1; done
-	$(INSTALL) -D -m 644 src/boxdlua/boxdlua.1 $(DESTDIR)$(MANDIR)/man1/boxdlua.1
+	  $(INSTALL) -D -m 644 lua/$$f "$(DESTDIR)$(LUADIR)/$$f" || exit 1; done
+	$(INSTALL) -D -m 644 src/boxdlua/boxdlua.1 "$(DESTDIR)$(MANDIR)/man1/boxdlua.1"
 
 # What C programs need that embed Lua.
 install-embed: $(BUILD)/libboxd.a
-	$(INSTALL) -D -m 644 src/boxd.h $(DESTDIR)$(INCLUDEDIR)/boxd.h
-	$(INSTALL) -D -m 644 $< $(DESTDIR)$(STATICDIR)/libboxd.a
-	$(INSTALL) -d $(DESTDIR)$(PKGCONFIGDIR)
+	$(INSTALL) -D -m 644 src/boxd.h "$(DESTDIR)$(INCLUDEDIR)/boxd.h"
+	$(INSTALL) -D -m 644 $< "$(DESTDIR)$(STATICDIR)/libboxd.a"
+	$(INSTALL) -d "$(DESTDIR)$(PKGCONFIGDIR)"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	  -e 's|@STATICDIR@|$(STATICDIR)|' -e 's|@LUA_PC@|$(LUA_PC)|' \
 	  -e 's|@VERSION@|$(VERSION)|' src/boxd.pc.in \
-	  > $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
-	chmod 644 $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
+	  > "$(DESTDIR)$(PKGCONFIGDIR)/boxd.pc"
+	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/boxd.pc"
 
-# The files of `install`, and the folders that are only ours.
+# The files of `install`, the folders that are only ours, and those that they
+# needed and nothing else is in.
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/boxdlua $(DESTDIR)$(LIBDIR)/boxd.so \
-	  $(DESTDIR)$(MANDIR)/man1/boxdlua.1 $(DESTDIR)$(MANDIR)/man3/boxd.3 \
-	  $(DESTDIR)$(INCLUDEDIR)/boxd.h $(DESTDIR)$(STATICDIR)/libboxd.a \
-	  $(DESTDIR)$(PKGCONFIGDIR)/boxd.pc
-	rm -rf $(DESTDIR)$(LUADIR)/boxd $(DESTDIR)$(DOCDIR)
+	rm -f "$(DESTDIR)$(BINDIR)/boxdlua" "$(DESTDIR)$(LIBDIR)/boxd.so" \
+	  "$(DESTDIR)$(MANDIR)/man1/boxdlua.1" "$(DESTDIR)$(MANDIR)/man3/boxd.3" \
+	  "$(DESTDIR)$(INCLUDEDIR)/boxd.h" "$(DESTDIR)$(STATICDIR)/libboxd.a" \
+	  "$(DESTDIR)$(PKGCONFIGDIR)/boxd.pc"
+	rm -rf "$(DESTDIR)$(LUADIR)/boxd" "$(DESTDIR)$(DOCDIR)"
+	for d in "$(LIBDIR)" "$(LIBDIR)/.." "$(LUADIR)" "$(LUADIR)/.." "$(DOCDIR)/.." \
+	    "$(MANDIR)/man1" "$(MANDIR)/man3" "$(PKGCONFIGDIR)"; do \
+	  d=$$(realpath -qm "$(DESTDIR)$$d"); \
+	  [ ! -d "$$d" ] || rmdir --ignore-fail-on-non-empty "$$d"; done
 
 clean:
 	rm -rf $(BUILD)

@@ -25,11 +25,11 @@ $(DOC)/boxd.3: $(DOC_SRC) src/boxdlua/boxdlua.1
 
 # The HTML where lowdown is there to make it.
 install-doc: $(DOC)/api.md $(DOC)/boxd.3
-	$(INSTALL) -D -m 644 $(DOC)/api.md $(DESTDIR)$(DOCDIR)/api.md
-	$(INSTALL) -D -m 644 $(DOC)/boxd.3 $(DESTDIR)$(MANDIR)/man3/boxd.3
+	$(INSTALL) -D -m 644 $(DOC)/api.md "$(DESTDIR)$(DOCDIR)/api.md"
+	$(INSTALL) -D -m 644 $(DOC)/boxd.3 "$(DESTDIR)$(MANDIR)/man3/boxd.3"
 	! command -v lowdown >/dev/null || { $(MAKE) -s $(DOC)/html/index.html && \
-	  $(INSTALL) -d $(DESTDIR)$(DOCDIR)/html && \
-	  $(INSTALL) -m 644 $(DOC)/html/* $(DESTDIR)$(DOCDIR)/html; }
+	  $(INSTALL) -d "$(DESTDIR)$(DOCDIR)/html" && \
+	  $(INSTALL) -m 644 $(DOC)/html/* "$(DESTDIR)$(DOCDIR)/html"; }
 
 check-types:
 	@command -v emmylua_check >/dev/null || { echo "make check-types needs" \

@@ -44,6 +44,22 @@ describe("make install", function()
       sh("cd %s/gone && find . -type f", folder))
   end)
 
+  it("takes folders with blanks in their names, and leaves none behind", function()
+    sh(MAKE .. [[install DESTDIR='%s/dest dir' PREFIX='/opt/my boxd']], folder)
+    local prefix = folder .. "/dest dir/opt/my boxd"
+    assert.matches("^boxd ", sh("'%s/bin/boxdlua' -v", prefix))
+    assert.matches("^boxd", sh([[cd / && env %s LUA_CPATH='%s/lib/lua/5.4/?.so' lua5.4 \
+      -e 'print(require "boxd"._VERSION)']], os.getenv "MODULE_ENV" or "", prefix))
+    assert.equal("-I/opt/my boxd/include", sh([[export PKG_CONFIG_PATH='%s/lib/pkgconfig'
+      eval "set -- $(pkg-config --cflags-only-I boxd)"
+      for i; do case $i in *boxd*) printf %%s "$i" ;; esac; done]], prefix))
+    sh(MAKE .. [[uninstall DESTDIR='%s/dest dir' PREFIX='/opt/my boxd']], folder)
+    assert.equal("/opt/my boxd /opt/my boxd/bin /opt/my boxd/include /opt/my boxd/lib "
+      .. "/opt/my boxd/share /opt/my boxd/share/man ", sh([[cd '%s/dest dir' &&
+        find . -mindepth 2 | cut -c 2- | LC_ALL=C sort | tr '\n' ' ']], folder))
+    assert.equal("", sh("ls -d opt dest my boxd 2>/dev/null || :"))
+  end)
+
   it("installs a module that needs no Lua file", function()
     sh(MAKE .. "install-lua PREFIX=%s/u", folder)
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env %s \
