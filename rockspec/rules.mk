@@ -1,7 +1,7 @@
 #: rock          a rock with the source in it
 # make rock: a rock of the released version with the source in it, which
 # `luarocks install FILE` builds without the network. The times in it are of
-# no day: the same source is the same rock.
+# no day, and modes are not of a umask: the same source is the same rock.
 
 ROCK := boxd-$(VERSION)-1
 ROCK_FILES = $(sort $(shell git ls-files -co --exclude-standard 2>/dev/null | \
@@ -16,6 +16,6 @@ rock: | $(BUILD)
 	  gzip -n > $(BUILD)/rock/$(ROCK).tar.gz
 	cp rockspec/$(ROCK).rockspec $(BUILD)/rock
 	cd $(BUILD)/rock && export TZ=UTC && touch -d @315532800 * && \
-	  zip -qX $(ROCK).src.rock $(ROCK).rockspec $(ROCK).tar.gz
+	  chmod 644 * && zip -qX $(ROCK).src.rock $(ROCK).rockspec $(ROCK).tar.gz
 	mv $(BUILD)/rock/$(ROCK).src.rock $(BUILD)
 	rm -r $(BUILD)/rock

@@ -10,7 +10,7 @@ PORTABLE := $(BUILD)/portable
 
 .PHONY: dist deb portable
 dist: | $(BUILD)
-	git archive --prefix=boxd-$(VERSION)/ HEAD | gzip -n > $(DIST)
+	git -c tar.umask=0022 archive --format=tar --prefix=boxd-$(VERSION)/ HEAD | gzip -n > $(DIST)
 	@echo $(DIST)
 
 deb: all

@@ -52,10 +52,8 @@ local function collect(...)
   return out
 end
 
-local function started(options)
-  options = options or {}
-  options.stream = true
-  return box:sh("run", options)
+local function started()
+  return box:sh("run", { stream = true })
 end
 
 scenario("Box.exec", function()
@@ -96,9 +94,9 @@ scenario("Process.write", function()
   return table.concat(collect(p:iter_stdout())) .. p:wait()
 end)
 scenario("Process.resize", function()
-  local p <close> = started { pty = true }
+  local p <close> = box:sh("hang", { pty = true, stream = true })
   p:resize(100, 30)
-  return { p:wait() }
+  return { p:read_stdout() }
 end)
 scenario("Process.close", function()
   local p = box:exec("hang", { stream = true })

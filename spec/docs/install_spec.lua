@@ -3,6 +3,7 @@
 local program = require "spec.support.program"
 
 local SANITIZE = os.getenv "SANITIZE" or ""
+local VERSION = program.lua5:match "%d.%d"
 
 local sh = program.sh
 
@@ -21,14 +22,14 @@ describe("make install", function()
     end
     sh("diff -r %s/a %s/b", folder, folder)
     local list = sh("cd %s/a && find . -type f | sort", folder)
-    for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
-      "share/lua/5.4/boxd/types/compute.lua",
+    for _, path in ipairs { "bin/boxdlua", "lib/lua/" .. VERSION .. "/boxd.so",
+      "share/lua/" .. VERSION .. "/boxd/types/compute.lua",
       "share/man/man1/boxdlua.1", "include/boxd.h", "lib/libboxd.a",
       "lib/pkgconfig/boxd.pc", "share/doc/boxd/api.md",
       "share/man/man3/boxd.3", "share/doc/boxd/html/index.html" } do
       assert.truthy(list:find("./usr/" .. path .. "\n", 1, true), path)
     end
-    assert.is_nil(list:match "%./usr/share/lua/5%.4/boxd/[^\n/]*%.lua")
+    assert.is_nil(list:match "%./usr/share/lua/5%.%d/boxd/[^\n/]*%.lua")
     assert.is_nil(sh("grep -r '%s/a' %s/a || true", folder, folder)
       :match "pkgconfig")
     -- The same also when built in another folder.
@@ -63,9 +64,10 @@ describe("make install", function()
   it("installs a module that needs no Lua file", function()
     sh(MAKE .. "install-lua PREFIX=%s/u", folder)
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env %s \
-      LUA_CPATH='%s/u/lib/lua/5.4/?.so' lua5.4 -e 'package.path = ""
+      LUA_CPATH='%s/u/lib/lua/%s/?.so' %s -e 'package.path = ""
         print(require "boxd".Compute { token = "t",
-          api_url = "http://x:1" })']], os.getenv "MODULE_ENV" or "", folder))
+          api_url = "http://x:1" })']], os.getenv "MODULE_ENV" or "", folder,
+      VERSION, program.lua5))
   end)
 
   it("lets a C program embed it", function()

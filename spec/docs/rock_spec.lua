@@ -5,6 +5,7 @@ local boxd = require "boxd"
 local program = require "spec.support.program"
 
 local sh = program.sh
+local LUA = program.lua5:match "%d.%d" -- for luarocks
 
 -- Builds of its own: nothing of ours, optimized as little as tests need.
 local CLEAN = "env -u BUILD -u SANITIZE -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "
@@ -27,19 +28,19 @@ describe("the rock", function()
   it("installs from its file, offline, as an ordinary user", function()
     sh(CLEAN .. "make rock >/dev/null && cp build/boxd-*.src.rock %s", folder)
     local rock = sh("ls %s/*.src.rock", folder):gsub("\n", "")
-    sh("cd %s && HOME=%s %s luarocks --lua-version=5.4 --tree=%s/tree "
-      .. "install %s", folder, folder, as_user(CLEAN), folder, rock)
+    sh("cd %s && HOME=%s %s luarocks --lua-version=%s --tree=%s/tree "
+      .. "install %s", folder, folder, as_user(CLEAN), LUA, folder, rock)
     local list = sh("cd %s/tree && find . -type f", folder)
-    local home = "lib/luarocks/rocks-5.4/boxd/"
+    local home = "lib/luarocks/rocks-" .. LUA .. "/boxd/"
       .. rock:match "boxd%-([%d.-]+)%.src" .. "/"
-    for _, path in ipairs { "bin/boxdlua", "lib/lua/5.4/boxd.so",
-      "share/lua/5.4/boxd/types/compute.lua", home .. "doc/man/man1/boxdlua.1" } do
+    for _, path in ipairs { "bin/boxdlua", "lib/lua/" .. LUA .. "/boxd.so",
+      "share/lua/" .. LUA .. "/boxd/types/compute.lua", home .. "doc/man/man1/boxdlua.1" } do
       assert.truthy(list:find("./" .. path .. "\n", 1, true), path)
     end
     assert.equal("boxd.Compute (http://x:1)\n", sh([[cd / && env -u LUA_PATH \
-      LUA_CPATH='%s/tree/lib/lua/5.4/?.so' lua5.4 -e 'package.path = ""
+      LUA_CPATH='%s/tree/lib/lua/%s/?.so' %s -e 'package.path = ""
         print(require "boxd".Compute { token = "t", api_url = "http://x:1" })'
-      ]], folder))
+      ]], folder, LUA, program.lua5))
     assert.matches("^boxd %d", sh("%s/tree/bin/boxdlua -v", folder))
   end)
 
@@ -50,9 +51,9 @@ describe("the rock", function()
       .. "src %s/make && tar -C ${BOXD_BUILD:-build} --exclude='./fuzz*' -c . | "
       .. "tar -C %s/make/build -x", folder, folder, folder)
     local user = as_user "env -u MAKELEVEL -u LUA_PATH -u LUA_CPATH "
-    sh("cd %s/make && HOME=%s %s luarocks --lua-version=5.4 --tree=%s/made make",
-      folder, folder, user .. '"SANITIZE=${SANITIZE:-}" ', folder)
-    local home = folder .. "/made/lib/luarocks/rocks-5.4/boxd/"
+    sh("cd %s/make && HOME=%s %s luarocks --lua-version=%s --tree=%s/made make",
+      folder, folder, user .. '"SANITIZE=${SANITIZE:-}" ', LUA, folder)
+    local home = folder .. "/made/lib/luarocks/rocks-" .. LUA .. "/boxd/"
     assert.equal("scm-1\n", sh("ls %s", home))
     assert.equal("boxdlua.1\n", sh("ls %sscm-1/doc/man/man1", home))
     assert.matches("^boxd %d", sh("%s/made/bin/boxdlua -v", folder))
@@ -75,9 +76,9 @@ describe("the rock", function()
 
   it("names a missing library", function()
     local result = program.run { "sh", "-c", ([[cp -r rockspec %s/spec &&
-      cd %s/spec && luarocks --lua-version=5.4 --tree=%s/none \
+      cd %s/spec && luarocks --lua-version=%s --tree=%s/none \
       make boxd-scm-1.rockspec GRPC_DIR=/nonexistent]]):format(folder, folder,
-      folder) }
+      LUA, folder) }
     assert.is_true(result.status ~= 0)
     assert.matches("GRPC", result.err .. result.out)
   end)
