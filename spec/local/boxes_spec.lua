@@ -3,6 +3,8 @@
 local boxd = require "boxd"
 local support = require "spec.support.service"
 
+local with_root = support.with_root(it, pending)
+
 local refused = support.refused
 
 describe("boxes of the embedded service", function()
@@ -169,7 +171,7 @@ describe("boxes of the embedded service", function()
     assert.equal("stopped", status())
   end)
 
-  it("copies files, deletions, links and modes into a fork", function()
+  with_root("copies files, deletions, links and modes into a fork", function()
     local box = compute.box:create { name = "source", config = {
       env = { COLOR = "red" }, memory = "1G" } }
     box:sh [[echo data > /home/boxd/f; ln -s f /home/boxd/link; ln /home/boxd/f /home/boxd/hard
@@ -303,7 +305,7 @@ while True:
     except OSError: pass
 ]]
 
-  it("does not block other calls for ever, whatever it does to its processes", function()
+  with_root("does not block other calls for ever, whatever it does to its processes", function()
     local box = compute.box:create { name = "held" }
     box:write_file(stopper, "/home/boxd/stop.py")
     box:sh "sudo /usr/bin/python3 /home/boxd/stop.py >/dev/null 2>&1 &"

@@ -5,12 +5,14 @@ local boxd = require "boxd"
 local raised = require("spec.support.raised").with_class
 local support = require "spec.support.service"
 
+local with_root = support.with_root(it, pending)
+
 describe("exec on the embedded service", function()
   local service = support.of_block()
   local box
   setup(function() box = service.compute.box:create() end)
 
-  it("runs a command as another user, with that user's home", function()
+  with_root("runs a command as another user, with that user's home", function()
     for _, user in ipairs { "root", "nobody" } do
       local home = box:sh("getent passwd " .. user .. " | cut -d: -f6").stdout
       local result = box:sh("id -un; echo $HOME; echo $A; cat",
@@ -28,7 +30,7 @@ describe("exec on the embedded service", function()
     end
   end)
 
-  it("runs a login shell by bash", function()
+  with_root("runs a login shell by bash", function()
     local result = box:sh("shopt -q login_shell && echo login $0; echo $A",
       { login = true, env = { A = "1" } })
     assert.equal("login bash\n1\n", result.stdout)
@@ -36,7 +38,7 @@ describe("exec on the embedded service", function()
       { login = true, user = "nobody" }).stdout)
   end)
 
-  it("gives secrets to the environment of the command alone", function()
+  with_root("gives secrets to the environment of the command alone", function()
     local secrets = { S = "s3cr3t 'x' \"$y\" \\n %d\nline two\n", T = "é" }
     local show = "printf %s \"$S$T\"; grep -las 's3cr[3]t' /proc/[0-9]*/cmdline "
       .. "/dev/shm/.* /tmp/* ~/* 2>/dev/null; cat"

@@ -3,6 +3,8 @@
 local boxd = require "boxd"
 local support = require "spec.support.service"
 
+local with_root = support.with_root(it, pending)
+
 local refused = support.refused
 local MIB = 1 << 20
 
@@ -139,7 +141,7 @@ python3 /home/boxd/watch.py]], { stream = true })
     assert.matches("Not a directory", class("read_file", "/home/boxd/file/x"))
   end)
 
-  it("are refused by the same class whatever mode they are to have", function()
+  with_root("are refused by the same class whatever mode they are to have", function()
     box:sh "mkdir -p /home/boxd/d; echo x > /home/boxd/file"
     local CLASSES = { ["/root/x"] = "PermissionDeniedError",
       ["/etc/x"] = "PermissionDeniedError",

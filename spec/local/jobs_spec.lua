@@ -5,6 +5,8 @@ local failure = require("spec.support.raised").with_class
 local process = require "spec.support.process"
 local support = require "spec.support.service"
 
+local with_root = support.with_root(it, pending)
+
 describe("box:job", function()
   local service, compute = support.of_block()
   local box
@@ -132,7 +134,7 @@ describe("box:job", function()
     assert.equal("", shell "ls /tmp/orderly >/dev/null")
   end)
 
-  it("runs as another user, with its state in the same home", function()
+  with_root("runs as another user, with its state in the same home", function()
     local job = box:job("user", "id -un; echo $HOME; sleep 100",
       { user = "nobody" })
     support.eventually(function() return job:output():find "\n.+\n" end)

@@ -5,6 +5,8 @@ local program = require "spec.support.program"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
+local it = support.with_root(it, pending)
+
 describe("the example of provision", function()
   local service, compute = support.of_block()
   local journal = os.tmpname()

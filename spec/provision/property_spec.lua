@@ -6,6 +6,8 @@ local boxd = require "boxd"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
+local it = support.with_root(it, pending)
+
 local SEED = tonumber(os.getenv "SEED") or 1007
 local PLANS = tonumber(os.getenv "PLANS") or 6
 local STEPS = 30

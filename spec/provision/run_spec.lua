@@ -7,6 +7,8 @@ local terminal = require "spec.support.terminal"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
+local it = support.with_root(it, pending)
+
 describe("provision", function()
   local service, compute = support.of_block()
   local box, folder

@@ -5,6 +5,8 @@ local boxd = require "boxd"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
+local it = support.with_root(it, pending)
+
 describe("a step of provision", function()
   local _, compute = support.of_block()
   local box

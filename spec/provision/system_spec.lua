@@ -5,6 +5,8 @@ local boxd = require "boxd"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
+local it = support.with_root(it, pending)
+
 describe("provision of a system", function()
   local _, compute = support.of_block()
   local box
@@ -78,7 +80,7 @@ describe("provision of a system", function()
     end)
   end)
 
-  describe("services", function()
+  support.with_root(describe, pending)("services", function()
     setup(function() world.systemd(box) end)
 
     local function log()

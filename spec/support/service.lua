@@ -12,6 +12,16 @@ service.__index = service
 
 service.eventually = calls.eventually
 
+-- Has the user that runs the specs the ids for a root in boxes?
+local HAS_ROOT = [[[ "$(id -u)" = 0 ] || { command -v newuidmap >/dev/null &&
+  grep -Eq "^($(id -un)|$(id -u)):[0-9]+:(6553[6-9]|[0-9]{6,})$" /etc/subuid; }]]
+
+--- Busted's `it`, or `describe`, for what needs a root in boxes: its `pending` where an ordinary user
+--- has one id.
+function service.with_root(it, pending)
+  return os.execute(HAS_ROOT) and it or pending
+end
+
 local function read_export(self, name)
   local ok, line = pcall(self.process.line, self.process)
   if not ok then error("the service ended: " .. self:errors(), 0) end
