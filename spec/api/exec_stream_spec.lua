@@ -384,6 +384,33 @@ describe("a process that is collected", function()
   end)
 end)
 
+describe("a method of a process", function()
+  it("names the argument that it refuses, under pcall too", function()
+    local s <close> = start(function(call) call:wait_cancelled() end)
+    local p = s.p
+    local t <const> = boxd.spawn(boxd.sleep, 0)
+    for _, row in ipairs {
+      { "#1 to 'write' %(string expected, got nil%)", p.write, p },
+      { "#1 to 'write' %(string expected, got boxd.Box%)", p.write, p, s.box },
+      { "#2 to 'resize' %(integer expected, got number%)", p.resize, p, 80, 1.5 },
+      { "#1 to 'resize' %(integer expected, got string%)", p.resize, p, "80", 24 },
+      { "#1 to 'wait' %(table expected, got number: options have names", p.wait,
+        p, 5 },
+      { "#1 to 'expect' %(string expected, got table%)", p.expect, p, {} },
+      { "#2 to 'expect' %(table expected, got number: ", p.expect, p, "x", 5 },
+      { "#1 to 'join' %(table expected, got number: ", t.join, t, 5 },
+    } do
+      local refused, e = pcall(table.unpack(row, 2, 5))
+      assert.is_false(refused, row[1])
+      assert.matches("^spec/api/exec_stream_spec.lua:%d+: bad argument "
+        .. row[1], e)
+    end
+    local e = failure("InvalidArgumentError", p.resize, p, 80, 65536)
+    assert.matches("rows are 1 to 65535, not 65536", e.message)
+    t:join()
+  end)
+end)
+
 describe("a service that drops silent commands", function()
   local before
   setup(function() before = core.silence(0.05) end)

@@ -298,7 +298,7 @@ static int write_k(lua_State *L, int status, lua_KContext written) {
 /* p:write(data): waits while the transport is full. */
 static int m_write(lua_State *L) {
   lbx_process *p = check_writer(L);
-  luaL_checkstring(L, 2);
+  if (!lua_isstring(L, 2)) lbx_wrong_argument(L, 2, "write", "string");
   check_stdin(L, p);
   lua_settop(L, 2);
   return write_k(L, LUA_OK, 0);
@@ -337,8 +337,11 @@ static int resize_k(lua_State *L, int status, lua_KContext ctx) {
 static int m_resize(lua_State *L) {
   check_writer(L);
   for (int i = 2; i <= 3; i++) {
-    lua_Integer n = luaL_checkinteger(L, i);
-    luaL_argcheck(L, n >= 1 && n <= 65535, i, "1 to 65535");
+    if (!lua_isinteger(L, i)) lbx_wrong_argument(L, i, "resize", "integer");
+    if (lua_tointeger(L, i) < 1 || lua_tointeger(L, i) > 65535)
+      lbx_error_invalid(L, "resize: %s are 1 to 65535, not %lld",
+                        i == 2 ? "columns" : "rows",
+                        (long long)lua_tointeger(L, i));
   }
   lua_settop(L, 3);
   return resize_k(L, LUA_OK, 0);

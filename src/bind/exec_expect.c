@@ -94,7 +94,7 @@ static int expect_k(lua_State *L, int status, lua_KContext ctx) {
 
 int lbx_exec_expect(lua_State *L) {
   static const char *const options[] = {"timeout", NULL};
-  luaL_checkstring(L, 2);
+  if (!lua_isstring(L, 2)) lbx_wrong_argument(L, 2, "expect", "string");
   lbx_options(L, 3, "expect", options);
   double timeout = lbx_opt_seconds(L, 3, "timeout", 0);
   lua_settop(L, 2);

@@ -4,6 +4,7 @@
 
 #include "../core/text.h"
 #include "error.h"
+#include "record.h"
 
 void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
                  const luaL_Reg *meta) {
@@ -26,6 +27,12 @@ int lbx_read_only(lua_State *L) {
   if (strncmp(name, module, sizeof module - 1) == 0) name += sizeof module - 1;
   return lbx_error_usage(L, "%s.%s is read-only", name,
                          luaL_tolstring(L, 2, NULL));
+}
+
+int lbx_wrong_argument(lua_State *L, int idx, const char *method,
+                       const char *expected) {
+  lbx_error_usage(L, "bad argument #%d to '%s' (%s expected, got %s)", idx - 1,
+                  method, expected, lbx_type_name(L, idx));
 }
 
 void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name) {
@@ -111,8 +118,11 @@ static void check_key(lua_State *L, const char *what,
 bool lbx_options(lua_State *L, int idx, const char *what,
                  const char *const names[]) {
   if (lua_isnoneornil(L, idx)) return false;
-  luaL_checktype(L, idx, LUA_TTABLE);
   idx = lua_absindex(L, idx);
+  if (!lua_istable(L, idx)) /* of a function at 1, of a method behind its object */
+    lbx_error_usage(L, "bad argument #%d to '%s' (table expected, got %s: options "
+                    "have names, as in { timeout = 30 })", idx > 1 ? idx - 1 : 1,
+                    what, lbx_type_name(L, idx));
   lbx_room(L, 4);
   lua_pushnil(L);
   while (lua_next(L, idx)) {

@@ -20,6 +20,12 @@ void lbx_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
 /* A __newindex that raises "Task.status is read-only". */
 int lbx_read_only(lua_State *L);
 
+/* Raises "bad argument #1 to 'write' (string expected, got nil)" of a method's
+** argument at idx, numbered as the script sees it. luaL_argerror has neither the
+** name nor the number under pcall(object.method, object). */
+_Noreturn int lbx_wrong_argument(lua_State *L, int idx, const char *method,
+                                 const char *expected);
+
 /* A zeroed userdata of the type, with `uservalues` user values. Pushed: from
 ** here on its __gc runs, so acquire into its fields only. */
 void *lbx_new(lua_State *L, size_t size, int uservalues, const char *name);
