@@ -5,7 +5,7 @@ local boxd = require "boxd"
 local support = require "spec.support.service"
 local world = require "spec.support.provision"
 
-local it = support.with_root(it, pending)
+local describe = support.with_root(describe, pending)
 
 describe("provision of a system", function()
   local _, compute = support.of_block()
@@ -80,7 +80,7 @@ describe("provision of a system", function()
     end)
   end)
 
-  support.with_root(describe, pending)("services", function()
+  describe("services", function()
     setup(function() world.systemd(box) end)
 
     local function log()

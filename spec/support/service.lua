@@ -16,8 +16,8 @@ service.eventually = calls.eventually
 local HAS_ROOT = [[[ "$(id -u)" = 0 ] || { command -v newuidmap >/dev/null &&
   grep -Eq "^($(id -un)|$(id -u)):[0-9]+:(6553[6-9]|[0-9]{6,})$" /etc/subuid; }]]
 
---- Busted's `it`, or `describe`, for what needs a root in boxes: its `pending` where an ordinary user
---- has one id.
+--- Busted's `it`, or `describe`, for what needs a root in boxes: its `pending` where
+--- an ordinary user has one id.
 function service.with_root(it, pending)
   return os.execute(HAS_ROOT) and it or pending
 end
