@@ -1,7 +1,7 @@
 #: dist          a source archive, the same bytes for the same commit
 #: deb           a Debian package of boxdlua, boxd.so and their documents
-#: packages-real that package in bare Debian 12 and 13, installed and purged
 #: portable      a boxdlua that shares only libc and libm with the system
+#: packages-real those two in bare systems, installed, run and removed
 # Packages for people without a compiler. What they need beyond the build's
 # packages: `scripts/deps deb`.
 
@@ -32,8 +32,11 @@ $(PORTABLE)/boxdlua: $(SO_OBJ) $(EXE_OBJ) $(BUILD)/lua.sym $(PORTABLE)/cJSON.o
 	  $(GRPC_LINK) -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lm -pthread
 	@! ldd $@ | grep -vE 'linux-vdso|lib(c|m)\.so|ld-linux'
 
-# In bare systems: builds the package there, installs it, runs a script on the
-# embedded service, and purges it. Needs root and debootstrap.
+# In bare systems: builds the package there, installs it, runs scripts on the
+# embedded service, upgrades and purges it; and carries the portable boxdlua
+# there. Needs root and debootstrap.
 .PHONY: packages-real
-packages-real:
+packages-real: portable
 	for s in bookworm trixie; do sh scripts/fresh $$s sh scripts/package/try || exit 1; done
+	for s in bookworm trixie sid; do sh scripts/fresh -f $(PORTABLE)/boxdlua $$s \
+	  sh scripts/package/try_portable || exit 1; done

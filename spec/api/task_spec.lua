@@ -575,7 +575,8 @@ describe("boxd.run", function()
       end)
       boxd.sleep(60)
     end
-    local other = boxd.spawn(boxd.sleep, 0.05)
+    local go
+    local other = boxd.spawn(function() repeat boxd.sleep(0.001) until go end)
     for _, f in ipairs { function() end, function() error "x" end } do
       closed = 0
       pcall(boxd.run, function()
@@ -586,6 +587,7 @@ describe("boxd.run", function()
       assert.equal(2, closed)
     end
     assert.equal("running", other.status)
+    go = true
     other:join()
     assert.equal("done", other.status)
   end)
