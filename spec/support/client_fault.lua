@@ -7,7 +7,8 @@ local boxd = require "boxd"
 local sys = require "boxd.serve".sys
 
 local SIZE = 3 << 20
-local SECONDS = 5 -- gRPC connects again after 1 s
+-- gRPC connects again after 1 s, and strace counts for each of its threads.
+local SECONDS = 30
 local address, folder = arg[1], arg[2]
 local path = folder .. "/got"
 

@@ -56,11 +56,13 @@ class Reflected:
                 self.pool.Add(descriptor_pb2.FileDescriptorProto.FromString(
                     data))
         self.DESCRIPTOR = self.pool.FindFileContainingSymbol(symbol.decode())
-        self.factory = message_factory.MessageFactory(self.pool)
 
     def __getattr__(self, name):
-        return self.factory.GetPrototype(
-            self.pool.FindMessageTypeByName("boxd.api.v1." + name))
+        kind = self.pool.FindMessageTypeByName("boxd.api.v1." + name)
+        if hasattr(message_factory, "GetMessageClass"):
+            return message_factory.GetMessageClass(kind)
+        # protobuf before 4.22
+        return message_factory.MessageFactory(self.pool).GetPrototype(kind)
 
 
 if sys.argv[1] == "-":
