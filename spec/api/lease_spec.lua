@@ -1,5 +1,6 @@
 -- The leases of temporary boxes, against services in this process. How a busy
 -- script keeps its box, and a dead one loses it, is in spec/local/lease_spec.lua.
+-- Runs first: its leases last 3 s, and it waits for many.
 
 local boxd = require "boxd"
 local eventually = require "spec.support.calls".eventually

@@ -1,5 +1,6 @@
 -- Commands that can be ended from outside, on a service that ends a command with
 -- its call and on one that lets it live.
+-- Runs first: KILL comes 5 s after TERM.
 
 local boxd = require "boxd"
 local process = require "spec.support.process"
@@ -42,7 +43,7 @@ support.of_both(nil, function(survives, service)
   end
 
   local function await(name)
-    support.eventually(function() return box:sh("test -e " .. name).success end)
+    support.eventually(function() return box:sh("test -e " .. name).success end, 20)
   end
 
   -- Where the service ends commands itself, two show that nothing is lost.
@@ -163,7 +164,7 @@ support.of_both(nil, function(survives, service)
       "BOXD_EXCHANGE_URL=" .. service.exchange_url,
       "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
       ("boxd.Compute().box:get(%q):sh('. ./live.sh; setsid sh -c \". "
-        .. "./live.sh; live a\"', { timeout = 1 })"):format(box.id) }
+        .. "./live.sh; live a\"', { timeout = 2 })"):format(box.id) }
     await "a"
     client:stop "KILL"
     support.eventually(function() return not alive "a" end, 20)

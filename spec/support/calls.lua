@@ -36,12 +36,14 @@ calls.__close = function(self)
   self.loop:join()
 end
 
---- Waits until condition() is true; an error after `seconds` (5).
+--- Waits until condition() is true; an error after `seconds` (5). It looks less
+--- often as time goes by: most conditions are a command in a box.
 function calls.eventually(condition, seconds)
-  local ends = boxd.now() + (seconds or 5)
+  local ends, pause = boxd.now() + (seconds or 5), 0.002
   while not condition() do
     if boxd.now() > ends then error("it never came true", 2) end
-    boxd.sleep(0.002)
+    boxd.sleep(pause)
+    pause = math.min(pause * 1.5, 0.05)
   end
 end
 
