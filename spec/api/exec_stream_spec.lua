@@ -8,6 +8,9 @@ local failure = require("spec.support.raised").with_class
 local memory = require "spec.support.memory"
 
 local MIB = 1 << 20
+-- What a server sends that nobody reads: up to gRPC's window, which is 16 MiB
+-- where a connection takes long, and what sockets and the server hold.
+local UNREAD_MAX = (os.getenv "BOXD_SLOW" and 32 or 16) * MIB
 
 -- A server whose Exec is `script`, after the first chunk; its `p` is a process.
 local function start(script, opts)
@@ -80,24 +83,21 @@ end
 describe("a process's output", function()
   after_each(calls.settled)
 
-  it("is live: each chunk is there when it was sent", function()
+  it("is live: each chunk is there before the next is sent", function()
     in_and_out_of_tasks(function(run)
-      local sent
+      local n = 0
       local s <close> = start(function(call)
         for i = 1, 5 do
-          sent = boxd.now()
           send(call, "line " .. i .. "\n")
-          boxd.sleep(0.03)
+          calls.eventually(function() return n == i end)
         end
         ok(call)
       end)
       local p = s.p
       run(function()
-        local n = 0
         for line in p:lines() do
           n = n + 1
           assert.equal("line " .. n, line)
-          assert.is_true(boxd.now() - sent < 0.025)
         end
         assert.equal(5, n)
         assert.equal(0, p:wait())
@@ -193,7 +193,7 @@ describe("a process's output", function()
           boxd.sleep(0.3)
         until held == sent -- it stands still,
         assert.is_false(ended)
-        assert.is_true(sent < 16 * MIB, sent)
+        assert.is_true(sent < UNREAD_MAX, sent)
         local got = 64 << 10
         for data in p:iter_stdout() do got = got + #data end
         assert.equal(64 * MIB, got) -- and goes on when it is read.
@@ -469,12 +469,15 @@ describe("a server that stalls", function()
       send(call, "begun")
       stall(call)
     end }
-    local start_ = boxd.now()
-    local e = failure("TimeoutError", s.box.exec, s.box, "x",
-      { timeout = 0.1 })
-    assert.is_true(boxd.now() - start_ < 1)
+    local timeout = 0.05
+    local start_, e
+    repeat -- Its output may take longer to come than the command has.
+      timeout, start_ = timeout * 2, boxd.now()
+      e = failure("TimeoutError", s.box.exec, s.box, "x", { timeout = timeout })
+    until e.stdout ~= "" or timeout > 30
+    assert.is_true(boxd.now() - start_ < timeout + 1)
     assert.equal("begun", e.stdout)
-    calls.eventually(function() return s.taken[1]:cancelled() end)
+    calls.eventually(function() return s.taken[#s.taken]:cancelled() end)
   end)
 
   it("leaves wait's timeout to end only the wait", function()

@@ -31,7 +31,7 @@ local ABANDONED = [[
   local ok, e = pcall(t.join, t)
   assert(not ok and e.class == "CancelledError")
   local took = boxd.now() - start
-  assert(took > 9.5 and took < 11, took)
+  assert(took > 9.5 and took < 30, took)
   assert(t.status == "cancelled")]]
 local RAISED_AGAIN = [[
   local start, caught = boxd.now(), 0
@@ -40,7 +40,7 @@ local RAISED_AGAIN = [[
     boxd.sleep(60)
   end)
   local took = boxd.now() - start
-  print(caught, e.class, took > 9.5 and took < 11)]]
+  print(caught, e.class, took > 9.5 and took < 30)]]
 local CANCELLED_AGAIN = [[
   local t = boxd.spawn(function()
     boxd.sleep(0)
@@ -53,7 +53,7 @@ local CANCELLED_AGAIN = [[
   boxd.spawn(function() boxd.sleep(0.05) t:cancel() end)
   local ok, e = pcall(t.join, t)
   local took = boxd.now() - start
-  print(e.class, t.status, took > 9.5 and took < 11)]]
+  print(e.class, t.status, took > 9.5 and took < 30)]]
 local abandoned, raised_again, cancelled_again
 
 setup(function()
@@ -92,10 +92,10 @@ describe("boxd.spawn", function()
 
   it("lets others run while one waits, in the order of their times", function()
     local seen = {}
-    local tasks = {}
+    local tasks, start = {}, boxd.now() + 0.05
     for i, pause in ipairs { 0.03, 0.01, 0.02 } do
       tasks[i] = boxd.spawn(function()
-        boxd.sleep(pause)
+        boxd.sleep(math.max(0, start + pause - boxd.now()))
         seen[#seen + 1] = i
       end)
     end
