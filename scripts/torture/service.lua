@@ -17,8 +17,8 @@ local sys = require "boxd.serve".sys
 
 local state = folder .. "/service"
 sys.mkdir(state, 448)
-local opened = service.open { state = state, listen = "127.0.0.1:0",
-  limits = require "boxd.local.limits".of("none", 20) }
+local opened = service.open { state = state, passing = true,
+  listen = "127.0.0.1:0", limits = require "boxd.local.limits".of("none", 20) }
 boxd.spawn(opened.run, opened)
 
 local API = "http://" .. opened.server.address
@@ -204,7 +204,7 @@ local own = {
     collectgarbage()
   end,
   result = function() return text(last) end,
-  stop = function() opened:close(true) end,
+  stop = function() opened:close() end,
 }
 
 return function(name)
