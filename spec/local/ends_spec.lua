@@ -87,7 +87,7 @@ describe("a box that ends while it is used", function()
     end)
   end
 
-  it("is what a command says that ends with it", function()
+  it("ends a command by NotFoundError or ConnectionError", function()
     for change, class in pairs { destroy = "NotFoundError",
       stop = "ConnectionError", reboot = "ConnectionError" } do
       for _, options in ipairs { {}, { pty = true } } do
