@@ -181,6 +181,8 @@ static void on_cleanup_over(bx_timer *timer) {
   lbx_interrupt(&t->context);
 }
 
+/* Starts a task with the function and nargs values on top of the stack, which it
+** replaces by the Task. */
 static void spawn_task(lua_State *L, int nargs, bool alone) {
   lbx_state *S = lbx_state_alive(L);
   lbx_room(L, 8);
@@ -209,11 +211,9 @@ static void spawn_task(lua_State *L, int nargs, bool alone) {
     bx_waiter_wake(S->loop, &t->context.waiter);
 }
 
-void lbx_spawn(lua_State *L, int nargs) { spawn_task(L, nargs, false); }
-
 int lbx_task_spawn(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  lbx_spawn(L, lua_gettop(L) - 1);
+  spawn_task(L, lua_gettop(L) - 1, false);
   return 1;
 }
 

@@ -8,10 +8,6 @@
 
 #include <lua.h>
 
-/* Starts a task with the function and nargs values on top of the stack, which
-** it replaces by the Task. */
-void lbx_spawn(lua_State *L, int nargs);
-
 /* Cancels every task but those on the C stack and waits for their end, 10 s at
 ** most. For the end of a script: outside tasks only. */
 void lbx_cancel_all(lua_State *L);

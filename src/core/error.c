@@ -56,7 +56,7 @@ const char *bx_status_name(int status) {
                                               : "UNKNOWN";
 }
 
-bx_class bx_status_class(int status) {
+static bx_class class_of(int status) {
   return status >= 0 && status < STATUS_COUNT ? statuses[status].class_
                                               : BX_BOXD;
 }
@@ -108,7 +108,7 @@ bx_class bx_error_from_status(bx_error *e, int status, const char *details,
   /* Today's gRPC does so itself; 1.51 leaves a number that has no meaning. */
   if (status < 0 || status >= STATUS_COUNT) status = GRPC_STATUS_UNKNOWN;
   e->status = status;
-  return e->class_ = bx_status_class(status);
+  return e->class_ = class_of(status);
 }
 
 static bool says(const bx_error *e, int status, const char *words) {

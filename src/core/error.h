@@ -44,9 +44,6 @@ const char *bx_class_name(bx_class c);
 /* "NOT_FOUND" for 5; "UNKNOWN" for numbers that gRPC does not define. */
 const char *bx_status_name(int status);
 
-/* The class that API.md gives a gRPC status; BX_OK for 0. */
-bx_class bx_status_class(int status);
-
 /* Is an error of this class and status (or BX_NO_STATUS) an instance of `wanted`
 ** too? Every one is of BX_BOXD; a refused permission is of BX_AUTHENTICATION and
 ** a taken name of BX_INVALID_ARGUMENT, as both were before they had a class of
