@@ -137,7 +137,8 @@ static void ask_service(bx_auth *a, bx_error *e) {
                        .timeout = EXCHANGE_SECONDS,
                        .ca_file = a->ca_file,
                        .max_bytes = ANSWER_BYTES_MAX,
-                       .proxy = BX_PROXY_TUNNEL};
+                       .proxy = BX_PROXY_TUNNEL,
+                       .secret = true};
   a->http = bx_http_start(a->loop, &q, exchanged, a, e);
 }
 
@@ -147,7 +148,8 @@ static void ask_gateway(bx_auth *a, bx_error *e) {
                        .url = url,
                        .timeout = EXCHANGE_SECONDS,
                        .connect_timeout = GATEWAY_SECONDS,
-                       .max_bytes = ANSWER_BYTES_MAX};
+                       .max_bytes = ANSWER_BYTES_MAX,
+                       .secret = true};
   if (bx_machine_url(url))
     a->http = bx_http_start(a->loop, &q, exchanged, a, e);
   else

@@ -21,6 +21,7 @@ struct bx_curl {
   bool broken;         /* a watch or the timer could not be set: */
   bx_error error;      /* ... why */
   bool spoiled;        /* the multi handle is not to be used again */
+  bool secret;         /* ... once no transfer is left */
 };
 
 /* A socket of libcurl's that it wants watched; libcurl keeps the pointer. */
@@ -107,6 +108,7 @@ static void take_off(bx_curl *c, bx_transfer *t) {
     c->first = t->next;
   if (t->next) t->next->prev = t->prev;
   t->added = false;
+  c->secret = c->secret || t->secret;
 }
 
 /* Driving. */
@@ -189,9 +191,18 @@ static void act(bx_curl *c, curl_socket_t fd, int what) {
   c->spoiled = true;
 }
 
+/* libcurl 8 reads all responses into a buffer of its multi handle, and keeps
+** it. */
+static void forget_secret(bx_curl *c) {
+  if (!c->secret || c->first) return;
+  c->secret = false;
+  replace_multi(c);
+}
+
 static void settle(bx_curl *c) {
   if (c->broken) finish_broken(c);
   finish_done(c);
+  forget_secret(c);
 }
 
 static void peer_fired(bx_watch *w, uint32_t events) {

@@ -47,6 +47,7 @@ struct bx_transfer {
   bx_transfer *prev, *next; /* in the loop's list */
   CURL *easy;
   bool added, doomed;
+  bool secret; /* libcurl's buffers are freed after it */
   /* It is over and off the multi handle. e: what kept the loop from driving
   ** it; NULL: `result` says how it ended. May free the transfer. */
   void (*finished)(bx_transfer *t, CURLcode result, const bx_error *e);

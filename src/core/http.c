@@ -397,6 +397,7 @@ static bx_class prepare(request *r, const bx_http_request *q, bx_error *e) {
     return e->class_;
   r->transfer.finished = finished;
   r->transfer.easy = r->lib->easy_init();
+  r->transfer.secret = q->secret;
   if (!r->transfer.easy) return no_memory(e);
   CURLcode rc = set_options(r, q);
   if (rc)

@@ -35,6 +35,7 @@ typedef struct bx_http_request {
                                  GET, HEAD and POST only; another host does not
                                  get the headers Authorization and Cookie */
   bx_proxy proxy;             /* the environment's, never to this machine */
+  bool secret;                /* libcurl is to keep no copy of the response */
 } bx_http_request;
 
 typedef struct bx_http bx_http;
