@@ -39,7 +39,7 @@ function Box:sh(line, options) end
 ---@field killable? boolean for p:kill, and so that p:close() ends all that the command started: a variable LC_BOXD_… of its environment marks it; implied by timeout, user and secret_env; default: that of the Compute
 ---@field user? string runs it as that user of the box, by sudo where need be
 ---@field login? boolean runs it by bash -lc, which reads the profile
----@field secret_env? table<string, string> variables that reach the command's environment by its stdin (on a terminal by a file in /dev/shm that is gone before the command starts) and no argument list, log or error
+---@field secret_env? table<string, string> variables that reach the command's environment by its stdin (on a terminal by a file in /dev/shm that is gone before the command starts) and no argument list, log or error; a name may not be in env, too
 ---@field check? boolean an exit code other than 0 raises CommandError; not with stream
 ---@field tee? file*|fun(data: string, stream: "stdout"|"stderr") has the output as it comes, too; not with stream
 ---@field max_output? integer bytes kept of each of stdout and stderr, their last; not with stream
@@ -61,7 +61,7 @@ function Box:job(name, command, options) end
 ---@class boxd.JobOptions: boxd.Options
 ---@field cwd? string folder to run in, default: the home
 ---@field env? table<string, string>
----@field secret_env? table<string, string> in the command's environment, and in no file or argument list
+---@field secret_env? table<string, string> in the command's environment, and in no file or argument list; a name may not be in env, too
 ---@field user? string another user of the box, by sudo
 ---@field restart? boolean end the job of that name and start anew
 ---@field keep_awake? boolean the box's idle timers are 0 until the job's end is seen
