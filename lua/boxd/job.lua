@@ -414,7 +414,8 @@ function methods:kill(signal, opts)
   opts = check.options(2, "kill", opts, { "timeout" })
   local ends = ENDS[signal] or OTHERS[signal]
   if not ends then
-    check.invalid("kill: no such signal for jobs: %s", check.show(signal))
+    check.invalid("kill: jobs take TERM, KILL, INT, QUIT, HUP, ABRT, USR1, USR2, "
+      .. "STOP, CONT and a few that end nothing, not %s", check.show(signal))
   end
   local _shown <close> = shown(s, "it ends")
   update(self, fields(s.name, ask(s.box, { op = "kill", name = s.name,
