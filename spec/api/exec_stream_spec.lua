@@ -368,7 +368,7 @@ describe("a stream cut short", function()
 end)
 
 describe("a process that is collected", function()
-  it("is cancelled, even where what it left in the box can't be ended", function()
+  it("is cancelled, even where its processes in the box can't be ended", function()
     local s <close> = start(function(call)
       send(call, "x")
       call:wait_cancelled()

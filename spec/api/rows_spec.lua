@@ -95,7 +95,7 @@ describe("a method of one call", function()
   for _, row in ipairs(ROWS) do
     local name = row[1] .. ":" .. row[2]
     if row[5] then
-      it("names what is of a wrong type: " .. name .. " of "
+      it("names an argument of a wrong type: " .. name .. " of "
         .. row[6]:match "'(.-)'", function()
         local before = #s.seen
         assert.matches(row[6], refused(invoke, row, row[5]))

@@ -56,7 +56,7 @@ describe("make deb", function()
     assert.equal(0, result.status, result.err)
   end
 
-  it("has nothing that lintian finds wrong, but for what is explained", function()
+  it("has no fault that lintian finds, except those explained", function()
     lintian(deb)
   end)
 

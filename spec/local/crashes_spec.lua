@@ -69,8 +69,8 @@ describe("a box of the embedded service that dies by itself", function()
     kill_all()
     local _, e = suspend:join()
     fork:join()
-    if boxd.is_error(e) then
-      assert.equal("FAILED_PRECONDITION", e.code, tostring(e))
-    end
+    -- It ended before the suspend, or under it.
+    local codes = { FAILED_PRECONDITION = true, UNAVAILABLE = true }
+    assert.is_true(not boxd.is_error(e) or codes[e.code], tostring(e))
   end)
 end)

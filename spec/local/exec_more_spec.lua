@@ -118,7 +118,7 @@ describe("exec on the embedded service", function()
       wrong)
   end)
 
-  it("keeps the end of long output, and counts what it dropped", function()
+  it("keeps the end of long output, and counts the dropped bytes", function()
     local result = box:sh("seq 100000; echo end; echo e >&2",
       { max_output = 10 })
     assert.equal("00000\nend\n", result.stdout)

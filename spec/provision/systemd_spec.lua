@@ -58,7 +58,7 @@ describe("provision of a box with systemd", function()
     assert.matches("first\n.*second\n", box:sh("sudo journalctl -o cat -u app").stdout)
   end)
 
-  it("finds what is enabled running after a reboot", function()
+  it("finds enabled units running after a reboot", function()
     box:reboot()
     boxd.wait_until(function()
       return box:sh("systemctl is-system-running").stdout == "running\n"

@@ -67,7 +67,7 @@ describe("sudo of a box", function()
     fails("sudo", "usage: sudo")
   end)
 
-  it("keeps of the environment what is harmless or asked for", function()
+  it("keeps harmless variables, and those that are asked for", function()
     local show = "sh -c 'echo $LANG,$LC_ALL,$MINE,$OTHER,$HOME,$USER,$PATH'"
     local own = "env LANG=l LC_ALL=c MINE=m OTHER=o PATH=/bin:/usr/bin "
     local path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
