@@ -1,7 +1,8 @@
 /*
 ** lua_compat: all that differs, of what we use in C, between Lua 5.4 and 5.5.
-** In Lua: the control variable of a for loop can't be assigned to, and an error
-** whose value is nil becomes the text "<no error object>".
+** In Lua: the control variable of a for loop can't be assigned to, an error
+** whose value is nil becomes the text "<no error object>", the collector takes
+** its parameters by name, and # may find another end of a list with holes.
 */
 #ifndef LBX_LUA_COMPAT_H
 #define LBX_LUA_COMPAT_H
