@@ -133,10 +133,11 @@ end
 -- A session of its own that ends the command when its time is over, and is ended
 -- by the command's own end. A shell that waits for the command tells that from
 -- what the service does to a command whose call was lost: it dies of that, too.
+-- One that has begun to end the command ignores the end that this brings about.
 -- Its own stderr is closed: it would name there the signal that ended a command.
 local WATCHED = "w=$(setsid sh -c %s sh %s %s %s </dev/null >/dev/null 2>&1 & "
   .. "echo $!); trap : INT QUIT; exec 3>&2 2>/dev/null; %s=1 sh -c %s; "
-  .. "s=$?; kill -s KILL -- -$w || kill -s KILL $w; exit $s"
+  .. "s=$?; kill -s TERM -- -$w || kill -s TERM $w; exit $s"
 
 --- The command line that runs `line` with the mark; seconds: after which the box
 --- ends it where the client has not; nil: never; user: whose its processes are.
@@ -144,7 +145,7 @@ function killable.command(mark, line, seconds, user)
   if not seconds then
     return ("export %s=1; exec sh -c %s"):format(mark, core.text.quote { line })
   end
-  local watch = ('sleep %.3f; exec sh -c "$1" sh "$2" TERM %d "$3"'):format(
+  local watch = ('sleep %.3f; trap "" TERM; exec sh -c "$1" sh "$2" TERM %d "$3"'):format(
     seconds + OVERTIME, GRACE * 10)
   return WATCHED:format(core.text.quote { watch }, core.text.quote { KILLER }, mark,
     core.text.quote { user or "" }, mark,
