@@ -48,7 +48,7 @@ local function remove_there(box, folder, paths, open, opts)
     paths = table.concat(paths, "\0"), open = table.concat(modes, "\0") }, nil, opts))
 end
 
-local NOT_EMPTY = 39 -- ENOTEMPTY: what is left out lies in it
+local NOT_EMPTY = 39 -- ENOTEMPTY: excluded files are in it
 
 local function remove_here(folder, paths, open)
   local done = 0

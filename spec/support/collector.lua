@@ -2,7 +2,7 @@
 
 local collector = {}
 
---- Sets "pause" or "stepmul", both percentages; returns what it was.
+--- Sets "pause" or "stepmul", both percentages; returns the old value.
 function collector.set(name, percent)
   if _VERSION == "Lua 5.4" then return collectgarbage("set" .. name, percent) end
   return collectgarbage("param", name, percent)

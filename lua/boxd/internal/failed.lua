@@ -3,7 +3,7 @@
 local core = require "boxd.core"
 core.internal()
 
--- By the end of what it says, as the contract's own calls have them.
+-- By the end of its message, as the contract's own calls have them.
 local CLASSES = {
   ["File exists"] = "ConflictError",
   ["Is a directory"] = "InvalidArgumentError",

@@ -32,7 +32,7 @@ function journal.read(path)
   return done
 end
 
--- Ends a last line that was cut short, for what is added not to be lost with it.
+-- Ends a last line that was cut short, so that the next one is not lost with it.
 local function end_line(file)
   if file:seek "end" == 0 then return end
   file:seek("end", -1)
