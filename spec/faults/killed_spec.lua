@@ -88,7 +88,7 @@ support.of_both(nil, function(_, service)
           BOXD_API_KEY = service.api_key, BOXD_EXCHANGE_URL = service.exchange_url } }
       assert.equal("go", script:line())
       local function programs() return box:sh("pgrep -x 'tar|perl'").stdout end
-      assert.matches("%d", programs())
+      support.eventually(function() return programs() ~= "" end)
       script:stop "KILL"
       support.eventually(function() return programs() == "" end, 20)
     end
