@@ -180,6 +180,18 @@ chmod 555 ro]])
     same()
   end)
 
+  it("a file that goes while the box's folder is listed is not there", function()
+    local writer <close> = box:sh("mkdir churn; cd churn; echo begun; while :; do "
+      .. "mkdir d; touch $(seq 300) d/1; rm -r *; done",
+      { stream = true, killable = true })
+    writer:read_stdout()
+    for _ = 1, 40 do
+      local report = box:sync_to(here, "churn", { dry_run = true })
+      assert.equal(0, report.deleted)
+    end
+    writer:kill()
+  end)
+
   it("one that is interrupted completes when it runs again", function()
     for i = 1, 50 do write(here .. "/f" .. i, ("x"):rep(50000)) end
     for _ = 1, 5 do
