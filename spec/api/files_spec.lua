@@ -218,7 +218,7 @@ describe("files", function()
       local s <close> = scripted.start { UploadFile = {},
         DownloadFileStream = { data = "abc", total_size = 3 },
         Exec = function(request, call)
-          assert.equal("sha256sum -- /f", request.command)
+          assert.equal("export LC_ALL=C; sha256sum -- /f", request.command)
           call:send { data = table.remove(sums, 1) .. "  /f\n" }
           call:finish()
         end }

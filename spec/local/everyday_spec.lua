@@ -111,6 +111,19 @@ describe("a real box", function()
     assert.equal("PermissionDeniedError", e.class)
   end)
 
+  with_root("verifies them in a box that speaks another language", function()
+    box:write_file([[#!/bin/sh
+      /usr/bin/sha256sum "$@" 2>/dev/null && exit
+      why="Keine Berechtigung"
+      [ "$LC_ALL" = C ] && why="Permission denied"
+      echo "sha256sum: $why" >&2
+      exit 1]], "/usr/local/bin/sha256sum", { owner = "root", mode = "755" })
+    local _drop <close> = setmetatable({}, { __close = function()
+      box:sh "sudo rm /usr/local/bin/sha256sum"
+    end })
+    box:write_file("x", "/root/translated", { owner = "root", verify = true })
+  end)
+
   it("publishes a port, and says why one is not reached", function()
     box:sh "cd /etc && python3 -m http.server 8123 >/dev/null 2>&1 &"
     box:wait_for_port(8123, { timeout = 20 })

@@ -5,6 +5,8 @@ local calls = require "spec.support.calls"
 local failure = require("spec.support.raised").with_class
 local support = require "spec.support.service"
 
+local with_root = support.with_root(it, pending)
+
 local function run(line)
   local f <close> = assert(io.popen("set -e; " .. line))
   return f:read "a"
@@ -190,6 +192,21 @@ chmod 555 ro]])
       assert.equal(0, report.deleted)
     end
     writer:kill()
+  end)
+
+  with_root("such a file is known in a box that speaks another language", function()
+    box:write_file([[#!/bin/sh
+      /usr/bin/find "$@"
+      why="Datei oder Verzeichnis nicht gefunden"
+      [ "$LC_ALL" = C ] && why="No such file or directory"
+      echo "find: './gone': $why" >&2
+      exit 1]], "/usr/local/bin/find", { owner = "root", mode = "755" })
+    local _drop <close> = setmetatable({}, { __close = function()
+      box:sh "sudo rm /usr/local/bin/find"
+    end })
+    run("cd " .. here .. "; echo 1 > f")
+    assert.same(result(1, 0, 0, 2), to())
+    assert.same(result(0, 0, 1, 0), to())
   end)
 
   it("one that is interrupted completes when it runs again", function()

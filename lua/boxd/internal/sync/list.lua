@@ -39,8 +39,8 @@ end
 
 local KINDS = { f = "file", d = "folder", l = "link" }
 -- From within: find has to come back to where it began, which another user may not.
-local FIND = "if [ -e %s ] || [ -L %s ]; then cd -- %s && exec find . -mindepth 1 "
-  .. "-printf '%%y %%m %%s %%T@ %%P\\0%%l\\0'; else echo none; fi"
+local FIND = "export LC_ALL=C; if [ -e %s ] || [ -L %s ]; then cd -- %s && "
+  .. "exec find . -mindepth 1 -printf '%%y %%m %%s %%T@ %%P\\0%%l\\0'; else echo none; fi"
 
 local function shell_path(path)
   return core.text.quote { path:find "^-" and "./" .. path or path }
