@@ -63,6 +63,20 @@ describe("boxd.map on a terminal", function()
     assert.matches("2\tfalse\n$", out)
   end)
 
+  -- Both items and the next picture are due at the same time.
+  it("shows no picture once it has returned", function()
+    local out = play({}, [[
+      boxd.map({ "a", "b" }, function()
+        boxd.sleep(0.55)
+        local began = boxd.now()
+        while boxd.now() - began < 0.2 do end
+      end)
+      io.stdout:write "mapped\n"
+      boxd.sleep(0)
+      print(print == io.write, "last")]])
+    assert.matches("\r\rmapped\nfalse\tlast\n$", out)
+  end)
+
   it("shows nothing that is not wanted", function()
     local begun = {}
     for i, unwanted in ipairs { { "NO_COLOR", "1" }, { "CI", "1" },

@@ -70,7 +70,9 @@ local function wrap(t, name)
   end
 end
 
+-- A task that was due to draw as its picture ended runs once more.
 local function take(who)
+  if who.ended then return false end
   if owner then return owner == who end
   owner = who
   wrap(_G, "print")
@@ -79,6 +81,7 @@ local function take(who)
 end
 
 local function give_back(who)
+  who.ended = true
   if owner ~= who then return end
   progress.clear()
   for _, undo in ipairs(wrapped) do undo() end
