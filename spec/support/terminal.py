@@ -25,13 +25,48 @@ LIMIT = 20
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[@-~]|[()][A-Z0-9]|[=>78]|\][^\x07]*\x07)")
 
 
+ENDED = re.compile(rb"\x1b\]ended (\d+)\x07")
+IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU,
+           signal.SIGHUP)
+
+
+def resize(fd, columns, rows):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def lead(args, report, hold):
+    """Leads the terminal's session, as a shell does, with the program in the
+    foreground. As a session's leader ends, Linux drops what was not read from
+    its terminal, so this one stays until `hold` is closed."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    resize(0, 80, 24)
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(args[0], args)
+    os.write(report, b"%d" % pid)
+    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    killed = 0 if end.si_code == os.CLD_EXITED else 128
+    os.write(1, b"\x1b]ended %d\x07" % (killed + end.si_status))
+    os.read(hold, 1)
+    os._exit(0)
+
+
 class Session:
     def __init__(self, args):
         self.raw, self.seen = b"", 0
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvp(args[0], args)
-        self.size(80, 24)
+        told, report = os.pipe()
+        hold, self.held = os.pipe()
+        leader, self.fd = pty.fork()
+        if leader == 0:
+            os.close(self.held)
+            lead(args, report, hold)
+        os.close(report)
+        self.pid = int(os.read(told, 20))
 
     def text(self):
         text = ESCAPES.sub("", self.raw.decode("utf-8", "replace"))
@@ -82,19 +117,16 @@ class Session:
         os.system(command)
 
     def size(self, columns, rows):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
-                    struct.pack("HHHH", rows, columns, 0, 0))
+        resize(self.fd, columns, rows)
 
     def end(self):
         until = time.monotonic() + LIMIT
-        while self.read(until):
-            pass
-        while time.monotonic() < until:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.01)
-        raise SystemExit("the program does not end: %r" % self.text())
+        while True:
+            ended = ENDED.search(self.raw)
+            if ended:
+                return int(ended.group(1))
+            if not self.read(until):
+                raise SystemExit("the program does not end: %r" % self.text())
 
 
 def main():
@@ -103,7 +135,7 @@ def main():
         for step in json.load(sys.stdin):
             result = getattr(session, step[0])(*step[1:])
             if step[0] == "end":
-                status = result if result >= 0 else 128 - result
+                status = result
     except SystemExit as failure:
         os.kill(session.pid, signal.SIGKILL)
         sys.stderr.write("%s\n" % failure)
