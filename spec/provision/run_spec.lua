@@ -68,6 +68,61 @@ describe("provision", function()
       assert.equal(1, n)
     end)
 
+  describe("of one path, where another run", function()
+    -- A curl that writes, and does as the last part of its URL says.
+    setup(function()
+      sh [[cat > /usr/local/bin/curl <<'END'
+#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+echo got > "$2"
+case $4 in
+*/killed) kill -9 $PPID;;
+*) echo > /srv/begun; read go < /srv/go;;
+esac
+END
+chmod 755 /usr/local/bin/curl; mkfifo /srv/begun /srv/go; mkdir /srv/runs]]
+    end)
+    teardown(function() sh "rm -r /usr/local/bin/curl /srv/begun /srv/go /srv/runs" end)
+
+    local function download(name)
+      return run(function(on)
+        on.download("/srv/runs/f", { url = "http://box/" .. name })
+      end)
+    end
+    local function write()
+      run(function(on) on.file("/srv/runs/f", { content = "written\n" }) end)
+    end
+
+    it("is writing it, leaves that run its file", function()
+      local other = boxd.spawn(download, "waits")
+      sh "read begun < /srv/begun"
+      write()
+      assert.equal("written\n", sh "cat /srv/runs/f")
+      sh "echo > /srv/go"
+      assert.equal("changed", statuses(other:join()))
+      assert.equal("f got\n", sh "echo $(ls -A /srv/runs; cat /srv/runs/*)")
+    end)
+
+    it("was killed, removes what that run left", function()
+      sh "rm -f /srv/runs/f"
+      assert.is_false((pcall(download, "killed")))
+      assert.not_equal("", sh "ls -A /srv/runs")
+      write()
+      assert.equal("f\n", sh "ls -A /srv/runs")
+    end)
+  end)
+
+  it("may make the same directories twice at once", function()
+    local function make()
+      return run(function(on)
+        for i = 1, 300 do on.directory("/srv/twice/" .. i .. "/sub") end
+      end)
+    end
+    local task = boxd.spawn(make)
+    make()
+    task:join()
+  end)
+
   it("shows its changes as diffs by --dry-run and BOXD_DRY_RUN", function()
     sh "printf 'a\\nb\\nc\\n' > /srv/shown"
     local script = save [[

@@ -48,12 +48,18 @@ sub op_attr {
   adjust($f, $path, $mode, $owner, $group);
 }
 
-# The temporary file's name follows from the path: a run after one that was
-# killed removes it.
+# The temporary file of a path in this run, whose process its name has: another
+# run may be writing the same path. Those of runs that were killed go.
 sub beside {
   my ($path) = @_;
+  my $dir = parent($path);
   my ($name) = $path =~ m{([^/]+)/*\z};
-  return parent($path) . '/.' . substr($name, 0, 230) . '.boxd-new';
+  my $new = '.' . substr($name, 0, 230) . '.boxd-new-';
+  opendir my $names, $dir or return "$dir/$new$$";
+  for (readdir $names) {
+    unlink "$dir/$_" if /^\Q$new\E([0-9]+)\z/ && ($1 == $$ || !kill 0, $1);
+  }
+  return "$dir/$new$$";
 }
 
 sub same_content {
@@ -80,7 +86,6 @@ sub op_write {
   return op_attr($path, $mode, $owner, $group, 0) if same_content($path, $content, @s);
   $extra = slurp($path) if $want_old && $regular && $s[7] <= $CONTENT_MAX;
   my $new = beside($path);
-  unlink $new;
   sysopen my $f, $new, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600
     or die $!{ENOENT} ? "there is no directory " . parent($path) . "\n" : "$new: $!\n";
   eval {
@@ -109,10 +114,11 @@ sub op_mkdir {
   my $built = '';
   for my $part (grep { length } split m{/+}, $path) {
     $built .= "/$part";
-    next if -d $built;
     my $last = $built eq $path;
-    mkdir $built, $last && length $mode ? 0700 : 0755 or die "$built: $!\n";
-    $acted = 1;
+    my $made = mkdir $built, $last && length $mode ? 0700 : 0755;
+    my $why = $!;
+    die "$built: $why\n" if !$made && !-d $built;
+    $acted = 1 if $made;
   }
   op_attr($path, $mode, $owner, $group, 1);
 }
@@ -124,7 +130,6 @@ sub op_link {
   die "$path is there already, not a link: remove it first, by "
     . "on.file or on.directory with state = \"absent\"\n" if !defined $to && lstat $path;
   my $new = beside($path);
-  unlink $new;
   symlink $target, $new or die $!{ENOENT}
     ? "there is no directory " . parent($path) . "\n" : "$path: $!\n";
   rename $new, $path or die "$path: $!\n";

@@ -214,7 +214,6 @@ sub op_download {
   my $right = $is->{type} eq 'file' && (!length $hash || hashes($path)->{$path} eq $hash);
   return op_attr($path, $mode, $owner, $group, 0) if $right;
   my $new = beside($path);
-  unlink $new;
   sysopen my $f, $new, O_RDWR | O_CREAT | O_EXCL, 0600 or die "$new: $!\n";
   eval {
     fetch($url, $new);
