@@ -238,7 +238,7 @@ flat: all
 everyday: all
 	BOXD_EVERYDAY=1 BOXD_KILLS=20 BOXD_TEST_LIMIT=3600 sh scripts/test \
 	  spec/faults/follow_spec.lua spec/faults/killed_spec.lua \
-	  spec/local/port_forward_spec.lua
+	  spec/local/forward_rate_spec.lua
 
 #: mutated       a million mutated messages, read by record and by decoder
 mutated: all

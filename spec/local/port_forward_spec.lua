@@ -1,49 +1,11 @@
--- box:forward: clients of this machine and servers in a real box. BOXD_EVERYDAY=1
--- (make everyday): with 1 GiB each way.
+-- box:forward: clients of this machine and servers in a real box.
 
 local boxd = require "boxd"
 local failure = require("spec.support.raised").with_class
+local forwarded = require "spec.support.forwarded"
 local support = require "spec.support.service"
 
--- perl servers: each answers its clients in a process of its own.
-local SERVER = [[perl -MSocket -e 'use strict; $SIG{CHLD} = "IGNORE";
-  socket my $s, PF_INET, SOCK_STREAM, 0; setsockopt $s, SOL_SOCKET, SO_REUSEADDR, 1;
-  bind $s, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK) or die; listen $s, 300;
-  open my $up, ">", "/tmp/up$ARGV[0]";
-  while (accept my $c, $s) { next if fork; %s exit 0 }' %d]]
--- All that was sent, with its size, after the client's end of it.
-local COUNT = [[my $n = 0; while (my $m = sysread $c, my $b, 262144) { $n += $m }
-  syswrite $c, "got $n";]]
-local ECHO = [[while (my $m = sysread $c, my $b, 262144) { syswrite $c, $b }]]
--- It closes its sending side first, and reads on.
-local FIRST = [[syswrite $c, "bye"; shutdown $c, 1; my $n = 0;
-  while (my $m = sysread $c, my $b, 65536) { $n += $m }
-  open my $f, ">", "/tmp/first.new"; print $f $n; close $f;
-  rename "/tmp/first.new", "/tmp/first";]]
-
--- Sends what it was asked for, in MiB.
-local SOURCE = [[sysread $c, my $n, 16; my $b = "x" x 1048576;
-  syswrite $c, $b for 1 .. $n;]]
-
-local MIB = os.getenv "BOXD_EVERYDAY" and 1024 or 64
-local SECONDS = os.getenv "BOXD_EVERYDAY" and 600 or 60
-
--- A client: `lines` of python on the socket s; its output.
-local function client(port, lines)
-  local path = os.tmpname()
-  local command = ("timeout %d python3 -c '%s' > %s 2>&1; echo done >> %s")
-    :format(SECONDS, "import socket, threading, time\ns = socket.create_connection((\"127.0.0.1\", "
-      .. port .. "))\n" .. lines, path, path)
-  assert(os.execute("(" .. command .. ") &"))
-  local text
-  support.eventually(function()
-    local f <close> = assert(io.open(path))
-    text = f:read "a"
-    return text:find "done\n$"
-  end, SECONDS + 5)
-  os.remove(path)
-  return (text:gsub("done\n$", ""))
-end
+local client = forwarded.client
 
 describe("box:forward", function()
   local _, compute = support.of_block()
@@ -51,13 +13,9 @@ describe("box:forward", function()
 
   setup(function()
     box = compute.box:create "ports"
-    for port, code in pairs { [7001] = COUNT, [7002] = ECHO, [7003] = FIRST,
-      [7004] = SOURCE } do
-      box:job("server" .. port, SERVER:format(code, port))
-      support.eventually(function()
-        return box:exec("test", "-e", "/tmp/up" .. port).success
-      end)
-    end
+    forwarded.serve(box, 7001, forwarded.COUNTS)
+    forwarded.serve(box, 7002, forwarded.ECHOES)
+    forwarded.serve(box, 7003, forwarded.ENDS_FIRST)
   end)
 
   it("carries both ends of a connection, each by itself", function()
@@ -116,53 +74,6 @@ for i, c in enumerate(all):
     good += answer(c, b"\n" if i % 2 else b".") == b"%d." % i
 print(good)]]))
   end)
-
-  -- MiB a second of a command's stdout, or of its stdin.
-  local function exec_rate(up)
-    local began, n = boxd.now(), 0
-    local p <close> = box:sh(up and "cat >/dev/null"
-      or ("head -c %dM /dev/zero"):format(MIB), { stream = true })
-    if up then
-      local piece = ("x"):rep(1 << 20)
-      for _ = 1, MIB do p:write(piece) end
-      p:write_eof()
-    else
-      for data in p:iter_stdout() do n = n + #data end
-      assert.equal(MIB << 20, n)
-    end
-    assert.equal(0, p:wait())
-    return MIB / (boxd.now() - began)
-  end
-
-  local SEND = [[
-began = time.time()
-piece = b"x" * (1 << 20)
-for i in range(%d): s.sendall(piece)
-s.shutdown(socket.SHUT_WR)
-assert s.recv(100) == b"got %%d" %% (%d << 20)
-print(%d / (time.time() - began))]]
-  local RECEIVE = [[
-began = time.time()
-s.sendall(b"%d")
-n = sum(len(data) for data in iter(lambda: s.recv(1 << 20), b""))
-assert n == %d << 20
-print(%d / (time.time() - began))]]
-
-  for name, way in pairs { ["to the box"] = { true, 7001, SEND },
-    ["from the box"] = { false, 7004, RECEIVE } } do
-    it("carries much " .. name .. " at more than half of exec's rate", function()
-      local f <close> = box:forward(way[2])
-      local best = 0
-      for _ = 1, 5 do -- a busy moment slows one of both
-        local text = client(f.port, way[3]:format(MIB, MIB, MIB))
-        local rate = assert(tonumber(text), text)
-        best = math.max(best, rate / exec_rate(way[1]))
-        if best > 0.5 then break end
-      end
-      assert.is_true(best > 0.5, best)
-      if MIB > 64 then print(("%s: %.2f of exec's rate"):format(name, best)) end
-    end)
-  end
 
   it("ends a connection to a port where nothing listens, and warns once why",
     function()
