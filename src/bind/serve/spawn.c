@@ -91,12 +91,10 @@ static void on_ready_event(lbx_spawner *s, bx_spawn_event *ev) {
 
 /* Slow steps and missing features are reported while they are awaited.
    A feature missing in every box is reported once. */
-static void on_note(lbx_spawner *s, bx_spawn_event *ev) {
-  if (!ev->text || (s->note && strcmp(s->note, ev->text) == 0)) return;
+static void on_note(lbx_spawner *s, const bx_spawn_event *ev) {
+  if (!ev->text || strncmp(s->note, ev->text, sizeof s->note - 1) == 0) return;
   fprintf(stderr, "boxdlua: %s\n", ev->text);
-  free(s->note);
-  s->note = ev->text;
-  ev->text = NULL;
+  snprintf(s->note, sizeof s->note, "%s", ev->text);
 }
 
 static void on_event(lbx_spawner *s, bx_spawn_event *ev) {
@@ -394,8 +392,6 @@ static int m_stop(lua_State *L) {
   s->sp = NULL;
   free(s->limits);
   s->limits = NULL;
-  free(s->note);
-  s->note = NULL;
   bx_buf_free(&s->gone);
   s->gone_at = 0;
   lose_all(s);

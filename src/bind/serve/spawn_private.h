@@ -43,7 +43,7 @@ typedef struct lbx_spawner {
   bx_event ready;
   bx_error unable; /* class BX_OK: boxes can be made */
   char *limits;    /* lines */
-  char *note;      /* the last one said */
+  char note[512];  /* the last one said */
   bool lost;
 } lbx_spawner;
 
