@@ -159,23 +159,27 @@ support.of_both(nil, function(survives, service)
     box:sh "kill $(cat a)"
   end)
 
-  it("the box ends it where the client is gone", function()
-    local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
+  -- A script in a process of its own: code with `box`, of the Compute with options.
+  local function start_client(options, code)
+    return process.start { "env", "BOXD_API_URL=" .. service.api_url,
       "BOXD_EXCHANGE_URL=" .. service.exchange_url,
       "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
-      ("boxd.Compute().box:get(%q):sh('. ./live.sh; setsid sh -c \". "
-        .. "./live.sh; live a\"', { timeout = 2 })"):format(box.id) }
+      ("box = boxd.Compute(%s).box:get(%q) %s"):format(options, box.id, code) }
+  end
+
+  it("the box ends it where the client is gone", function()
+    local client = start_client("{}", "box:sh('. ./live.sh; setsid sh -c \". "
+      .. "./live.sh; live a\"', { timeout = 2 })")
     await "a"
     client:stop "KILL"
-    support.eventually(function() return not alive "a" end, 20)
+    -- The watch in the box sleeps 3 s longer, and then ends the command.
+    box:sh "for p in $(pgrep -fx 'sleep 5.000'); do tail --pid=$p -f /dev/null; done"
+    support.eventually(function() return not alive "a" end)
   end)
 
   it("the end of a script ends it", function()
-    local client = process.start { "env", "BOXD_API_URL=" .. service.api_url,
-      "BOXD_EXCHANGE_URL=" .. service.exchange_url,
-      "BOXD_API_KEY=" .. service.api_key, program.boxdlua, "-e",
-      ("p = boxd.Compute{ killable = true }.box:get(%q):sh('. ./live.sh; "
-        .. "live a', { stream = true }) p:wait()"):format(box.id) }
+    local client = start_client("{ killable = true }",
+      "p = box:sh('. ./live.sh; live a', { stream = true }) p:wait()")
     await "a"
     client:stop "INT"
     assert.is_false(alive "a")
