@@ -12,9 +12,22 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 PKG_CONFIG ?= pkg-config
+# make ARCH=aarch64: for another processor, by Debian's cross compilers and the
+# libraries of that architecture, in a folder of its own.
+ifdef ARCH
+BUILD ?= build/$(ARCH)
+CC := $(ARCH)-linux-gnu-gcc
+CXX := $(ARCH)-linux-gnu-g++
+PKG_CONFIG := $(ARCH)-linux-gnu-pkg-config
+endif
+BUILD ?= build
+# A build folder is for one Lua, which it is made for until another is named:
+# `sudo make install` does not get the variables of `make`.
+BUILT_FOR := $(file < $(BUILD)/built-for)
 # The names that systems have for Lua and for its headers.
 ifeq ($(origin LUA),undefined)
-LUA := $(firstword $(foreach p,lua5.4 lua-5.4 lua54,$(shell command -v $(p))) lua)
+LUA := $(or $(word 1,$(BUILT_FOR)),$(firstword $(foreach p,lua5.4 lua-5.4 lua54 \
+  lua5.5 lua-5.5 lua55,$(shell command -v $(p))) lua))
 endif
 LUA_VERSION ?= $(shell $(LUA) -e 'print(_VERSION:match "%d.%d")' 2>/dev/null || echo 5.4)
 LUA_VERSION := $(LUA_VERSION)
@@ -26,21 +39,12 @@ DOCDIR ?= $(PREFIX)/share/doc/boxd
 INCLUDEDIR ?= $(PREFIX)/include
 STATICDIR ?= $(PREFIX)/lib
 PKGCONFIGDIR ?= $(STATICDIR)/pkgconfig
-# make ARCH=aarch64: for another processor, by Debian's cross compilers and the
-# libraries of that architecture, in a folder of its own.
-ifdef ARCH
-BUILD ?= build/$(ARCH)
-CC := $(ARCH)-linux-gnu-gcc
-CXX := $(ARCH)-linux-gnu-g++
-PKG_CONFIG := $(ARCH)-linux-gnu-pkg-config
-endif
 ifeq ($(origin LUA_PC),undefined)
 LUA_PC := $(or $(shell for p in lua$(LUA_VERSION) lua-$(LUA_VERSION) \
   lua$(subst .,,$(LUA_VERSION)) lua; do \
   $(PKG_CONFIG) --exists "$$p >= $(LUA_VERSION)" && echo $$p && break; done \
   2>/dev/null),lua$(LUA_VERSION))
 endif
-BUILD ?= build
 CC ?= cc
 # The newest clang of this machine.
 CLANG ?= $(or $(notdir $(lastword $(sort $(wildcard /usr/bin/clang-[1-9][0-9])))),clang)
@@ -163,7 +167,14 @@ $(BUILD)/embedded_so.c: scripts/embed.lua $(LUA_CLIENT) $(sort $(dir $(LUA_SRC))
     | $(BUILD)
 	$(LUA) scripts/embed.lua --text $(LUA_CLIENT) > $@.new && mv $@.new $@
 
-$(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h
+# Objects for another Lua are of no use: they are made anew.
+ifneq ($(lastword $(BUILT_FOR)),$(LUA_PC))
+.PHONY: $(BUILD)/built-for
+endif
+$(BUILD)/built-for: | $(BUILD)
+	@echo '$(LUA) $(LUA_PC)' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/proto/boxd.pb-c.h $(BUILD)/built-for
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -MMD -MP -c -o $@ $<
 

@@ -14,7 +14,8 @@ dist: | $(BUILD)
 	@echo $(DIST)
 
 deb: all
-	MAKE="$(MAKE)" VERSION=$(VERSION) BUILD=$(BUILD) sh scripts/package/deb
+	MAKE="$(MAKE)" VERSION=$(VERSION) LUA_VERSION=$(LUA_VERSION) BUILD=$(BUILD) \
+	  sh scripts/package/deb
 
 # Debian has no static library of cJSON: its one file is compiled from Debian's
 # source. libcurl and libedit are loaded when they are first needed, as always.

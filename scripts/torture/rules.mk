@@ -7,7 +7,7 @@
 TORTURE_WRAP := $(foreach f,malloc calloc realloc free strdup strndup \
   asprintf,-Wl,--wrap=$(f))
 
-$(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h
+$(BUILD)/torture/%.o: scripts/torture/%.c scripts/torture/fault.h $(BUILD)/built-for
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -c -o $@ $<
 

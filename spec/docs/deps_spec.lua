@@ -144,12 +144,12 @@ describe("scripts/deps", function()
 
   describe("on a system whose names it does not know", function()
     -- Its programs and libraries, all that groups build and run need.
-    local function complete(lua)
+    local function complete(lua, version)
       for _, name in ipairs { "cc", "c++", "make", "protoc", "protoc-c", "newuidmap",
         "slirp4netns", "nft" } do
         tool(name, "")
       end
-      tool(lua, "printf 'Lua 5.4'")
+      tool(lua, "printf 'Lua " .. (version or "5.4") .. "'")
       tool("pkg-config", ([[shift
         for p; do
           case $p in
@@ -170,8 +170,8 @@ describe("scripts/deps", function()
         assert.truthy(result.out:find("this system is " .. id .. ": nothing is "
           .. "installed. It lacks\n", 1, true), result.out)
         for _, what in ipairs { "program cc", "program protoc-c", "program newuidmap",
-          "program lua, of version 5.4", "library grpc>=29", "library openssl>=3",
-          "library lua, of version 5.4" } do
+          "program lua, of version 5.4 or 5.5", "library grpc>=29", "library openssl>=3",
+          "library lua, of version 5.4 or 5.5" } do
           assert.truthy(result.out:find("\n  the " .. what, 1, true), what)
         end
         assert.matches("install these, by the names they have there", result.err)
@@ -179,8 +179,9 @@ describe("scripts/deps", function()
     end)
 
     it("goes on where nothing is lacking, whatever Lua is called there", function()
-      for _, lua in ipairs { "lua5.4", "lua-5.4", "lua54", "lua" } do
-        complete(lua)
+      for lua, version in pairs { ["lua5.4"] = 5.4, ["lua-5.4"] = 5.4, lua54 = 5.4,
+        lua = 5.5, ["lua5.5"] = 5.5, ["lua-5.5"] = 5.5, lua55 = 5.5 } do
+        complete(lua, version)
         local result = deps("fedora 43", "build")
         assert.equal(0, result.status, result.out .. result.err)
         assert.equal("", result.out .. result.err)
@@ -197,7 +198,7 @@ describe("scripts/deps", function()
           .. "It lacks\n  the " .. what .. "\n", result.out)
       end
       tool("lua", "printf 'Lua 5.1'")
-      lacks "program lua, of version 5.4"
+      lacks "program lua, of version 5.4 or 5.5"
       complete "lua"
       sh("rm %s/bin/protoc-c", folder)
       lacks "program protoc-c"

@@ -49,8 +49,9 @@ describe("make install", function()
     sh(MAKE .. [[install DESTDIR='%s/dest dir' PREFIX='/opt/my boxd']], folder)
     local prefix = folder .. "/dest dir/opt/my boxd"
     assert.matches("^boxd ", sh("'%s/bin/boxdlua' -v", prefix))
-    assert.matches("^boxd", sh([[cd / && env %s LUA_CPATH='%s/lib/lua/5.4/?.so' lua5.4 \
-      -e 'print(require "boxd"._VERSION)']], os.getenv "MODULE_ENV" or "", prefix))
+    assert.matches("^boxd", sh([[cd / && env %s LUA_CPATH='%s/lib/lua/%s/?.so' %s \
+      -e 'print(require "boxd"._VERSION)']], os.getenv "MODULE_ENV" or "", prefix, VERSION,
+      program.lua5))
     assert.equal("-I/opt/my boxd/include", sh([[export PKG_CONFIG_PATH='%s/lib/pkgconfig'
       eval "set -- $(pkg-config --cflags-only-I boxd)"
       for i; do case $i in *boxd*) printf %%s "$i" ;; esac; done]], prefix))

@@ -61,13 +61,41 @@ describe("the Makefile", function()
         *) exit 1 ;; esac\n' > pkg-config
       chmod +x lua-any pkg-config]])
     for _, names in ipairs { { "lua5.4", "lua5.4" }, { "lua54", "lua54" },
-      { "lua-5.4", "lua-5.4" }, { "lua", "lua" }, { "lua5.4", "lua" } } do
+      { "lua-5.4", "lua-5.4" }, { "lua", "lua" }, { "lua5.4", "lua" }, { "lua55", "lua" } } do
       sh(("cd %s && ln -s lua-any %s"):format(folder, names[1]))
-      local out = sh(("env -u MAKEFLAGS -u LUA -u LUA_PC PATH=%s NAME=%s make -pq help "
-        .. "2>/dev/null; :"):format(folder, names[2]))
+      local out = sh(("env -u MAKEFLAGS -u LUA -u LUA_PC PATH=%s NAME=%s make BUILD=none "
+        .. "-pq help 2>/dev/null; :"):format(folder, names[2]))
       assert.truthy(out:find("\nLUA_PC := " .. names[2] .. "\n", 1, true), out)
       assert.matches("\nLUA := [^\n]*" .. names[1]:gsub("%p", "%%%0") .. "\n", out)
       sh(("rm %s/%s"):format(folder, names[1]))
+    end
+  end)
+
+  it("builds all anew for another Lua, and goes on with it where none is named", function()
+    local folder = sh("mktemp -d"):gsub("\n", "")
+    finally(function() os.execute("rm -rf " .. folder) end)
+    -- Two versions, both with the headers of the one that is here, and with what
+    -- the build knows of libraries, to save time.
+    local here = program.lua5:match "%d.%d"
+    sh(([[d=$PWD/${BUILD:-build} && mkdir %s/b && cd %s && for v in 5.8 5.9; do
+      printf '#!/bin/sh\necho '$v > lua$v; cp $d/libs-lua%s.mk b/libs-lua$v.mk; done
+      printf '#!/bin/sh\necho "$*" | sed "s/5[.][89]/%s/g" | xargs pkg-config' > pkg-config
+      chmod +x lua* pkg-config]]):format(folder, folder, here, here))
+    local function make(how, version)
+      return sh(("env -u MAKEFLAGS -u MAKELEVEL -u LUA -u LUA_PC -u LUA_VERSION "
+        .. "make -s BUILD=%s/b PKG_CONFIG=%s/pkg-config %s %s"):format(folder, folder,
+        version and "LUA=" .. folder .. "/lua" .. version or "", how))
+    end
+    local object = folder .. "/b/src/core/text.o"
+    -- 1 when it is to be made, and the version that it is for.
+    local function state(version)
+      return make(("-pq %s > %s/db; echo $? $(grep ^LUA_VERSION %s/db)"):format(object,
+        folder, folder), version)
+    end
+    for _, version in ipairs { "5.8", "5.9", "5.8" } do
+      assert.equal("1 LUA_VERSION := " .. version .. "\n", state(version))
+      make(object, version)
+      assert.equal("0 LUA_VERSION := " .. version .. "\n", state())
     end
   end)
 

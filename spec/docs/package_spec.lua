@@ -4,6 +4,7 @@
 local program = require "spec.support.program"
 
 local sh = program.sh
+local VERSION = program.lua5:match "%d.%d"
 
 -- Little compressed, to save time.
 local MAKE = "env -u MAKEFLAGS -u MAKELEVEL DEB_COMPRESS='-Zgzip -z1' make -s "
@@ -22,12 +23,13 @@ describe("make deb", function()
     local control = sh("dpkg-deb -f %s", deb)
     assert.truthy(deb:find("boxd_" .. require "boxd"._VERSION:match "%S+$"
       .. "_" .. sh "dpkg --print-architecture":gsub("\n", ""), 1, true))
-    for _, library in ipairs { "libc6", "libgrpc29", "libssl3", "libcjson1",
+    for _, library in ipairs { "libc6", "libgrpc%d", "libssl3", "libcjson1",
       "libprotobuf%-c1", "libcurl4 | libcurl4t64" } do
       assert.matches("Depends: [^\n]*" .. library, control)
     end
     assert.matches("Recommends: [^\n]*uidmap", control)
-    assert.matches("Provides: lua%-boxd, lua5%.4%-boxd", control)
+    assert.matches("Suggests: lua" .. VERSION .. "\nProvides: lua%-boxd, lua" .. VERSION
+      .. "%-boxd\n.*for Lua " .. VERSION .. "\n.*system's Lua " .. VERSION, control)
   end)
 
   it("is the same bytes each time, whatever the umask and the time zone", function()
@@ -85,13 +87,15 @@ describe("make deb", function()
     assert.matches("^boxd ", sh("%s/x/usr/bin/boxdlua -e 'print(boxd._VERSION)'",
       folder))
     local so = sh("cd %s/x && find . -name boxd.so", folder):match "%S+"
-    assert.matches("^%./usr/lib/[^/]+/lua/5%.4/boxd%.so$", so)
-    assert.matches("^boxd ", sh([[cd / && env %s LUA_CPATH=%s/x/%s lua5.4 -e \
+    assert.matches("^%./usr/lib/[^/]+/lua/" .. VERSION .. "/boxd%.so$", so)
+    assert.truthy(sh("%s -e 'print(package.cpath)'", program.lua5):find(
+      so:match "^%.(.*)boxd%.so" .. "?.so", 1, true))
+    assert.matches("^boxd ", sh([[cd / && env %s LUA_CPATH=%s/x/%s %s -e \
       'print(require "boxd"._VERSION)']], os.getenv "MODULE_ENV" or "", folder,
-      so))
+      so, program.lua5))
     for _, path in ipairs { "man/man1/boxdlua.1.gz", "man/man3/boxd.3.gz",
       "doc/boxd/copyright", "doc/boxd/changelog.gz", "doc/boxd/api.md",
-      "lua/5.4/boxd/types/box.lua" } do
+      "lua/" .. VERSION .. "/boxd/types/box.lua" } do
       sh("test -s %s/x/usr/share/%s", folder, path)
     end
   end)
