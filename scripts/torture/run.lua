@@ -31,7 +31,8 @@ end
 local quick, only = options.quick, options.only
 
 local FOREVER = 1 << 40
-local END_SECONDS = 10 -- for threads and cancelled calls to end, on a busy machine
+local END_SECONDS = 10 -- for cancelled calls to end, on a busy machine
+local THREAD_SECONDS = 60 -- for one that would end at once on a quiet one
 local PATHS = "./?.lua;./lua/?.lua" -- the service, which no library holds
 
 -- How many requests fail, from the Nth on. Lua asks a second time after a
@@ -61,6 +62,11 @@ local function expected(kind, text)
       or text:find("Could not resolve host", 1, true))
 end
 
+local function shell(command)
+  local pipe <close> = assert(io.popen(command))
+  return assert(pipe:read())
+end
+
 -- ---- Subjects ---------------------------------------------------------------
 
 local address, folder
@@ -77,6 +83,20 @@ end
 
 local function settle(subject)
   for _ = 1, 3 do ask(subject, "settle") end
+end
+
+-- The thread that renews leases has memory of its own for as long as it runs,
+-- which is a while longer than its last lease. True once none runs, and what it
+-- had is freed.
+local function rest(subject)
+  local ends = os.time() + THREAD_SECONDS
+  local running
+  repeat
+    settle(subject)
+    if running == "0" then return true end
+    running = shell "cat /proc/$PPID/task/*/comm 2>/dev/null | grep -cx boxd-lease"
+  until running ~= "0" and os.time() > ends
+  return false
 end
 
 -- `one`: a kind, of all. Lua's bytes are looked at when the state is closed.
@@ -122,6 +142,7 @@ local function check(subject, name, where, state)
     ask(subject, name)
     settle(subject)
   end
+  if not rest(subject) then tell("leaks", where, "a thread of leases") end
   local ends = os.time() + END_SECONDS
   while grown(state.live) and os.time() < ends do settle(subject) end
   local kind, blocks = grown(state.live)
@@ -159,7 +180,7 @@ local function normal(subject, name, clean)
     if clean then assert(subject:run("", 0, 0, "clean")) end
   end
   local state = { result = result, clean = clean }
-  settle(subject)
+  assert(rest(subject), "a thread of leases goes on")
   -- libcurl's connections to boxes' ports come and go.
   state.kind = clean and "c"
   state.live, state.mark = living(state.kind), torture.mark()
@@ -263,11 +284,6 @@ local function life(kind, step)
 end
 
 -- ---- All of it --------------------------------------------------------------
-
-local function shell(command)
-  local pipe <close> = assert(io.popen(command))
-  return assert(pipe:read())
-end
 
 local build = os.getenv "BUILD" or "build"
 folder = shell "mktemp -d"
