@@ -42,9 +42,10 @@ describe("idle boxes of the embedded service", function()
     function()
       boxd.map({ { "SuspendVm", "ResumeVm" }, { "HibernateVm", "WakeVm" },
         { "StopVm", "StartVm" } }, function(how)
-        local box = create(compute, 1)
+        local box = create(compute)
         local id = { vm_id = box.id }
         call(how[1], id)
+        call("SetAutoSuspendTimeout", { vm_id = box.id, timeout_secs = 1 })
         boxd.sleep(1.1) -- longer than its timeout
         local woken = boxd.now()
         call(how[2], id)
