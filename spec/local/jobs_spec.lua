@@ -101,10 +101,14 @@ describe("box:job", function()
     failure("InvalidArgumentError", box.job, box, "x", "true",
       { env = { ["a-b"] = "1" } })
     failure("InvalidArgumentError", box.job, box, "x", "true", { cwd = "/none" })
-    failure("InvalidArgumentError", box.job, box, "x", "true", { user = "none" })
     assert.is_nil(box:get_job "x")
     assert.has_error(function() return box:job("ok", "true").statsu end,
       "Job has no field or method 'statsu' (did you mean 'status'?)")
+  end)
+
+  with_root("refuses a user that the box does not have", function()
+    failure("InvalidArgumentError", box.job, box, "x", "true", { user = "none" })
+    assert.is_nil(box:get_job "x")
   end)
 
   it("kills all that it started, also processes that ignore TERM", function()
