@@ -144,11 +144,22 @@ static int m_write(lua_State *L) {
   return write_k(L, LUA_OK, 0);
 }
 
+static int bytes_waiting(const fd_ud *f) {
+  int n = 0;
+  return f->fd < 0 || ioctl(f->fd, FIONREAD, &n) < 0 ? 0 : n;
+}
+
+/* fd:waiting() -> how many bytes there are to read; 0 of a closed one */
+static int m_waiting(lua_State *L) {
+  lua_pushinteger(L, bytes_waiting(luaL_checkudata(L, 1, TYPE)));
+  return 1;
+}
+
 /* fd:finish(): reading ends once all that is there now has been read, whoever
 ** holds the other end. */
 static int m_finish(lua_State *L) {
   fd_ud *f = luaL_checkudata(L, 1, TYPE);
-  if (f->fd < 0 || ioctl(f->fd, FIONREAD, &f->left) < 0) f->left = 0;
+  f->left = bytes_waiting(f);
   f->last = true;
   bx_event_set(f->loop, &f->ready);
   return 0;
@@ -186,7 +197,7 @@ void lbx_open_fd(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"read", m_read},     {"read_file", m_read_file}, {"write", m_write},
       {"finish", m_finish}, {"close", m_close},
-      {"shutdown", m_shutdown}, {NULL, NULL}};
+      {"shutdown", m_shutdown}, {"waiting", m_waiting}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__gc", m_close}, {"__close", m_close}, {NULL, NULL}};
   lbx_newtype(L, TYPE, methods, meta);

@@ -61,21 +61,29 @@ local function quietly(fn, ...)
   if not ok and not boxd.is_error(e, boxd.CancelledError) then error(e, 0) end
 end
 
+local function unread(command)
+  return command.stdout:waiting() > 0
+    or command.stderr and command.stderr:waiting() > 0
+end
+
 -- Waits until all output is sent. What the command left in the background may
 -- go on writing for ever, or hold the pipes and be quiet. Time in which the
--- client takes nothing does not count.
+-- client takes nothing does not count, and output that is still to be read is no
+-- pause: it is the service that is late.
 local function drain(readers, command, sent)
   local function join_all()
     for _, reader in ipairs(readers) do reader:join() end
   end
   local left, pause = TAIL_SECONDS, QUIET_SECONDS
   while left > 0 and pause > 0 do
-    local n = sent.n
+    local n, began = sent.n, boxd.now()
     local ok, e = pcall(boxd.with_timeout, pause, join_all)
     if ok then return end
     if not boxd.is_error(e, boxd.TimeoutError) then error(e, 0) end
-    if sent.n > n or sent.waiting == 0 then left = left - pause end
-    pause = sent.waiting > 0 and QUIET_SECONDS
+    if sent.n > n or sent.waiting == 0 then
+      left = left - (boxd.now() - began)
+    end
+    pause = (sent.waiting > 0 or unread(command)) and QUIET_SECONDS
       or sent.at + QUIET_SECONDS - boxd.now()
   end
   command.stdout:finish()
