@@ -2,7 +2,8 @@
 
 usage: faulty.py: prints "NAME PORT" for each of FAULTS, then "ready". What they
 answer is gRPC's as far as the fault allows; the message is one of which every
-type has a use: field 1 is the text "there".
+type has a use: field 1 is the text "there". And one, "flow", that tells how much
+a client lets come.
 """
 import os
 import socket
@@ -63,6 +64,7 @@ class Connection:
     def __init__(self, conn, fault):
         self.conn, self.fault, self.delay = conn, fault, 0.0
         self.window = 0 if fault == "window" else None
+        self.flow = Flow(self) if fault == "flow" else None
 
     def send(self, octets):
         if not self.delay:
@@ -89,12 +91,16 @@ class Connection:
         payload = self.exactly(length)
         if kind == SETTINGS and not flags & ACK:
             self.send(frame(SETTINGS, ACK, 0))
+        elif kind == PING and self.flow:
+            pass  # gRPC measures by the answers how much more it lets come
         elif kind == PING and not flags & ACK:
             self.send(frame(PING, ACK, 0, payload))
         elif kind == DATA and payload and self.window is None:
             more = struct.pack(">I", len(payload))
             self.conn.sendall(frame(WINDOW, 0, 0, more)
                               + frame(WINDOW, 0, stream, more))
+        if self.flow:
+            self.flow.see(kind, flags, stream, payload)
         return kind, stream
 
     def run(self):
@@ -121,6 +127,50 @@ class Connection:
         self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                              struct.pack("ii", 1, 0))
         return True
+
+
+class Flow:
+    """Output without an end on a stream, as far as the client's windows allow
+    it."""
+    CHUNK = b"\x0a\x80\x80\x04" + bytes(64 << 10)  # its field "data"
+    WHOLE = struct.pack(">BI", 0, len(CHUNK)) + CHUNK
+    first = None
+
+    def __init__(self, c):
+        self.c, self.stream, self.sent = c, None, 0
+        self.window, self.granted = 65535, {}
+
+    def see(self, kind, flags, stream, payload):
+        if kind == SETTINGS and not flags & ACK:
+            for name, value in struct.iter_unpack(">HI", payload):
+                self.window = value if name == 4 else self.window
+        elif kind == WINDOW:
+            more, = struct.unpack(">I", payload)
+            self.granted[stream] = self.granted.get(stream, 0) + more
+        self.go_on()
+
+    def go_on(self):
+        while self.stream:
+            room = min(self.window + self.granted.get(self.stream, 0),
+                       65535 + self.granted.get(0, 0)) - self.sent
+            if room <= 0:
+                break
+            at = self.sent % len(self.WHOLE)
+            part = self.WHOLE[at:at + min(room, 16384)]
+            self.c.send(frame(DATA, 0, self.stream, part))
+            self.sent += len(part)
+
+
+def flow(c, s):
+    """The first call is the stream. Others have, instead of a name, the bytes
+    that it sent, and the window that it began with."""
+    if not Flow.first:
+        Flow.first = c.flow
+        c.send(head(s))
+        c.flow.stream = s
+        return c.flow.go_on()
+    text = b"%d %d" % (Flow.first.sent, Flow.first.window)
+    c.send(head(s) + data(s, b"\x0a" + bytes([len(text)]) + text) + trailers(s))
 
 
 def whole(c, s):
@@ -222,6 +272,7 @@ ANSWERS = {
         head(s) + data(s, MESSAGE, compressed=1) + trailers(s)),
     "packed": lambda c, s: c.send(packed(s) + trailers(s)),
     "endless": endless,
+    "flow": flow,
     "trailers": lambda c, s: c.send(frame(
         HEADERS, END_HEADERS | END_STREAM, s, b"\x88"
         + literal("content-type", "application/grpc")
