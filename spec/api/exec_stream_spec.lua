@@ -213,7 +213,7 @@ describe("a process's output", function()
     local p = require "boxd.box".new(c, { vm_id = "b1", name = "one" })
       :exec("x", { stream = true })
     local chunk = #p:read_stdout()
-    local sent, window, held = 0, 0, nil
+    local sent, window, held = 0
     repeat -- until the window is full, and stays so
       boxd.sleep(0.2)
       held = sent
