@@ -208,7 +208,7 @@ describe("a network that", function()
         tried = tried + 1
         tasks[tried] = boxd.spawn(function()
           local _ <close>, box = client("127.0.0.1:" .. ports[fault],
-            { keepalive = 1, max_retries = 1 })
+            { keepalive = 2, max_retries = 1 })
           local began = boxd.now()
           local ok, e = pcall(boxd.with_timeout, SECONDS, act, box)
           slowest = math.max(slowest, boxd.now() - began)
