@@ -16,42 +16,39 @@ describe("the life of a box, as on boxd.sh:", function()
     return box:sh("cat /proc/sys/kernel/random/boot_id").stdout
   end
 
-  -- The refusals of `rpc` while fn changes the box, until it has.
-  local function refusals_during(box, rpc, request, fn)
-    local seen, done = {}, false
-    local task = boxd.spawn(function()
-      fn()
-      done = true
-    end)
-    while not done do
-      seen[status(box)] = true
-      local ok, e = pcall(call, rpc, request)
-      if not ok then seen[e.message:match "is %l+" or e.message] = e.code end
-      boxd.sleep(0)
+  -- Changes the box by fn while what makes boxes stands still, so that the box
+  -- is `what` for as long as that is looked at: `rpc` is refused meanwhile.
+  local function held(what, box, rpc, request, fn)
+    local spawner = "$(pgrep -P " .. service.pid .. " boxd-spawner)"
+    local task
+    assert(os.execute("kill -STOP " .. spawner))
+    do
+      local _ <close> = setmetatable({}, { __close = function()
+        os.execute("kill -CONT " .. spawner)
+      end })
+      task = boxd.spawn(fn)
+      support.eventually(function() return status(box) == what end, 30)
+      assert.matches("is " .. what,
+        refused("FAILED_PRECONDITION", call, rpc, request))
+      assert.equal("running", task.status)
     end
     task:join()
-    return seen
+    assert.equal("running", status(box))
   end
 
   it("a box that is started is starting, and refuses commands meanwhile",
     function()
       local box = compute.box:create "s"
       box:stop()
-      local seen = refusals_during(box, "ListDir",
-        { vm_id = box.id, path = "/" }, function() box:start() end)
-      assert.is_true(seen.starting)
-      assert.equal("FAILED_PRECONDITION", seen["is starting"])
-      assert.equal("running", status(box))
+      held("starting", box, "ListDir", { vm_id = box.id, path = "/" },
+        function() box:start() end)
     end)
 
   it("a box that is rebooted is rebooting, and refuses other verbs meanwhile",
     function()
       local box = compute.box:create "r"
-      local seen = refusals_during(box, "WakeVm", { vm_id = box.id },
+      held("rebooting", box, "WakeVm", { vm_id = box.id },
         function() box:reboot() end)
-      assert.is_true(seen.rebooting)
-      assert.equal("FAILED_PRECONDITION", seen["is rebooting"])
-      assert.equal("running", status(box))
     end)
 
   it("verbs are not idempotent: what a box is already is a conflict", function()
