@@ -32,8 +32,10 @@
 
 /* The bytes that may come ahead of a slow reader; 0: as many as gRPC measures.
 ** Today's measures far more than a local connection needs, and keeps what
-** nobody reads. Before 1.74, where this header came, a fixed window is that of a
-** stream only: a connection's stays at 64 KiB a round trip. */
+** nobody reads. Before 1.74, where this header came, a fixed one leaves 64 KiB a
+** round trip: it is never the connection's, and the stream's only until the
+** settings are acknowledged. Nothing else bounds it from 1.54 to 1.73: it is 4 MiB or
+** twice what was measured, and a resource quota that is full cancels streams. */
 #if __has_include(<grpc/create_channel_from_endpoint.h>)
 #define BX_GRPC_WINDOW (4 << 20)
 #else
