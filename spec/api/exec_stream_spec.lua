@@ -4,9 +4,9 @@
 local boxd = require "boxd"
 local core = require "boxd.core"
 local calls = require "spec.support.calls"
+local faulty = require "spec.support.faulty"
 local failure = require("spec.support.raised").with_class
 local memory = require "spec.support.memory"
-local process = require "spec.support.process"
 
 local MIB = 1 << 20
 -- A server whose Exec is `script`, after the first chunk; its `p` is a process.
@@ -201,15 +201,10 @@ describe("a process's output", function()
   end)
 
   it("that is not read stays in gRPC's window, but for 256 KiB", function()
-    local peer = process.start { "/usr/bin/python3", "spec/support/faulty.py" }
+    local peer, addresses = faulty.start()
     finally(function() peer:stop "KILL" end)
-    local port
-    for line in peer.line, peer do
-      port = port or line:match "^flow (%d+)$"
-      if line == "ready" then break end
-    end
     local c <close> = boxd.Compute { token = "t", max_retries = 0,
-      api_url = "http://127.0.0.1:" .. port }
+      api_url = addresses.flow }
     local p = require "boxd.box".new(c, { vm_id = "b1", name = "one" })
       :exec("x", { stream = true })
     local chunk = #p:read_stdout()

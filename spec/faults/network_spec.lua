@@ -4,6 +4,7 @@
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
+local faulty = require "spec.support.faulty"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
@@ -188,15 +189,10 @@ local function is_of(expected, class)
 end
 
 describe("a network that", function()
-  local ports, peer = {}, nil
+  local peer, addresses
 
   setup(function()
-    peer = process.start { "/usr/bin/python3", "spec/support/faulty.py" }
-    for line in peer.line, peer do
-      if line == "ready" then break end
-      local name, port = line:match "^(%S+) (%d+)$"
-      ports[name] = port
-    end
+    peer, addresses = faulty.start()
   end)
   teardown(function() peer:stop() end)
   after_each(calls.settled)
@@ -207,7 +203,7 @@ describe("a network that", function()
       for use, act in pairs(USES) do
         tried = tried + 1
         tasks[tried] = boxd.spawn(function()
-          local _ <close>, box = client("127.0.0.1:" .. ports[fault],
+          local _ <close>, box = client(addresses[fault],
             { keepalive = 2, max_retries = 1 })
           local began = boxd.now()
           local ok, e = pcall(boxd.with_timeout, SECONDS, act, box)
@@ -229,7 +225,7 @@ describe("a network that", function()
       local f <close> = assert(io.open "/proc/self/status")
       return tonumber(f:read("a"):match "VmHWM:%s+(%d+)")
     end
-    local c <close> = client("127.0.0.1:" .. ports.packed, { max_retries = 0 })
+    local c <close> = client(addresses.packed, { max_retries = 0 })
     local before = peak()
     local ok, e = pcall(c.whoami, c, { timeout = 10 })
     assert.is_false(ok)

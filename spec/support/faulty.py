@@ -6,6 +6,7 @@ type has a use: field 1 is the text "there". And one, "flow", that tells how muc
 a client lets come.
 """
 import os
+import re
 import socket
 import struct
 import threading
@@ -88,7 +89,7 @@ class Connection:
         length = int.from_bytes(lead[:3], "big")
         kind, flags = lead[3], lead[4]
         stream = int.from_bytes(lead[5:], "big")
-        payload = self.exactly(length)
+        payload = self.payload = self.exactly(length)
         if kind == SETTINGS and not flags & ACK:
             self.send(frame(SETTINGS, ACK, 0))
         elif kind == PING and self.flow:
@@ -130,15 +131,21 @@ class Connection:
 
 
 class Flow:
-    """Output without an end on a stream, as far as the client's windows allow
-    it."""
-    CHUNK = b"\x0a\x80\x80\x04" + bytes(64 << 10)  # its field "data"
-    WHOLE = struct.pack(">BI", 0, len(CHUNK)) + CHUNK
-    first = None
+    """Output, logs or a file, as far as the client's windows allow it: as many MiB
+    as the command or the path says, or without an end."""
+    LEADS = {b"/Exec": b"\x0a", b"/StreamLogs": b"\x0a",  # the field "data"
+             b"/DownloadFileStream": b"\x12"}
+    last = None
 
     def __init__(self, c):
-        self.c, self.stream, self.sent = c, None, 0
+        self.c, self.stream, self.sent, self.all = c, None, 0, None
         self.window, self.granted = 65535, {}
+
+    def begin(self, stream, lead):
+        chunk = lead + b"\x80\x80\x04" + bytes(64 << 10)
+        self.whole = struct.pack(">BI", 0, len(chunk)) + chunk
+        self.stream, Flow.last = stream, self
+        self.c.send(head(stream))
 
     def see(self, kind, flags, stream, payload):
         if kind == SETTINGS and not flags & ACK:
@@ -147,29 +154,33 @@ class Flow:
         elif kind == WINDOW:
             more, = struct.unpack(">I", payload)
             self.granted[stream] = self.granted.get(stream, 0) + more
+        elif kind == DATA and stream == self.stream and not self.all:
+            mib = re.search(rb"[\x12\x22][\x01-\x09](\d+)", payload)
+            self.all = (int(mib[1]) * 16 if mib else 1 << 40) * len(self.whole)
         self.go_on()
 
     def go_on(self):
-        while self.stream:
+        while self.all and self.sent < self.all:
             room = min(self.window + self.granted.get(self.stream, 0),
                        65535 + self.granted.get(0, 0)) - self.sent
             if room <= 0:
-                break
-            at = self.sent % len(self.WHOLE)
-            part = self.WHOLE[at:at + min(room, 16384)]
+                return
+            at = self.sent % len(self.whole)
+            part = self.whole[at:at + min(room, 16384)]
             self.c.send(frame(DATA, 0, self.stream, part))
             self.sent += len(part)
+        if self.all:
+            self.c.send(trailers(self.stream))
+            self.all = self.stream = None
 
 
 def flow(c, s):
-    """The first call is the stream. Others have, instead of a name, the bytes
-    that it sent, and the window that it began with."""
-    if not Flow.first:
-        Flow.first = c.flow
-        c.send(head(s))
-        c.flow.stream = s
-        return c.flow.go_on()
-    text = b"%d %d" % (Flow.first.sent, Flow.first.window)
+    """Other calls have, instead of a name, the bytes that the last stream was
+    sent, and the window that it began with."""
+    for rpc, lead in Flow.LEADS.items():
+        if rpc in c.payload:
+            return c.flow.begin(s, lead)
+    text = b"%d %d" % (Flow.last.sent, Flow.last.window) if Flow.last else b"none"
     c.send(head(s) + data(s, b"\x0a" + bytes([len(text)]) + text) + trailers(s))
 
 
