@@ -88,11 +88,8 @@ describe("in memory a key and its token", function()
     assert.equal("", told:read "a")
   end
 
-  local module_env = { LUA_PATH = "./?.lua;;",
+  local module_env = program.module_env { LUA_PATH = "./?.lua;;",
     LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
-  for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
-    module_env[name] = value
-  end
 
   for host, env in pairs { [program.boxdlua] = {}, [program.lua5] = module_env } do
     local name = host:match "[^/]+$"

@@ -86,13 +86,9 @@ describe("a key and its token", function()
   end)
 
   it("are not shown by boxd.so in another host", function()
-    local env = { LUA_PATH = "./?.lua;;",
+    local env = program.module_env { LUA_PATH = "./?.lua;;",
       LUA_CPATH = (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;" }
     for name, value in pairs(loud) do env[name] = value end
-    -- A sanitizer's runtime has to come first, where there is one.
-    for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
-      env[name] = value
-    end
     told(program.run { program.lua5, folder .. "/script.lua", folder .. "/key",
       env = env })
   end)

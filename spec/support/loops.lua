@@ -178,7 +178,7 @@ local libraries = { luv = "luv", cqueues = "cqueues", copas = "copas",
 
 --- What program.lua5 finds the loops' libraries and boxd.so by.
 function loops.environment()
-  return {
+  return program.module_env {
     LUA_PATH = os.getenv "LUA_PATH" or ";;/usr/share/lua/5.1/?.lua",
     LUA_CPATH = os.getenv "LUA_CPATH"
       or (os.getenv "BOXD_BUILD" or "build") .. "/?.so;;",

@@ -71,6 +71,15 @@ function program.lua(args) return program.run(of_lua(args)) end
 
 function program.begin_lua(args) return program.begin(of_lua(args)) end
 
+--- Adds to env, and returns it, what the Lua that loads boxd.so has in this run:
+--- a sanitizer's runtime has to come first; scripts/gc sets its collector.
+function program.module_env(env)
+  for name, value in (os.getenv "MODULE_ENV" or ""):gmatch "(%S-)=(%S+)" do
+    env[name] = value
+  end
+  return env
+end
+
 --- Writes a file that lasts as long as the spec wants; returns its name.
 function program.file(text)
   local name = os.tmpname()
