@@ -30,7 +30,8 @@ describe("the example of", function()
       local env = loops.environment()
       env.BOXD_API_URL, env.BOXD_API_KEY = s.api_url, s.api_key
       env.BOXD_EXCHANGE_URL = s.exchange_url
-      local result = program.run { "timeout", "20", program.lua5, path, env = env }
+      local result = program.run { "timeout", loops.LIMIT, program.lua5, path,
+        env = env }
       assert.equal("", result.err)
       assert.equal(0, result.status, result.out)
       assert.same({}, s.compute:call("ListVms").vms)
