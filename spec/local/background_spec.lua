@@ -10,7 +10,7 @@ describe("a command's background processes", function()
   local box, endless, unread
 
   -- The end of a command that goes on once its background process has written.
-  local BEGUN = " & while grep -qx 'wchar: 0' /proc/$!/io; do sleep 0.01; done; echo x"
+  local BEGUN = " & while grep -sqx 'wchar: 0' /proc/$!/io; do sleep 0.01; done; echo x"
 
   -- A command that leaves a process which writes n lines, 10 ms apart, and its
   -- longest pause so far into a file.
@@ -67,11 +67,10 @@ until [ -e pause ]; do sleep 0.01; done; echo x]]):format(n)
     assert.equal(22888896 + 2, #r.stdout)
     assert.equal(0, r.exit_code)
     r = box:exec("bash", "-c", [[exec > >(while IFS= read -r l
-      do printf "%s %s\n" "$(date +%T)" "$l"; done) 2>&1
-      for i in $(seq 100); do echo $i; done; echo END
-      while grep -qx 'wchar: 0' /proc/$!/io; do sleep 0.01; done]])
+      do printf "%(%T)T %s\n" -1 "$l"; done) 2>&1
+      for i in $(seq 20000); do echo $i; done; echo END]])
     assert.matches(" END\n$", r.stdout)
-    assert.equal(101, select(2, r.stdout:gsub("\n", "")))
+    assert.equal(20001, select(2, r.stdout:gsub("\n", "")))
   end)
 
   it("have their output on stderr sent too", function()
