@@ -96,4 +96,13 @@ function program.plain_file(text)
   return name
 end
 
+--- What a script prints under boxdlua with only this environment of ours.
+function program.prints(script, env, options)
+  local args = { "-e", script, env = env }
+  if options then table.insert(args, 1, options) end
+  local result = program.lua(args)
+  assert(result.status == 0 and result.err == "", result.err)
+  return (result.out:gsub("\n$", ""))
+end
+
 return program
