@@ -142,7 +142,9 @@ local function check(subject, name, where, state)
     ask(subject, name)
     settle(subject)
   end
-  if not rest(subject) then tell("leaks", where, "a thread of leases") end
+  if grown(state.live) and not rest(subject) then
+    tell("leaks", where, "a thread of leases")
+  end
   local ends = os.time() + END_SECONDS
   while grown(state.live) and os.time() < ends do settle(subject) end
   local kind, blocks = grown(state.live)
