@@ -110,7 +110,7 @@ describe("memory stays flat", function()
 
   it("while a file is read: it is there twice, as it came and as a string",
     function()
-      bounded(flow, PEAK + 2 * 64 * 1024, [[
+      bounded(flow, 3 * 64 * 1024, [[
         assert(#box:read_file "64" == 64 << 20)
         peak "read_file"]])
     end)
