@@ -1,5 +1,5 @@
 -- Streams, tasks and their ends against the embedded service: real commands in
--- a real box. exec_stream_spec.lua has the same against scripted servers.
+-- a real box. spec/api/exec_*_spec.lua have the same against scripted servers.
 
 local boxd = require "boxd"
 local failure = require("spec.support.raised").with_class
