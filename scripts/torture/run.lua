@@ -62,11 +62,6 @@ local function expected(kind, text)
       or text:find("Could not resolve host", 1, true))
 end
 
-local function shell(command)
-  local pipe <close> = assert(io.popen(command))
-  return assert(pipe:read())
-end
-
 -- ---- Subjects ---------------------------------------------------------------
 
 local address, folder
@@ -90,13 +85,12 @@ end
 -- had is freed.
 local function rest(subject)
   local ends = os.time() + THREAD_SECONDS
-  local running
+  local ran
   repeat
+    ran = torture.runs "boxd-lease"
     settle(subject)
-    if running == "0" then return true end
-    running = shell "cat /proc/$PPID/task/*/comm 2>/dev/null | grep -cx boxd-lease"
-  until running ~= "0" and os.time() > ends
-  return false
+  until not ran or os.time() > ends
+  return not ran
 end
 
 -- `one`: a kind, of all. Lua's bytes are looked at when the state is closed.
@@ -286,6 +280,11 @@ local function life(kind, step)
 end
 
 -- ---- All of it --------------------------------------------------------------
+
+local function shell(command)
+  local pipe <close> = assert(io.popen(command))
+  return assert(pipe:read())
+end
 
 local build = os.getenv "BUILD" or "build"
 folder = shell "mktemp -d"

@@ -9,11 +9,13 @@
 **   subject:run(kind, at, times, name) -> ok, result, refused
 **   subject:close(kind, at, times) -> bytes left, refused
 **   torture.live(kind), torture.mark(), torture.report(mark)
+**   torture.runs(name)       has this process a thread of that name?
 **   torture.grpc_aborts()    does gRPC's allocator end the process?
 **
 ** The subject's main chunk gets the arguments and returns a function (name) ->
 ** result, which `run` calls. kind "" fails nothing. Results are strings.
 */
+#include <dirent.h>
 #include <grpc/support/alloc.h>
 #include <lauxlib.h>
 #include <lualib.h>
@@ -200,6 +202,30 @@ static int report(lua_State *L) {
   return 0;
 }
 
+/* False also where it has ended. */
+static bool is_named(const char *task, const char *name) {
+  char path[64], line[32] = "";
+  snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", task);
+  FILE *f = fopen(path, "r");
+  if (!f) return false;
+  bool read = fgets(line, sizeof line, f) != NULL;
+  fclose(f);
+  line[strcspn(line, "\n")] = '\0';
+  return read && strcmp(line, name) == 0;
+}
+
+static int runs(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  DIR *tasks = opendir("/proc/self/task");
+  bool found = false;
+  if (!tasks) return luaL_error(L, "cannot list the threads");
+  for (struct dirent *d; !found && (d = readdir(tasks));)
+    found = is_named(d->d_name, name);
+  closedir(tasks);
+  lua_pushboolean(L, found);
+  return 1;
+}
+
 static int grpc_aborts(lua_State *L) {
   fflush(NULL);
   pid_t pid = fork();
@@ -225,6 +251,7 @@ static int open_torture(lua_State *L) {
                                        {"live", live},
                                        {"mark", mark},
                                        {"report", report},
+                                       {"runs", runs},
                                        {"grpc_aborts", grpc_aborts},
                                        {NULL, NULL}};
   luaL_newmetatable(L, SUBJECT);
