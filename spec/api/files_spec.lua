@@ -1,59 +1,16 @@
--- Files to and from a box: whole ones, and streams.
+-- Whole files to and from a box, and boxd.path.
 
 local boxd = require "boxd"
-local serve = require "boxd.serve"
 local scripted = require "spec.support.scripted"
+local transfer = require "spec.support.transfer"
 
 local failure, refused = scripted.failure, scripted.refused
+local taker = transfer.taker
 local MIB = 1 << 20
 
 describe("files", function()
-  local folder
-
-  before_each(function()
-    local pipe = assert(io.popen "mktemp -d")
-    folder = pipe:read()
-    pipe:close()
-  end)
-
-  after_each(function() os.execute("rm -rf " .. folder) end)
-
-  local function write(name, data)
-    local f = assert(io.open(folder .. "/" .. name, "wb"))
-    assert(f:write(data))
-    f:close()
-    return folder .. "/" .. name
-  end
-
-  local function read(name)
-    local f = io.open(folder .. "/" .. name, "rb")
-    if not f then return nil end
-    local data = f:read "a"
-    f:close()
-    return data
-  end
-
-  local function names()
-    local pipe, list = assert(io.popen("ls -A " .. folder)), {}
-    for name in pipe:lines() do list[#list + 1] = name end
-    pipe:close()
-    return list
-  end
-
-  -- Takes an upload in; `seen` gets its chunks' sizes, first message and data.
-  local function taker(seen)
-    return function(first, call)
-      seen.first, seen.sizes = first, {}
-      local parts, message = {}, first
-      repeat
-        seen.sizes[#seen.sizes + 1] = #message.data
-        parts[#parts + 1] = message.data
-        message = call:recv()
-      until not message
-      seen.data = table.concat(parts)
-      return { bytes_written = #seen.data }
-    end
-  end
+  local here = transfer.folder()
+  local write, read = here.write, here.read
 
   describe("box:write_file and box:read_file", function()
     it("move bytes", function()
@@ -81,12 +38,12 @@ describe("files", function()
     it("name the fault of a local file", function()
       local s <close> = scripted.start {}
       local box = s:box()
-      local name = folder .. "/none"
+      local name = here.path .. "/none"
       local e = failure(box.write_file, box, boxd.path(name), "/f")
       assert.equal("InvalidArgumentError", e.class)
       assert.equal("can't read the local file " .. name
         .. ": No such file or directory", e.message)
-      e = failure(box.write_file, box, boxd.path(folder), "/f")
+      e = failure(box.write_file, box, boxd.path(here.path), "/f")
       assert.matches("Is a directory", e.message)
     end)
 
@@ -135,9 +92,9 @@ describe("files", function()
       local s <close> = scripted.start {}
       local box = s:box()
       assert(os.execute(("mkfifo %s/pipe && truncate -s 1T %s/huge"):format(
-        folder, folder)))
-      for name, why in pairs { [folder .. "/pipe"] = "not a regular file",
-        ["/dev/zero"] = "not a regular file", [folder .. "/huge"] = "64 MiB" } do
+        here.path, here.path)))
+      for name, why in pairs { [here.path .. "/pipe"] = "not a regular file",
+        ["/dev/zero"] = "not a regular file", [here.path .. "/huge"] = "64 MiB" } do
         local e = failure(box.write_file, box, boxd.path(name), "/f")
         assert.equal("InvalidArgumentError", e.class)
         assert.matches(why, e.message)
@@ -201,7 +158,7 @@ describe("files", function()
         box:write_file(data, "/f")
         box:upload(write("up", data), "/u")
         assert.equal("y", box:read_file "/f")
-        box:download("/f", folder .. "/down")
+        box:download("/f", here.path .. "/down")
       end
       assert.is_true(s:request("UploadFile").data == data)
       assert.equal("y", read "down")
@@ -249,271 +206,6 @@ describe("files", function()
       assert.matches("#2 to 'write_file' %(string expected, got nil",
         refused(box.write_file, box, "x"))
       assert.matches("#1 to 'read_file'", refused(box.read_file, box, 5))
-    end)
-  end)
-
-  describe("box:upload", function()
-    it("takes 0 for the answer of a server that can't count", function()
-      local s <close> = scripted.start { UploadFileStream = function(first, call)
-        taker {}(first, call)
-        return { bytes_written = 0 }
-      end }
-      assert.equal(5, s:box():upload(write("five", "12345"), "/d"))
-    end)
-
-    it("holds up no task for a pipe or a device", function()
-      local s <close> = scripted.start {}
-      local box = s:box()
-      assert(os.execute(("mkfifo %s/pipe"):format(folder)))
-      for _, name in ipairs { folder .. "/pipe", "/dev/zero", "/dev/tty" } do
-        local e = failure(boxd.with_timeout, 5, box.upload, box, name, "/d")
-        assert.equal("InvalidArgumentError", e.class)
-      end
-    end)
-
-    it("does not take a short write for a whole file", function()
-      local s <close> = scripted.start { UploadFileStream = function(first, call)
-        taker {}(first, call)
-        return { bytes_written = 3 }
-      end }
-      local e = failure(s:box().upload, s:box(), write("five", "12345"), "/d")
-      assert.equal("InternalError", e.class)
-      assert.matches("wrote 3 of the 5 bytes", e.message)
-    end)
-
-    it("sends chunks of 1 MiB, the first with where they go", function()
-      local seen, data = {}, ("x"):rep(2 * MIB + 5)
-      local s <close> = scripted.start { UploadFileStream = taker(seen) }
-      local steps = {}
-      local n = s:box():upload(write("big", data), "/dest", {
-        progress = function(done, total) steps[#steps + 1] = { done, total } end })
-      assert.equal(#data, n)
-      assert.same({ MIB, MIB, 5 }, seen.sizes)
-      assert.same({ "vm1", "/dest", #data },
-        { seen.first.vm_id, seen.first.path, seen.first.total_size })
-      assert.is_true(seen.data == data)
-      assert.same({ { MIB, #data }, { 2 * MIB, #data }, { #data, #data } },
-        steps)
-    end)
-
-    it("has one time for all files of a folder", function()
-      write("a", "1")
-      write("b", "2")
-      local ends, take = {}, taker {}
-      local s <close> = scripted.start { UploadFileStream = function(first, call)
-        ends[#ends + 1] = call.deadline
-        boxd.sleep(0.2)
-        return take(first, call)
-      end }
-      assert.equal(2, s:box():upload(folder, "/f", { timeout = 5 }))
-      assert.is_true(ends[2] - ends[1] < 0.12, ends[2] - ends[1])
-    end)
-
-    it("sends one chunk of an empty file", function()
-      local seen = {}
-      local s <close> = scripted.start { UploadFileStream = taker(seen) }
-      assert.equal(0, s:box():upload(boxd.path(write("e", "")), "/dest"))
-      assert.same({ 0 }, seen.sizes)
-      assert.equal("/dest", seen.first.path)
-    end)
-
-    it("never says more than the file had", function()
-      local s <close> = scripted.start { UploadFileStream = taker {} }
-      local box = s:box()
-      for _, growing in ipairs { true, false } do
-        local name = write("changing", ("x"):rep(3 * MIB))
-        local e = failure(box.upload, box, name, "/dest", {
-          progress = function(done)
-            if done > MIB then return end
-            local f = assert(io.open(name, growing and "ab" or "wb"))
-            f:write "y"
-            f:close()
-          end })
-        assert.equal("InvalidArgumentError", e.class)
-        assert.matches(growing and "longer" or "ended after", e.message)
-      end
-    end)
-
-    it("refuses a file that is not regular", function()
-      local s <close> = scripted.start { UploadFileStream = taker {} }
-      local box = s:box()
-      local pipe = folder .. "/pipe"
-      assert(os.execute(("mkfifo %s && (echo x > %s &)"):format(pipe, pipe)))
-      assert.matches("regular file", failure(box.upload, box, pipe, "/d").message)
-      os.remove(pipe)
-      assert.matches("No such file",
-        failure(box.upload, box, folder .. "/none", "/d").message)
-      assert.matches("longer", failure(box.upload, box, "/proc/self/status",
-        "/d").message)
-    end)
-
-    it("ends the call when progress raises", function()
-      local server <close> = serve.listen()
-      local told = boxd.spawn(function()
-        local call = server:accept()
-        local ok, message
-        repeat ok, message = pcall(call.recv, call) until not ok or not message
-        return message
-      end)
-      local c <close> = boxd.Compute { api_url = server.address, token = "t" }
-      local up = require("boxd.box").new(c, { vm_id = "vm1" })
-      local ok, e = pcall(up.upload, up, write("big", ("x"):rep(8 * MIB)), "/d",
-        { progress = function() error("enough", 0) end })
-      assert.is_false(ok)
-      assert.equal("enough", e)
-      assert.equal("CancelledError", told:join { timeout = 5 }.class)
-    end)
-
-    it("raises what the service says, also in the middle", function()
-      local s <close> = scripted.start { UploadFileStream = function(_, call)
-        call:finish("RESOURCE_EXHAUSTED", "the disk is full")
-      end }
-      local box = s:box()
-      local e = failure(box.upload, box, write("big", ("x"):rep(8 * MIB)), "/d")
-      assert.same({ "QuotaExceededError", "UploadFileStream",
-        "the disk is full" }, { e.class, e.method, e.message })
-      s.handlers.UploadFileStream = function(_, call)
-        while call:recv() do end -- luacheck: ignore 542
-        call:finish()
-      end
-      e = failure(box.upload, box, write("small", "x"), "/d")
-      assert.equal("InternalError", e.class)
-    end)
-  end)
-
-  describe("box:download", function()
-    local function sender(chunks, total, status)
-      return function(_, call)
-        for i, chunk in ipairs(chunks) do
-          call:send { data = chunk, total_size = i == 1 and total or 0 }
-        end
-        call:finish(status or "OK", "cut")
-      end
-    end
-
-    it("writes the file once it is whole, and reports progress", function()
-      local s <close> = scripted.start { DownloadFileStream =
-        sender({ "ab\0", "\xff", "c" }, 5) }
-      local steps, seen = {}, {}
-      local n = s:box():download("/src", folder .. "/dest", {
-        progress = function(done, total)
-          steps[#steps + 1] = { done, total }
-          seen[#seen + 1] = read "dest" or "absent"
-        end })
-      assert.equal(5, n)
-      assert.equal("ab\0\xffc", read "dest")
-      assert.same({ { 3, 5 }, { 4, 5 }, { 5, 5 } }, steps)
-      assert.same({ "absent", "absent", "absent" }, seen)
-      assert.same({ "dest" }, names())
-      assert.same({ vm_id = "vm1", path = "/src" },
-        s:request "DownloadFileStream")
-    end)
-
-    it("writes to a device, and leaves it there", function()
-      local s <close> = scripted.start { DownloadFileStream =
-        sender({ "ab", "c" }, 3) }
-      local pipe = folder .. "/pipe"
-      assert(os.execute("mkfifo " .. pipe))
-      local reader <close> = assert(io.popen("cat " .. pipe))
-      assert.equal(3, s:box():download("/src", pipe))
-      assert.equal("abc", reader:read "a")
-      assert(os.execute("test -p " .. pipe))
-      assert.same({ "pipe" }, names())
-    end)
-
-    it("waits for a pipe without holding up others", function()
-      local s <close> = scripted.start { DownloadFileStream =
-        sender({ ("x"):rep(MIB), "c" }, MIB + 1) }
-      local pipe = folder .. "/pipe"
-      assert(os.execute("mkfifo " .. pipe))
-      local e = failure(boxd.with_timeout, 0.2, s:box().download, s:box(),
-        "/src", pipe)
-      assert.equal("TimeoutError", e.class)
-      local reader <close> = assert(io.popen(("sleep 0.2; exec <%s; sleep 0.3; wc -c")
-        :format(pipe)))
-      local turns, busy = 0, true
-      local other = boxd.spawn(function()
-        while busy do turns = turns + 1 boxd.sleep(0.01) end
-      end)
-      assert.equal(MIB + 1, s:box():download("/src", pipe))
-      busy = false
-      other:join()
-      assert.matches("1048577", reader:read "a")
-      assert.is_true(turns > 10, turns)
-    end)
-
-    it("takes an empty file, and replaces one", function()
-      local s <close> = scripted.start { DownloadFileStream = sender({}, 0) }
-      write("dest", "old")
-      assert.equal(0, s:box():download("/src", boxd.path(folder .. "/dest")))
-      assert.equal("", read "dest")
-    end)
-
-    it("leaves nothing of a file that did not come whole", function()
-      local s <close> = scripted.start()
-      local box = s:box()
-      for _, row in ipairs {
-        { sender({ "abc" }, 10), "InternalError", "3 of 10" },
-        { sender({ "abc" }, 10, "UNAVAILABLE"), "ConnectionError", "cut" },
-        { sender({}, 0, "NOT_FOUND"), "NotFoundError", "cut" },
-      } do
-        s.handlers.DownloadFileStream = row[1]
-        write("dest", "old")
-        local e = failure(box.download, box, "/src", folder .. "/dest")
-        assert.equal(row[2], e.class)
-        assert.matches(row[3], e.message)
-        assert.equal("old", read "dest")
-        assert.same({ "dest" }, names())
-      end
-      s.handlers.DownloadFileStream = sender({ "abc" }, 3)
-      assert.is_false(pcall(box.download, box, "/src", folder .. "/dest",
-        { progress = function() error "stop" end }))
-      assert.same({ "dest" }, names())
-    end)
-
-    it("asks a 0.1 service for the whole file", function()
-      local s <close> = scripted.start { DownloadFile = { data = "whole" } }
-      local steps = {}
-      local n = s:box():download("/src", folder .. "/dest", {
-        progress = function(done, total) steps[#steps + 1] = { done, total } end })
-      assert.equal(5, n)
-      assert.equal("whole", read "dest")
-      assert.same({ { 5, 5 } }, steps)
-      assert.equal("/src", s:request("DownloadFile").path)
-    end)
-
-    it("refuses a place it can't write to, before any call", function()
-      local s <close> = scripted.start()
-      local box = s:box()
-      for dest, why in pairs { [folder .. "/none/x"] = "No such file",
-        [folder] = "folder", ["/proc/x"] = "" } do
-        local e = failure(box.download, box, "/src", dest)
-        assert.equal("InvalidArgumentError", e.class)
-        assert.truthy(e.message:find("can't write the local file " .. dest, 1,
-          true), e.message)
-        assert.falsy(e.message:find(".part", 1, true), e.message)
-        assert.matches(why, e.message)
-      end
-      assert.equal(1, s:count())
-    end)
-
-    it("says when the local disk is full", function()
-      if not io.open "/dev/full" then return end
-      local s <close> = scripted.start { DownloadFileStream =
-        sender({ ("x"):rep(MIB) }, MIB) }
-      local box = s:box()
-      local open = io.open
-      local _restore <close> = setmetatable({}, { __close = function()
-        io.open = open -- luacheck: ignore
-      end })
-      io.open = function(name, mode) -- luacheck: ignore
-        if name:find "%.part$" then name = "/dev/full" end
-        return open(name, mode)
-      end
-      local e = failure(box.download, box, "/src", folder .. "/dest")
-      assert.equal("InvalidArgumentError", e.class)
-      assert.matches("dest: No space left on device", e.message)
-      assert.same({}, names())
     end)
   end)
 
