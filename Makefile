@@ -224,7 +224,7 @@ quick: all
 soak: all
 	BOXD_ROUNDS=1000 BOXD_SOAK=100 BOXD_INTERRUPTS=1000 BOXD_TEST_LIMIT=3600 \
 	  sh scripts/test spec/local/interrupts_spec.lua \
-	  spec/sandbox/spawn_spec.lua spec/local/model_spec.lua
+	  spec/sandbox/spawn_ends_spec.lua spec/local/model_spec.lua
 
 #: faults        networks and system calls that fail, with figures
 # What the table in scripts/torture/README.md has from here, with its figures.

@@ -1,6 +1,6 @@
 -- What this machine can do for boxes, as they say before they are made; and
 -- that an ordinary user's boxes keep the promises of root's.
--- Runs first: it runs all of spawn_spec again, as an ordinary user.
+-- Runs first: it runs all of the specs of spawn again, as an ordinary user.
 
 local ordinary = require "spec.support.ordinary"
 local program = require "spec.support.program"
@@ -121,7 +121,8 @@ describe("boxes of an ordinary user", function()
       return pending "these specs run as an ordinary user already"
     end
     local r = user:specs(home, {}, "spec/sandbox/escape_spec.lua",
-      "spec/sandbox/spawn_spec.lua")
+      "spec/sandbox/spawn_spec.lua", "spec/sandbox/spawn_files_spec.lua",
+      "spec/sandbox/spawn_ends_spec.lua")
     local _, rootless = r.out:gsub(": this user has no ids for root\n", "")
     local _, initless = r.out:gsub("no boxes here: %-%-init systemd: ", "")
     rootless = rootless + initless

@@ -2,6 +2,7 @@
 -- of their own, and short ways to run a command and to find leftovers.
 
 local boxd = require "boxd"
+local busted = require "busted"
 local calls = require "spec.support.calls"
 local serve = require "boxd.serve"
 
@@ -31,6 +32,19 @@ function sandbox.new(options)
   if limits then return self end
   self:close()
   return nil, why
+end
+
+--- The boxes of a spec file, closed at its end; nil where none can be made here,
+--- which a spec that is pending then says.
+function sandbox.of_file(options)
+  local boxes, why = sandbox.new(options)
+  if boxes then
+    busted.teardown(function() boxes:close() end)
+    return boxes
+  end
+  busted.describe("a box", function()
+    busted.pending("cannot be made here: " .. why)
+  end)
 end
 
 -- Box folders have owners that only a spawner may remove.
@@ -89,6 +103,11 @@ function sandbox:output(box, command)
   end
   return (r.out:gsub("\n$", ""))
 end
+
+function sandbox:has_root(box) return self:run(box, "sudo -n true").code == 0 end
+
+--- The prefix of a command for root; boxd owns all where the box has none.
+function sandbox:sudo(box) return self:has_root(box) and "sudo " or "" end
 
 --- Is process `pid` of this machine there? A zombie is not.
 function sandbox.alive(pid)
