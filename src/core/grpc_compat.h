@@ -30,6 +30,12 @@
 ** know it. */
 #define BX_GRPC_ARG_PING_TIMEOUT_MS "grpc.http2.ping_timeout_ms"
 
+/* How many calls may wait for grpc_server_request_call: 1.51 has no bound. Newer
+** gRPC (1.83) cancels some beyond 1000, and all beyond 3000, which to their clients
+** is no overload but CANCELLED. */
+#define BX_GRPC_ARG_SERVER_PENDING "grpc.server.max_pending_requests"
+#define BX_GRPC_ARG_SERVER_PENDING_HARD "grpc.server.max_pending_requests_hard_limit"
+
 /* The bytes that may come ahead of a slow reader; 0: as many as gRPC measures.
 ** Today's measures far more than a local connection needs, and keeps what
 ** nobody reads. Before 1.74, where this header came, a fixed one leaves 64 KiB a

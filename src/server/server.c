@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grpc/grpc_posix.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,9 @@ static grpc_server *create(void) {
       integer(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0),
       integer(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_MS),
       integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
+      /* It is BX_SERVER_BACKLOG that bounds them, with an answer. */
+      integer(BX_GRPC_ARG_SERVER_PENDING, INT_MAX),
+      integer(BX_GRPC_ARG_SERVER_PENDING_HARD, INT_MAX),
       /* The bytes read ahead of a slow handler stay few: the window that gRPC
          measures grows to 64 MiB of buffers on a local connection. */
       integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
