@@ -115,6 +115,24 @@ describe("a transfer on a terminal", function()
     assert.matches("\rdone\n$", out)
   end)
 
+  -- Its rate is no whole number of bytes, which ended the transfer.
+  it("is shown where less than 1 KiB comes in a second", function()
+    local out = play({}, [[
+      local box = require "spec.support.calls".start({
+        DownloadFileStream = function(call)
+          call:recv()
+          for _ = 1, 3 do
+            boxd.sleep(0.35)
+            call:send { data = "x", total_size = 3 }
+          end
+          call:finish()
+        end,
+      }).box
+      print(box:download("/f", "/dev/null"))]])
+    assert.matches("download /f  %d B of 3 B  %d+%%  %d+ B/s", out)
+    assert.matches("\r3\n$", out)
+  end)
+
   it("is not shown while on_progress is set", function()
     local out = play({}, UPLOAD .. ([[local told = 0
       box:upload("%s", "/x", { progress = function() told = told + 1 end })

@@ -140,7 +140,7 @@ local UNITS = { "B", "KiB", "MiB", "GiB", "TiB" }
 local function size(n)
   local unit = 1
   while n >= 1024 and unit < #UNITS do n, unit = n / 1024, unit + 1 end
-  return (unit == 1 and "%d %s" or "%.1f %s"):format(n, UNITS[unit])
+  return (unit == 1 and "%.0f %s" or "%.1f %s"):format(n, UNITS[unit])
 end
 
 -- For a transfer: a function of bytes done and in all, and what ends it.
