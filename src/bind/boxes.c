@@ -6,6 +6,7 @@
 #include "config.h"
 #include "error.h"
 #include "method_private.h"
+#include "type.h"
 #include "types.h"
 
 #define LABELS_MAX 64 /* in a selector */
@@ -207,14 +208,10 @@ static void read_spec(lua_State *L, int idx, const char *method) {
   if (!lua_istable(L, idx))
     lbx_error_usage(L, "bad option 'spec' to '%s' (table expected, got %s)",
                     method, lbx_type_name(L, idx));
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.spec");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "spec");
+  lbx_require_field(L, "boxd.spec", "spec");
   lua_pushvalue(L, idx);
   lua_call(L, 1, 1);
   lua_replace(L, idx);
-  lua_pop(L, 1);
 }
 
 /* What boxd.internal.new_box does once the box is there, too. */

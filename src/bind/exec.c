@@ -462,9 +462,5 @@ void lbx_open_exec(lua_State *L) {
   lbx_refuse_unknown(L, STDIN_TYPE);
   lbx_open_exec_result(L);
   lbx_newtype(L, TYPE, NULL, meta);
-  luaL_getmetatable(L, TYPE);
-  luaL_newlib(L, methods);
-  lua_pushcclosure(L, m__index, 1);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lbx_index_by(L, TYPE, methods, m__index);
 }

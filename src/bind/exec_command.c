@@ -114,13 +114,9 @@ static void push_first(lua_State *L, const plan *p) {
 
 /* A terminal may show the process's output as progress. */
 static void watch(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.internal.progress");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "watch");
-  lua_pushvalue(L, -3);
+  lbx_require_field(L, "boxd.internal.progress", "watch");
+  lua_pushvalue(L, -2);
   lua_call(L, 1, 0);
-  lua_pop(L, 1);
 }
 
 static void set_flag(lua_State *L, const char *name, bool value) {

@@ -8,11 +8,7 @@
 
 void lbx_exec_call(lua_State *L, const char *file, const char *function,
                    int nargs, lua_KContext ctx, lua_KFunction k) {
-  lua_getglobal(L, "require");
-  lua_pushstring(L, file);
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, function);
-  lua_replace(L, -2);
+  lbx_require_field(L, file, function);
   lua_insert(L, -1 - nargs);
   lua_callk(L, nargs, 1, ctx, k);
 }
@@ -58,10 +54,7 @@ int lbx_exec_close(lua_State *L) {
 /* Begins to end what the process at 1 left in the box. */
 static int forget(lua_State *L) {
   if (!push_target(L, lua_touserdata(L, 1))) return 0;
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.internal.killable");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "forget");
+  lbx_require_field(L, "boxd.internal.killable", "forget");
   lua_pushvalue(L, 2);
   lua_call(L, 1, 0);
   return 0;

@@ -218,11 +218,7 @@ static int wait_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* boxd.http.wait, which is in a Lua file */
 static int wait(lua_State *L) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.wait");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "http");
-  lua_replace(L, -2);
+  lbx_require_field(L, "boxd.wait", "http");
   lua_insert(L, 1);
   lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, wait_k);
   return wait_k(L, LUA_OK, 0);

@@ -27,6 +27,7 @@
 #include "special.h"
 #include "task.h"
 #include "terminal.h"
+#include "type.h"
 #include "types.h"
 
 /* Names of the module that live in Lua files, loaded when first asked for. */
@@ -42,10 +43,7 @@ static const char *const lazy[][2] = {
 #define NAMES_MAX 256
 
 static int load_lazy(lua_State *L, size_t i) {
-  lua_getglobal(L, "require");
-  lua_pushstring(L, lazy[i][1]);
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, lazy[i][0]);
+  lbx_require_field(L, lazy[i][1], lazy[i][0]);
   lua_pushvalue(L, 2);
   lua_pushvalue(L, -2);
   lua_rawset(L, 1);

@@ -82,6 +82,24 @@ void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
   lua_pop(L, 1);
 }
 
+void lbx_index_by(lua_State *L, const char *type, const luaL_Reg *methods,
+                  lua_CFunction index) {
+  luaL_getmetatable(L, type);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushcclosure(L, index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+void lbx_require_field(lua_State *L, const char *module, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushstring(L, module);
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, name);
+  lua_replace(L, -2);
+}
+
 static int unknown_option(lua_State *L, const char *what, const char *key,
                           const char *const names[]) {
   size_t n = 0;

@@ -36,6 +36,13 @@ typedef int (*lbx_field)(lua_State *L, const char *name);
 void lbx_index_fields(lua_State *L, const char *type, const luaL_Reg *methods,
                       lbx_field field);
 
+/* Gives the type `index` as its __index, whose upvalue 1 has the methods. */
+void lbx_index_by(lua_State *L, const char *type, const luaL_Reg *methods,
+                  lua_CFunction index);
+
+/* Pushes the field of a Lua module, which is loaded at its first use. */
+void lbx_require_field(lua_State *L, const char *module, const char *name);
+
 /* Options: a table whose every key must be one of `names` (NULL at the end),
 ** else an InvalidArgumentError names the key and the nearest known one. idx may
 ** hold nil or nothing: false then. what: "create", for the message. */

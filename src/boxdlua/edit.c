@@ -17,6 +17,7 @@
 
 #include "../bind/await.h"
 #include "../bind/error.h"
+#include "../bind/type.h"
 #include "../core/io.h"
 
 /* Debian numbers it by itself. */
@@ -135,10 +136,7 @@ static int columns(void) {
 */
 static int complete(lua_State *L) {
   const LineInfo *line = lua_touserdata(L, 1);
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.cli.repl");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "complete");
+  lbx_require_field(L, "boxd.cli.repl", "complete");
   lua_pushlstring(L, line->buffer, (size_t)(line->cursor - line->buffer));
   lua_pushinteger(L, columns());
   lua_call(L, 2, 2);

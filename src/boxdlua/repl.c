@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 
+#include "../bind/type.h"
 #include "edit.h"
 
 typedef enum reading { LINE, END, INTERRUPTED } reading;
@@ -124,11 +125,7 @@ static reading load_statement(lua_State *L, bool editor, int *status) {
 static int to_readable(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "boxd.cli.repl");
-  lua_call(L, 1, 1);
-  lua_getfield(L, -1, "results");
-  lua_replace(L, -2);
+  lbx_require_field(L, "boxd.cli.repl", "results");
   lua_insert(L, 1);
   lua_call(L, n, LUA_MULTRET);
   return lua_gettop(L);

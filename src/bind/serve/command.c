@@ -205,9 +205,5 @@ void lbx_open_command(lua_State *L) {
   static const luaL_Reg meta[] = {
       {"__gc", m__gc_command}, {"__close", m_close}, {NULL, NULL}};
   lbx_newtype(L, COMMAND_TYPE, NULL, meta);
-  luaL_getmetatable(L, COMMAND_TYPE);
-  luaL_newlib(L, methods);
-  lua_pushcclosure(L, m__index_command, 1);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lbx_index_by(L, COMMAND_TYPE, methods, m__index_command);
 }
