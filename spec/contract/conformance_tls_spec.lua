@@ -32,17 +32,32 @@ describe("over TLS", function()
     end
   end)
 
-  -- A connection whose certificate ends while the other specs run.
-  setup(function()
-    local ends = os.time() + (os.getenv "ASAN_OPTIONS" and 10 or 5)
+  -- A connection whose certificate ends in so many seconds, while the other specs
+  -- run; or nil and why, where a busy machine was late.
+  local function begin_brief(seconds)
+    local ends = os.time() + seconds
     local other = recorder.start { authority:leaf_until("brief", HERE, ends) }
-    brief = { ends = ends, server = other, options = {
-      api_url = other.tls[1], token = "t", ca_file = ca_file } }
-    brief.server:script { Whoami = { { reply = { user_id = "u-1" } },
+    local options = { api_url = other.tls[1], token = "t", ca_file = ca_file }
+    other:script { Whoami = { { reply = { user_id = "u-1" } },
       { reply = { user_id = "u-2" } } } }
-    brief.client = boxd.Compute(brief.options)
-    assert.equal("u-1", brief.client:whoami().user_id)
-    assert.is_true(os.time() < ends, "it took too long")
+    local client = boxd.Compute(options)
+    local ok, result = pcall(client.whoami, client)
+    if ok and os.time() < ends then
+      assert.equal("u-1", result.user_id)
+      return { ends = ends, server = other, options = options, client = client }
+    end
+    client:close()
+    other:stop()
+    return nil, ok and "it took too long" or result
+  end
+
+  setup(function()
+    local why
+    for _, seconds in ipairs { 5, 15, 45 } do
+      brief, why = begin_brief(seconds)
+      if brief then return end
+    end
+    error(why, 0)
   end)
 
   teardown(function()

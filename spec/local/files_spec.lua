@@ -9,7 +9,9 @@ local refused = support.refused
 local MIB = 1 << 20
 
 describe("files of the embedded service", function()
-  local service, compute, call = support.of_block()
+  -- With one heap for all threads, as their heaps keep what is free.
+  local service, compute, call = support.of_block {
+    under = { "env", "MALLOC_ARENA_MAX=1" } }
   local box
 
   setup(function() box = compute.box:create "f" end)
