@@ -88,12 +88,7 @@ static const char *get_bytes(encoder *c, const lbx_path *at, size_t *len) {
 static const char *get_text(encoder *c, const lbx_path *at) {
   size_t len;
   const char *s = get_bytes(c, at, &len);
-  size_t valid = bx_text_utf8_prefix(s, len);
-  if (valid < len)
-    lbx_path_error(c->L, at, "not UTF-8 (byte %zu); text must be UTF-8",
-                   valid + 1);
-  if (memchr(s, '\0', len))
-    lbx_path_error(c->L, at, "holds a NUL byte; text must have none");
+  lbx_path_check_text(c->L, at, s, len, "text");
   return s;
 }
 

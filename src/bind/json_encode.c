@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "../core/json.h"
-#include "../core/text.h"
 #include "arena.h"
 #include "json.h"
 #include "path.h"
@@ -88,12 +87,7 @@ static cJSON *make_number(encoder *c, const lbx_path *at) {
 static const char *get_text(encoder *c, int idx, const lbx_path *at) {
   size_t len;
   const char *s = lua_tolstring(c->L, idx, &len);
-  size_t valid = bx_text_utf8_prefix(s, len);
-  if (valid < len)
-    lbx_path_error(c->L, at, "not UTF-8 (byte %zu); JSON text must be UTF-8",
-                   valid + 1);
-  if (memchr(s, '\0', len))
-    lbx_path_error(c->L, at, "holds a NUL byte, which is refused");
+  lbx_path_check_text(c->L, at, s, len, "JSON text");
   return s;
 }
 

@@ -98,3 +98,13 @@ size_t lbx_path_list(lua_State *L, const lbx_path *at) {
   if (count != n) lbx_path_error(L, at, "expected a list, but it has holes");
   return n;
 }
+
+void lbx_path_check_text(lua_State *L, const lbx_path *at, const char *s,
+                         size_t len, const char *what) {
+  size_t valid = bx_text_utf8_prefix(s, len);
+  if (valid < len)
+    lbx_path_error(L, at, "not UTF-8 (byte %zu); %s must be UTF-8", valid + 1,
+                   what);
+  if (memchr(s, '\0', len))
+    lbx_path_error(L, at, "holds a NUL byte; %s must have none", what);
+}

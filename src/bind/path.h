@@ -35,6 +35,11 @@ _Noreturn int lbx_path_error(lua_State *L, const lbx_path *at,
                              const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Raises one where the bytes are not UTF-8, or have a NUL; what: "text", for the
+** message. */
+void lbx_path_check_text(lua_State *L, const lbx_path *at, const char *s,
+                         size_t len, const char *what);
+
 /* Pushes the path as messages have it. */
 const char *lbx_path_push(lua_State *L, const lbx_path *at);
 

@@ -21,15 +21,15 @@ int bx_cgroup_put(const char *dir, const char *file, const char *text) {
   return err;
 }
 
-static bool has(const char *dir, const char *file, const char *word) {
-  char path[PATH_MAX], text[512] = " ";
+bool bx_cgroup_says(const char *dir, const char *file, const char *text) {
+  char path[PATH_MAX], all[512];
   snprintf(path, sizeof path, "%s/%s", dir, file);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
-  ssize_t n = read(fd, text, sizeof text - 1);
+  ssize_t n = read(fd, all, sizeof all - 1);
   close(fd);
-  text[n < 0 ? 0 : n] = '\0';
-  return strstr(text, word) != NULL;
+  all[n < 0 ? 0 : n] = '\0';
+  return strstr(all, text) != NULL;
 }
 
 /* Removes groups of boxes in which nothing lives: what killed spawners left.
@@ -63,7 +63,7 @@ static void consider(bx_cgroups *g, const char *dir, const char *type,
     bx_cgroup_tree_consider(g, dir);
     /* only the top takes processes and groups both; systemd has switched the
        controllers on there */
-    if (!has(dir, "cgroup.controllers", "pids")) return;
+    if (!bx_cgroup_says(dir, "cgroup.controllers", "pids")) return;
     bx_cgroup_put(dir, "cgroup.subtree_control", "+pids");
     bx_cgroup_put(dir, "cgroup.subtree_control", "+memory");
     g->unified = true;

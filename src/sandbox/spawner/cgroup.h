@@ -39,6 +39,9 @@ int bx_cgroup_memory(const bx_cgroups *g, pid_t spawner, uint64_t box,
 void bx_cgroup_name(char name[BX_CGROUP_NAME], pid_t spawner, uint64_t box);
 int bx_cgroup_put(const char *dir, const char *file, const char *text);
 
+/* Has the file of a group the text? False where it can't be read. */
+bool bx_cgroup_says(const char *dir, const char *file, const char *text);
+
 /* Removes the groups of a box of this spawner, all of whose processes are
 ** dead. */
 void bx_cgroup_remove(const bx_cgroups *g, pid_t spawner, uint64_t box);

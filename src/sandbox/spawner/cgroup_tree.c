@@ -113,14 +113,9 @@ static void remove_below(int dir, const char *name) {
 }
 
 static bool populated(const char *dir, const char *name) {
-  char path[TREE_PATH + 300], text[128] = "";
-  snprintf(path, sizeof path, "%s/%s/cgroup.events", dir, name);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  ssize_t n = read(fd, text, sizeof text - 1);
-  close(fd);
-  text[n < 0 ? 0 : n] = '\0';
-  return strstr(text, "populated 1") != NULL;
+  char file[300];
+  snprintf(file, sizeof file, "%s/cgroup.events", name);
+  return bx_cgroup_says(dir, file, "populated 1");
 }
 
 void bx_cgroup_tree_remove(const char *dir, const char *name) {
