@@ -1,4 +1,4 @@
--- What leads to a box: its url and its proxies.
+-- A box's url and its proxies.
 
 local boxd = require "boxd"
 local scripted = require "spec.support.scripted"

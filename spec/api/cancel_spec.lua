@@ -1,4 +1,4 @@
--- task:cancel: where a task ends by it, and what it may do then.
+-- task:cancel: where a task ends by it, and how it may clean up.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

@@ -1,4 +1,4 @@
--- boxd.Compute: its options, and what one does.
+-- boxd.Compute: its options and methods.
 
 local boxd = require "boxd"
 local process = require "spec.support.process"

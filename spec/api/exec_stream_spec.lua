@@ -1,5 +1,5 @@
--- ExecProcess's output: live, whole, by every reader, and what holds it back. The
--- server is in this process and does what each spec says.
+-- ExecProcess's output: live, whole, by every reader, and held back. The server is
+-- in this process, a script of each spec.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
@@ -149,7 +149,7 @@ describe("a process's output", function()
       sent, window = c:whoami().user_id:match "^(%d+) (%d+)$"
       sent, window = tonumber(sent), tonumber(window)
     until sent >= window and sent == held
-    -- gRPC (1.51) gives what came before the first read a window of its own. Then
+    -- gRPC (1.51) has one window before the first read, and one more behind it. Then
     -- there are the chunk that was read, those read ahead, and one on its way.
     assert.is_true(sent <= 2 * window + (256 << 10) + 2 * (chunk + 16), sent)
   end)

@@ -1,5 +1,5 @@
--- boxd.spawn, run, sleep, and what Tasks do. Nothing here needs a network: what
--- waits is a sleep.
+-- boxd.spawn, run, sleep, and Tasks. Nothing here needs a network: each wait is a
+-- sleep.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

@@ -1,4 +1,4 @@
--- boxd.with_timeout: what it ends, and what that leaves.
+-- boxd.with_timeout: how calls and tasks end by it.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

@@ -11,7 +11,7 @@ local MIB = LONG and 1024 or 192 -- moved each way
 -- KiB over what the program and its libraries take. gRPC's window is 4 MiB for
 -- flow, which gives no answer to the pings by which another one is measured. It is
 -- filled twice (spec/api/exec_stream_spec.lua), and gRPC's buffers for it take as
--- much again; 9 to 20 MiB were seen, whatever else ran.
+-- much again; 9 to 20 MiB were seen, also on a busy machine.
 local ASAN = os.getenv "ASAN_OPTIONS"
 local PEAK = (ASAN and 389 or 24) << 10
 local KEPT = 20 << 10 -- 16 MiB of an unread stream, and its chunks' heads

@@ -71,7 +71,7 @@ describe("a fork of a box", function()
 end)
 
 describe("after boxes", function()
-  -- What a box could leave: processes below the spawner, mounts that show its
+  -- Traces that a box could leave: processes below the spawner, mounts that show its
   -- folder, namespaces, descriptors of the spawner, control groups, folders,
   -- devices of the router. The process that boxes' network needs stays.
   local function traces()

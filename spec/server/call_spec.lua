@@ -1,4 +1,4 @@
--- Calls of boxd.serve's server and what a client sees of them, all in this process.
+-- Calls of boxd.serve's server, and their results in a client, all in this process.
 
 local boxd = require "boxd"
 local bare = require "spec.support.bare"

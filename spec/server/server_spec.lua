@@ -1,4 +1,4 @@
--- boxd.serve's server: how it listens, what it does not accept, and its end.
+-- boxd.serve's server: how it listens, calls that it does not accept, and its end.
 
 local boxd = require "boxd"
 local bare = require "spec.support.bare"

@@ -1,4 +1,4 @@
--- Streams of boxd.serve's server, and what a client's end means to them.
+-- Streams of boxd.serve's server, and how they end with their client.
 
 local boxd = require "boxd"
 local served = require "spec.support.served"

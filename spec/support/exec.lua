@@ -1,4 +1,4 @@
--- A process whose server, in this process, does what each spec says.
+-- A process whose server, in this process, is a script of each spec.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"

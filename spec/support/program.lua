@@ -96,7 +96,7 @@ function program.plain_file(text)
   return name
 end
 
---- What a script prints under boxdlua with only this environment of ours.
+--- The output of a script under boxdlua with only this environment of ours.
 function program.prints(script, env, options)
   local args = { "-e", script, env = env }
   if options then table.insert(args, 1, options) end

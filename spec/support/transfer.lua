@@ -1,11 +1,11 @@
--- Files that go to and from a box: a folder of this machine, and an upload's server.
+-- Files to and from a box: a folder of this machine, and an upload's server.
 
 local busted = require "busted"
 
 local transfer = {}
 
 --- In a describe: `path`, a folder that is made anew for each of its specs, and
---- write(name, data), read(name), names() of what is in it.
+--- write(name, data), read(name), names() of its entries.
 function transfer.folder()
   local here = {}
 

@@ -35,8 +35,8 @@ _Noreturn int lbx_path_error(lua_State *L, const lbx_path *at,
                              const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Raises one where the bytes are not UTF-8, or have a NUL; what: "text", for the
-** message. */
+/* Raises one where the bytes are not UTF-8, or have a NUL; what: for the
+** message, "text". */
 void lbx_path_check_text(lua_State *L, const lbx_path *at, const char *s,
                          size_t len, const char *what);
 
