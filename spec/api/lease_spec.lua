@@ -434,7 +434,7 @@ describe("the thread of leases", function()
   it("keeps a program that ends for 10 s at most", function()
     local began = boxd.now()
     local result = alone([[
-      core.lease(c, "vm", 3)
+      local held <const> = core.lease(c, "vm", 3)
       local self = io.open "/proc/self/stat":read "n"
       repeat -- it opens a file of certificates that nothing writes
         boxd.sleep(0.1)
