@@ -8,7 +8,7 @@ local program = require "spec.support.program"
 
 local LONG = os.getenv "BOXD_FLAT" ~= nil
 local MIB = LONG and 1024 or 192 -- moved each way
--- KiB over what the program and its libraries take. gRPC's window is 4 MiB for
+-- KiB over those of the program and its libraries. gRPC's window is 4 MiB for
 -- flow, which gives no answer to the pings by which another one is measured. It is
 -- filled twice (spec/api/exec_stream_spec.lua), and gRPC's buffers for it take as
 -- much again; 9 to 20 MiB were seen, also on a busy machine.

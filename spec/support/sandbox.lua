@@ -1,4 +1,4 @@
--- Boxes straight from the spawner, for specs on what a box is: a state folder
+-- Boxes straight from the spawner, for specs of boxes themselves: a state folder
 -- of their own, and short ways to run a command and to find leftovers.
 
 local boxd = require "boxd"
@@ -137,7 +137,7 @@ local function name_of(pid)
   return f and f:read() or ""
 end
 
---- The process that passes on what boxes send, below `pid`, or nil.
+--- The process that passes on packets of boxes, below `pid`, or nil.
 function sandbox.network(pid)
   for _, child in ipairs(sandbox.below(pid)) do
     if name_of(child) == "slirp4netns" then return child end
