@@ -7,6 +7,8 @@ local forwarded = require "spec.support.forwarded"
 local support = require "spec.support.service"
 
 local MIB = os.getenv "BOXD_EVERYDAY" and 1024 or 64
+-- Under make gc the time is the collector's: only the bytes are looked at.
+local LEAST = (os.getenv "CFLAGS" or ""):find "BOXD_COLLECT_ALWAYS" and 0 or 0.5
 
 describe("box:forward", function()
   local _, compute = support.of_block()
@@ -58,9 +60,9 @@ print(%d / (time.time() - began))]]
         local text = forwarded.client(f.port, way[3]:format(MIB, MIB, MIB))
         local rate = assert(tonumber(text), text)
         best = math.max(best, rate / exec_rate(way[1]))
-        if best > 0.5 then break end
+        if best > LEAST then break end
       end
-      assert.is_true(best > 0.5, best)
+      assert.is_true(best > LEAST, best)
       if MIB > 64 then print(("%s: %.2f of exec's rate"):format(name, best)) end
     end)
   end
