@@ -81,8 +81,8 @@ local function settle(subject)
 end
 
 -- The thread that renews leases has memory of its own for as long as it runs,
--- which is a while longer than its last lease. True once none runs, and what it
--- had is freed.
+-- which is a while longer than its last lease. True once none runs, and its
+-- memory is freed.
 local function rest(subject)
   local ends = os.time() + THREAD_SECONDS
   local ran

@@ -171,7 +171,7 @@ describe("a config", function()
     bad({ env = { "A=1" } }, "config.env", "1")
     bad({ cmd = "sleep 1" }, "config.cmd", "a list")
     bad({ cmd = { "sleep", 1 } }, "config.cmd[2]", "text")
-    -- Where the list ends before its hole, as in Lua 5.5, that is what is said.
+    -- Where the list ends before its hole, as in Lua 5.5, the error says that.
     bad({ cmd = { "sleep", nil, "x" } }, "config.cmd", "hole")
     bad({ cmd = { x = "y" } }, "config.cmd", "list")
     bad({ restart_policy = "sometimes" }, "config.restart_policy", "always",

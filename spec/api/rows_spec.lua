@@ -1,5 +1,5 @@
 -- Methods of one call: each by what it sends, what it refuses of its arguments,
--- and what is left as it was when the service refuses it.
+-- and the state it leaves alone when the service refuses it.
 
 local boxd = require "boxd"
 local core = require "boxd.core"

@@ -23,7 +23,7 @@ end
 local function soon() boxd.spawn(function() boxd.sleep(0.3) up() end) end
 ]]
 
--- By name: the script, and a check of what is left there.
+-- By name: the script, and a check of the files left there.
 local WAYS = {
   sync_to = { "box:sh 'rm -rf to' "
     .. "box:sync_to(folder .. '/big', 'to', { progress = up })",

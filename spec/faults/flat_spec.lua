@@ -69,7 +69,7 @@ describe("memory stays flat", function()
   end)
 
   -- Runs the code as a client of the server at `to`; returns its output. With one
-  -- heap for all threads: newer gRPC reads in several, whose heaps keep what is free.
+  -- heap for all threads: newer gRPC reads in several, whose heaps keep free memory.
   local function run(to, code)
     local script = program.file(BEFORE .. code)
     local result = program.lua { script, to, tostring(MIB),

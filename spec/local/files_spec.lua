@@ -9,7 +9,7 @@ local refused = support.refused
 local MIB = 1 << 20
 
 describe("files of the embedded service", function()
-  -- With one heap for all threads, as their heaps keep what is free.
+  -- With one heap for all threads, as their own heaps keep free memory.
   local service, compute, call = support.of_block {
     under = { "env", "MALLOC_ARENA_MAX=1" } }
   local box

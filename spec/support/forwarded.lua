@@ -21,7 +21,7 @@ forwarded.ENDS_FIRST = [[syswrite $c, "bye"; shutdown $c, 1; my $n = 0;
   open my $f, ">", "/tmp/first.new"; print $f $n; close $f;
   rename "/tmp/first.new", "/tmp/first";]]
 
--- Sends what it was asked for, in MiB.
+-- Sends as many MiB as it was asked for.
 forwarded.SENDS = [[sysread $c, my $n, 16; my $b = "x" x 1048576;
   syswrite $c, $b for 1 .. $n;]]
 

@@ -1,4 +1,4 @@
--- How much memory this process has, and what is in that of another.
+-- How much memory this process has, and which bytes are in that of another.
 
 local memory = {}
 
