@@ -17,10 +17,10 @@ local function mark(name)
   end })
 end
 local start = boxd.now()
-local function soon(seconds)
+-- At most 1 s late: a busy machine is late by itself.
+local function soon()
   local took = boxd.now() - start
-  local at = seconds or 0.1
-  assert(took >= at and took < at + 0.25 + 0.1, took)
+  assert(took >= 0.1 and took < 1.1, took)
 end
 ]]
 
