@@ -6,11 +6,8 @@ local calls = require "spec.support.calls"
 local program = require "spec.support.program"
 local raised = require "spec.support.raised"
 
-local failure, is_cancelled = raised.of, raised.is_cancelled
-
-local function is_timeout(e)
-  assert.is_true(boxd.is_error(e, boxd.TimeoutError), tostring(e))
-end
+local failure = raised.of
+local is_cancelled, is_timeout = raised.is_cancelled, raised.is_timeout
 
 local function closing(f) return setmetatable({}, { __close = f }) end
 

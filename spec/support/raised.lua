@@ -23,4 +23,8 @@ function raised.is_cancelled(e)
   assert(boxd.is_error(e, boxd.CancelledError), tostring(e))
 end
 
+function raised.is_timeout(e)
+  assert(boxd.is_error(e, boxd.TimeoutError), tostring(e))
+end
+
 return raised
