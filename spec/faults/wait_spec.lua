@@ -1,7 +1,8 @@
 -- Every wait of a script ends though its peer says nothing more: the server is
 -- a process that is stopped under it, or the connection stalls, open as it is.
 -- A wait without a timeout ends by unanswered pings.
--- Runs alone: it bounds the time that waits take.
+-- Runs alone: it bounds the time that waits take, closely where figures are asked
+-- for, with some seconds for a busy machine otherwise.
 
 local boxd = require "boxd"
 local calls = require "spec.support.calls"
@@ -9,7 +10,8 @@ local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local KEEPALIVE, TIMEOUT = 1, 1
-local BOUND = KEEPALIVE + 1 + 1 -- the ping, its answer, and 1 s
+local LATE = os.getenv "BOXD_FIGURES" and 1 or 5
+local BOUND = KEEPALIVE + 1 + LATE -- the ping, its answer, and the rest
 
 -- Each begins before the server stops, and waits then: function(s), where `s`
 -- has a Compute `c`, a Box `box`, the server's `address`, and two paths: a large
@@ -157,7 +159,7 @@ local function all_end(s)
     print(("\n%d waits under a silent server: the last ended after %.2f s")
       :format(#WAITS, slowest))
   end
-  assert.is_true(slowest < BOUND + 0.5, slowest)
+  assert.is_true(slowest < BOUND, slowest)
 end
 
 describe("a wait under a server that is stopped", function()
@@ -176,14 +178,14 @@ describe("a wait under a server that is stopped", function()
     local began = boxd.now()
     s.c:close()
     assert.is_false((pending:join()))
-    assert.is_true(boxd.now() - began < 0.5)
+    assert.is_true(boxd.now() - began < 5)
     began = boxd.now()
     local result = program.lua { "-e", ([[
       local c = boxd.Compute { api_url = %q, token = "t" }
       boxd.spawn(function() c:whoami() end)
       boxd.sleep(0.05)]]):format(s.address) }
     assert.equal(0, result.status, result.err)
-    assert.is_true(boxd.now() - began < 2)
+    assert.is_true(boxd.now() - began < 10)
   end)
 end)
 

@@ -68,7 +68,7 @@ describe("exec in the embedded service", function()
   it("does not wait for what a command leaves in the background", function()
     local began = boxd.now()
     local r = box:sh "(sleep 100; echo late) & echo now"
-    assert.is_true(boxd.now() - began < 5)
+    assert.is_true(boxd.now() - began < 30)
     assert.equal("now\n", r.stdout)
     box:sh "pkill -9 sleep; true"
   end)

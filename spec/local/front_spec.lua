@@ -202,7 +202,7 @@ for i in $(seq 200); do [ -e /tmp/up ] && exit; sleep 0.05; done; exit 1]]
       local began = boxd.now()
       local other <close> = service:connect()
       assert.equal("local", other:whoami().user_id)
-      assert.is_true(boxd.now() - began < 5)
+      assert.is_true(boxd.now() - began < 20)
       for _, task in ipairs(tasks) do task:cancel() end
       -- Those that have left make room for others.
       support.eventually(function()
@@ -228,7 +228,7 @@ for i in $(seq 200); do [ -e /tmp/up ] && exit; sleep 0.05; done; exit 1]]
         boxd.sleep(0.02)
       end
       for _, code in ipairs(codes:join()) do assert.equal(502, code) end
-      assert.is_true(slowest < 1, slowest)
+      assert.is_true(slowest < 5, slowest)
     end)
 end)
 

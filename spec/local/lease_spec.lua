@@ -75,9 +75,7 @@ describe("a leased box of the embedded service", function()
     boxd.sleep(1.3) -- it has been renewed once
     assert.is_false(is_gone "killed")
     p:stop "KILL"
-    local killed = boxd.now()
-    eventually(function() return is_gone "killed" end, 10)
-    assert.is_true(boxd.now() - killed < 6)
+    eventually(function() return is_gone "killed" end, 20)
   end)
 
   it("goes at once by Ctrl-C, also while a renewal is under way", function()
@@ -101,8 +99,8 @@ describe("a leased box of the embedded service", function()
     p:stop "TERM"
     local took = boxd.now() - began
     os.execute("kill -CONT " .. s.pid)
-    assert.is_true(took < 12, took)
-    eventually(function() return is_gone "hanging" end, 10)
+    assert.is_true(took < 30, took)
+    eventually(function() return is_gone "hanging" end, 20)
   end)
 
   it("is renewed by no child of its script", function()

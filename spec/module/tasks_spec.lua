@@ -48,7 +48,7 @@ describe("a host's own coroutine", function()
       end)
     end
     for i = 1, 500 do assert.equal(10, tasks[i]:join()) end
-    assert.is_true(boxd.now() - start < 5)
+    assert.is_true(boxd.now() - start < 20)
   end)
 end)
 
@@ -61,7 +61,7 @@ describe("a host's signals", function()
       local ok, e = pcall(boxd.sleep, 60)
       local took = boxd.now() - start
       assert(not ok and tostring(e):find "interrupted!", e)
-      assert(took < 0.45, took)
+      assert(took < 20, took)
       print "stopped"]]
     local pipe = assert(io.popen(program.lua5 .. " -e " .. quote(code) .. " 2>&1"))
     assert.equal("stopped\n", pipe:read "a")

@@ -170,7 +170,7 @@ describe("a port with little time", function()
       raw(address, "GET / HTTP/1.1\r\nHost"))
     assert.equal("<reset>", raw(address, "P"))
     assert.equal("", raw(address, ""))
-    assert.is_true(boxd.now() - start < 5)
+    assert.is_true(boxd.now() - start < 9)
   end)
 end)
 

@@ -36,10 +36,10 @@ calls.__close = function(self)
   self.loop:join()
 end
 
---- Waits until condition() is true; an error after `seconds` (5). It looks less
+--- Waits until condition() is true; an error after `seconds` (20). It looks less
 --- often as time goes by: most conditions are a command in a box.
 function calls.eventually(condition, seconds)
-  local ends, pause = boxd.now() + (seconds or 5), 0.002
+  local ends, pause = boxd.now() + (seconds or 20), 0.002
   while not condition() do
     if boxd.now() > ends then error("it never came true", 2) end
     boxd.sleep(pause)
