@@ -13,6 +13,10 @@ describe("boxdlua", function()
     prints("true\n", { "-e", "print(rawequal(boxd, require 'boxd'))" })
   end)
 
+  it("loads boxd's Lua files as bytecode, not as text", function()
+    prints("boxd/files.lua\n", { "-e", "print(select(2, require 'boxd.files'))" })
+  end)
+
   it("prints its version", function()
     local result = lua { "-v" }
     assert.equal(0, result.status)

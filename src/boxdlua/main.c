@@ -60,9 +60,10 @@ static void open_libraries(lua_State *L, const host_options *o) {
   lua_pushcfunction(L, luaopen_doctor_probe);
   lua_setfield(L, -2, "boxd.cli.probe");
   lua_pop(L, 1);
+  lbx_open_state(L);
+  lbx_state_get(L)->host = false; /* before boxd adds its files as text */
   luaL_requiref(L, "boxd", luaopen_boxd, 1);
   lua_pop(L, 1);
-  lbx_state_get(L)->host = false;
   replace_coroutines(L);
   host_exit_install(L);
   host_signal_install(L, !o->serve);
