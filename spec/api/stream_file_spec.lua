@@ -166,4 +166,35 @@ describe("box:upload", function()
     stream:half_close()
     assert.equal(5, stream:recv().bytes_written)
   end)
+
+  it("takes those bytes of a string that it is told", function()
+    local service <close>, got = start {}
+    local core = require "boxd.core"
+    local stream <close> = core.stream(service.c, "UploadFileStream")
+    for _, wrong in ipairs { { 4, 0 }, { 1, 3 }, { 1, -1 },
+        { 3, math.maxinteger } } do
+      assert.error_matches(function()
+        stream:send_file({}, "abc", table.unpack(wrong))
+      end, "bytes that the string has")
+    end
+    assert.equal(2, stream:send_file({ path = "x" }, "abc", 2, 1))
+    assert.equal(1, stream:send_file({}, "abc", 1))
+    assert.equal(0, stream:send_file({}, "abc", 0, 3))
+    stream:half_close()
+    assert.equal(3, stream:recv().bytes_written)
+    assert.same({ "bc", "a", "" }, { got[1].data, got[2].data, got[3].data })
+  end)
+end)
+
+describe("box:write_file", function()
+  it("sends long bytes whole, in chunks of 1 MiB", function()
+    local service <close>, got = start {}
+    local data = bytes(3 << 20 | 77)
+    service:box():write_file(data, "/dest")
+    local out = {}
+    for i, chunk in ipairs(got) do out[i] = chunk.data end
+    assert.equal(boxd.sha256(data), boxd.sha256(table.concat(out)))
+    assert.same({ 4, 1 << 20, 77 }, { #out, #out[1], #out[4] })
+    assert.equal(#data, got[1].total_size)
+  end)
 end)

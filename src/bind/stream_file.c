@@ -1,7 +1,8 @@
 /*
 ** Between a file and a stream whose messages carry its bytes in their field
-** `data`: they go from the file into what gRPC sends, and from what it has
-** received into the file, or into boxd.Bytes, never through a Lua string.
+** `data`: they go from the file, or from within a string, into what gRPC sends,
+** and from what it has received into the file, or into boxd.Bytes. No piece of
+** them is a Lua string.
 */
 #include <grpc/byte_buffer.h>
 #include <lauxlib.h>
@@ -51,30 +52,48 @@ static size_t put_head(uint8_t *to, uint32_t id, size_t len) {
   return n + put_varint(to + n, len);
 }
 
-/* The message and up to *n bytes of the file, *n of which there were. */
+/* What gives the data: one of the two. */
+typedef struct source {
+  FILE *file;
+  const char *bytes;
+} source;
+
+/* The one at 3: of a string, from the offset at 5 on. */
+static source source_at_3(lua_State *L) {
+  if (lua_type(L, 3) != LUA_TSTRING) return (source){.file = check_file(L, 3)};
+  return (source){.bytes = lua_tostring(L, 3) + lua_tointeger(L, 5)};
+}
+
+static size_t get(source from, void *to, size_t n) {
+  if (from.file) return fread(to, 1, n, from.file);
+  memcpy(to, from.bytes, n);
+  return n;
+}
+
+/* The message and up to *n bytes of the source, *n of which there were. */
 static grpc_byte_buffer *read_message(const ProtobufCMessage *m, uint32_t id,
-                                      FILE *f, size_t *n) {
+                                      source from, size_t *n) {
   uint8_t head[HEAD_MAX];
   size_t size = protobuf_c_message_get_packed_size(m);
   grpc_slice room = grpc_slice_malloc(size + HEAD_MAX + *n);
   uint8_t *start = GRPC_SLICE_START_PTR(room);
   uint8_t *data = start + size + HEAD_MAX;
-  *n = fread(data, 1, *n, f);
+  *n = get(from, data, *n);
   size_t before = size;
   if (*n > 0) before += put_head(head, id, *n); /* empty: unset, as ever */
   uint8_t *at = data - before; /* all of it right before the data */
   protobuf_c_message_pack(m, at);
   // cppcheck-suppress uninitvar ; put_head wrote the bytes that are copied
   memcpy(at + size, head, before - size);
-  size_t from = (size_t)(at - start);
-  grpc_slice used = grpc_slice_sub(room, from, from + before + *n);
+  size_t begin = (size_t)(at - start);
+  grpc_slice used = grpc_slice_sub(room, begin, begin + before + *n);
   grpc_byte_buffer *b = grpc_raw_byte_buffer_create(&used, 1);
   grpc_slice_unref(used);
   grpc_slice_unref(room);
   return b;
 }
 
-/* 1: the stream, 2: the message, 3: the file, 4: how many bytes. */
+/* 1: the stream, 2: the message, 3: the file or string, 4: how many bytes. */
 static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lbx_stream *s = lua_touserdata(L, 1);
@@ -84,8 +103,8 @@ static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
   size_t n = (size_t)lua_tointeger(L, 4), wanted = n;
   lbx_arena *arena = lbx_arena_scratch(L);
   ProtobufCMessage *m = lbx_encode(L, 2, d, arena);
-  FILE *f = check_file(L, 3); /* now: a finalizer may have closed it */
-  grpc_byte_buffer *message = read_message(m, id, f, &n);
+  source from = source_at_3(L); /* now: a finalizer may have closed the file */
+  grpc_byte_buffer *message = read_message(m, id, from, &n);
   lbx_arena_reset(arena);
   if (n > 0 || wanted == 0)
     bx_call_send(s->call, message, false);
@@ -97,15 +116,22 @@ static int send_file_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* stream:send_file(message, file, n) -> bytes: sends the message with the next
 ** n bytes of the file as its data, or as many as there are; nothing when
-** there is nothing of them. Waits while the transport is full. */
+** there is nothing of them. Waits while the transport is full.
+** stream:send_file(message, string, n, offset): those of the string from there
+** on, all of which it has to have. */
 int lbx_stream_send_file(lua_State *L) {
   lbx_stream_sender(L);
   luaL_checktype(L, 2, LUA_TTABLE);
-  check_file(L, 3);
-  lua_Integer n = luaL_checkinteger(L, 4);
+  lua_Integer n = luaL_checkinteger(L, 4), offset = luaL_optinteger(L, 5, 0);
   luaL_argcheck(L, n >= 0 && n <= BX_MESSAGE_BYTES_MAX / 2, 4,
                 "0 to 32 MiB expected");
-  lua_settop(L, 4);
+  if (lua_type(L, 3) == LUA_TSTRING) {
+    lua_Integer len = (lua_Integer)lua_rawlen(L, 3);
+    luaL_argcheck(L, offset >= 0 && offset <= len - n, 5,
+                  "bytes that the string has expected");
+  }
+  lua_settop(L, 5);
+  source_at_3(L);
   return send_file_k(L, LUA_OK, 0);
 }
 

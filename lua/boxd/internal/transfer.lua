@@ -57,11 +57,12 @@ local function stream_bytes(self, data, dest, name, opts)
   local stream <close> =
     core.stream(self, "UploadFileStream", nil, opts.timeout)
   local message = { vm_id = self.id, path = dest, total_size = #data }
-  for from = 1, math.max(#data, 1), transfer.CHUNK do
-    message.data = data:sub(from, from + transfer.CHUNK - 1)
-    stream:send(message)
+  local done = 0
+  repeat
+    local n = math.min(transfer.CHUNK, #data - done)
+    done = done + stream:send_file(message, data, n, done)
     message = {}
-  end
+  until done >= #data
   return transfer.finish_upload(stream, name, #data)
 end
 
