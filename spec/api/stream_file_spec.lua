@@ -186,6 +186,27 @@ describe("box:upload", function()
   end)
 end)
 
+describe("box:read_file", function()
+  it("puts chunks together whatever length is said to come", function()
+    local data = bytes(3 << 20 | 77)
+    for _, said in ipairs { 0, 1, #data } do
+      local service <close> = start { { data = data:sub(1, 1 << 20),
+        total_size = said }, { data = data:sub((1 << 20) + 1) } }
+      assert.equal(boxd.sha256(data), boxd.sha256(service:box():read_file "/f"))
+    end
+  end)
+
+  it("raises where fewer bytes come than are said to, however many", function()
+    for _, said in ipairs { 64 << 20, 1 << 50, math.maxinteger } do
+      local service <close> = start { { data = "abc", total_size = said } }
+      local box = service:box()
+      local e = scripted.failure(box.read_file, box, "/f")
+      assert.is_true(e:is(boxd.InternalError))
+      assert.matches("after 3 of " .. said, e.message)
+    end
+  end)
+end)
+
 describe("box:write_file", function()
   it("sends long bytes whole, in chunks of 1 MiB", function()
     local service <close>, got = start {}

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "../core/channel.h"
 #include "type.h"
 
 #define TYPE "boxd.Bytes"
@@ -24,6 +25,16 @@ static int m_write(lua_State *L) {
   return 1;
 }
 
+/* Room for what is said to come: it may not, so that more than a message holds is
+** not believed, and too little memory is no error yet. */
+static int m_reserve(lua_State *L) {
+  bx_buf *b = luaL_checkudata(L, 1, TYPE);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  if (n > (lua_Integer)b->len && n <= BX_MESSAGE_BYTES_MAX)
+    bx_buf_reserve(b, (size_t)n - b->len);
+  return 0;
+}
+
 static int m_take(lua_State *L) {
   bx_buf *b = luaL_checkudata(L, 1, TYPE);
   lua_pushlstring(L, b->data ? b->data : "", b->len);
@@ -33,7 +44,7 @@ static int m_take(lua_State *L) {
 
 int lbx_bytes(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"write", m_write}, {"take", m_take}, {NULL, NULL}};
+      {"write", m_write}, {"reserve", m_reserve}, {"take", m_take}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", m__gc}, {NULL, NULL}};
   if (luaL_getmetatable(L, TYPE) == LUA_TNIL)
     lbx_newtype(L, TYPE, methods, meta);

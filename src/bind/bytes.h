@@ -8,8 +8,9 @@
 
 #include "../core/buf.h"
 
-/* core.bytes() -> an empty one. b:write(data) -> b; b:take() -> string: all of
-** them, once. stream:recv_file takes it for a file. */
+/* core.bytes() -> an empty one. b:write(data) -> b; b:reserve(n): n bytes are to
+** come in all; b:take() -> string: all of them, once. stream:recv_file takes it for
+** a file. */
 int lbx_bytes(lua_State *L);
 
 /* The bytes at idx, or NULL when something else is there. */

@@ -177,7 +177,8 @@ end
 --- The bytes of a file.
 function download.bytes(self, source, opts)
   local sink = core.bytes()
-  local bytes, total = receive(self, source, sink, source, opts, function() end)
+  local bytes, total = receive(self, source, sink, source, opts,
+    function(_, size) sink:reserve(size) end)
   check_size(self, source, sink, bytes, total, opts)
   return sink:take()
 end
