@@ -349,9 +349,9 @@ describe("a lease's renewals", function()
   it("are tried again while the service is gone", function()
     local c <close> = compute()
     local address = server.address
-    local _ <close> = c.box:temporary { lease = 3 }
+    local _ <close> = c.box:temporary { lease = 6 }
     server:close()
-    boxd.sleep(1.5) -- a renewal has failed
+    boxd.sleep(2.5) -- a renewal has failed
     open(address)
     local n = #seen
     await(n + 2)
