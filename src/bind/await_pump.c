@@ -80,7 +80,6 @@ static bool pump_once(lua_State *L, lbx_state *S, double until, bool look,
                       bx_error *e) {
   double limit = look ? 0 : until;
   if (S->host && bx_now() + HOST_SLICE < limit) limit = bx_now() + HOST_SLICE;
-  bx_loop_use_alarm(S->loop, S->host);
   if (bx_loop_poll(S->loop, limit, e)) return false;
   return !S->host || look || host_turn(L);
 }

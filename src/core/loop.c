@@ -249,12 +249,9 @@ static void fire_timers(bx_loop *loop) {
   }
 }
 
-void bx_loop_use_alarm(bx_loop *loop, bool use) { loop->use_alarm = use; }
-
 /* One completion out of the queue that is ours; NULL: none until then. */
 static bx_tag *take(bx_loop *loop, double until, bool *ok) {
-  if (loop->use_alarm && until > 0 && until < BX_FAR)
-    bx_alarm_set(loop, until);
+  if (until > 0 && until < BX_FAR) bx_alarm_set(loop, until);
   grpc_event ev =
       grpc_completion_queue_next(loop->queue, bx_timespec(until), NULL);
   *ok = ev.success != 0;

@@ -63,13 +63,9 @@ grpc_call_error bx_loop_start(bx_loop *loop, grpc_call *call,
 
 /* Waits for one event of the queue or one timer and fires it, then whatever
 ** else is there already; returns at `until` at the latest, and at once when a
-** waiter is ready. Never enters Lua. */
+** waiter is ready. Never enters Lua. The first wait for a time starts the
+** thread of bx_io. */
 bx_class bx_loop_poll(bx_loop *loop, double until, bx_error *e);
-
-/* From here on a poll ends at its time even while signals come faster than it is
-** over: gRPC begins its wait anew, with the whole time, at each. Costs a thread
-** once a poll has to wait for a time. */
-void bx_loop_use_alarm(bx_loop *loop, bool use);
 
 /* The next ready waiter, taken off the list; NULL: none. */
 bx_waiter *bx_loop_ready(bx_loop *loop);

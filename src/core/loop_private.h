@@ -13,7 +13,6 @@ struct bx_loop {
   grpc_completion_queue *queue;
   bx_io *io;
   struct bx_curl *curl; /* made at the first HTTP request */
-  bool use_alarm;
   bx_alarm *alarm; /* made at the first use */
   struct bx_relay *relay; /* made when a host asks for the descriptor */
   unsigned turns;  /* under way, one inside the other */
