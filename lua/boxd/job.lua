@@ -70,7 +70,7 @@ local function ask(box, arguments, root, opts)
   while true do
     local left = math.max(ends - boxd.now(), 0.001)
     local ok, reply = pcall(perl.run, box, arguments.op, program, arguments,
-      root, { timeout = left })
+      root, { timeout = left, lasting = true })
     if ok then return reply end
     if not perl.passes(reply) or boxd.now() + pause >= ends then
       error(reply, 0)

@@ -137,6 +137,8 @@ return {
   { "closing the stream kills, or does not", differs = "commands" },
   { "... the client ends it under both", of = K,
     spec = "closing a stream ends the command and its children" },
+  { "... slow as they may be", of = "spec/faults/slow_end_spec.lua",
+    spec = "where the service is slow to begin what ends a command" },
   { "after a timeout it may run on: not here", of = K,
     spec = "another user's processes end with the timeout" },
   { "nohup survives the normal end", of = E,

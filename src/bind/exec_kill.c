@@ -23,12 +23,13 @@ static bool is_left(const lbx_process *p) {
   }
 }
 
-/* Pushes what its killer needs; false, and nothing pushed: there is nothing to
-** end. */
+/* Pushes what its killer needs, and whether the command has begun for certain;
+** false, and nothing pushed: there is nothing to end. */
 static bool push_target(lua_State *L, lbx_process *p) {
   if (p->killed || !is_left(p)) return false;
   if (lua_getiuservalue(L, 1, LBX_EXEC_TARGET) == LUA_TTABLE) {
     p->killed = true;
+    lua_pushboolean(L, p->spoke);
     return true;
   }
   lua_pop(L, 1);
@@ -47,7 +48,7 @@ int lbx_exec_close(lua_State *L) {
   bool left = push_target(L, p);
   bx_call_cancel(p->call, "the process was closed");
   if (left)
-    lbx_exec_call(L, "boxd.internal.killable", "finish", 1, 0, nothing_k);
+    lbx_exec_call(L, "boxd.internal.killable", "finish", 2, 0, nothing_k);
   return 0;
 }
 
@@ -55,8 +56,8 @@ int lbx_exec_close(lua_State *L) {
 static int forget(lua_State *L) {
   if (!push_target(L, lua_touserdata(L, 1))) return 0;
   lbx_require_field(L, "boxd.internal.killable", "forget");
-  lua_pushvalue(L, 2);
-  lua_call(L, 1, 0);
+  lua_rotate(L, 2, 1);
+  lua_call(L, 2, 0);
   return 0;
 }
 
@@ -90,6 +91,6 @@ int lbx_exec_throw(lua_State *L, lbx_process *p) {
   int error = lua_gettop(L);
   lbx_room(L, 8);
   if (push_target(L, p))
-    lbx_exec_call(L, "boxd.internal.killable", "finish", 1, error, throw_k);
+    lbx_exec_call(L, "boxd.internal.killable", "finish", 2, error, throw_k);
   return throw_k(L, LUA_OK, error);
 }

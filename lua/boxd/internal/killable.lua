@@ -15,15 +15,18 @@ local killable = {}
 local GRACE = 1 -- seconds between TERM and KILL, where nothing waits any more
 local KILL_GRACE = 5 -- ... for p:kill
 local SECONDS = 5 -- that the end of a command may wait for its killer,
-local SIGN = 0.75 -- ... and for its first sign: the watchdog is there, too
+local SIGN = 0.75 -- ... and for its first sign, where the watchdog is there, too
 local OVERTIME = 3 -- seconds that the client has to end it before the box does
 
 -- $1: the variable, $2: the signal, $3: tenths of a second until KILL, or "" to
--- send the signal once only, $4: the command's user, or "". Root can't read every
--- environment in a box, nor can another user, so that each that has processes of
--- the command looks. The first line of output is its sign of life.
-local KILLER = [=[echo
-m=$1 s=$2 g=$3 u=$4 seen= new= sent= root= user=
+-- send the signal once only, $4: the command's user, or "", $5: "wait" for a
+-- command that begins later than this, "leave" that to a process that stays, or "".
+-- Root can't read every environment in a box, nor can another user, so that each
+-- that has processes of the command looks. The first line of output is its sign of
+-- life. The loss of its own call does not end it.
+local KILLER = [=[trap '' HUP PIPE TERM
+echo
+m=$1 s=$2 g=$3 u=$4 late=$5 seen= new= sent= root= user=
 if [ "$(id -u)" = 0 ]; then
   [ -z "$u" ] || user="runuser -u $u --"
 elif sudo -n true 2>/dev/null; then
@@ -68,6 +71,13 @@ left() {
   find_all
   alive
 }
+begins() {
+  for pause in 0.2 0.8 3.2; do
+    sleep $pause
+    left && return
+  done
+  false
+}
 send() { # $1: the signal, the others: to whom
   signal=$1
   shift
@@ -81,21 +91,26 @@ clock() { # now: in hundredths of a second
   read -r now idle </proc/uptime
   now=${now%.*}${now#*.}
 }
-left || exit 0
-send $s $seen
-[ -n "$g" ] || exit 0
-send CONT $seen
-clock
-ends=$((now + g * 10))
-while left; do
+end_all() {
+  send $s $seen
+  [ -n "$g" ] || return 0
+  send CONT $seen
   clock
-  [ $now -lt $ends ] || new=$seen s=KILL
-  send $s $new
-  send CONT $new
-  [ $now -lt $((ends + 400)) ] || exit 1
-  sleep 0.1
-done
-exit 0]=]
+  ends=$((now + g * 10))
+  while left; do
+    clock
+    [ $now -lt $ends ] || new=$seen s=KILL
+    send $s $new
+    send CONT $new
+    [ $now -lt $((ends + 400)) ] || return
+    sleep 0.1
+  done
+}
+if left; then end_all
+elif [ "$late" = wait ]; then ! begins || end_all
+elif [ "$late" = leave ]; then
+  { ! begins || end_all; } </dev/null >/dev/null 2>&1 &
+fi]=]
 
 local SIGNALS = {}
 for name in ([[HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM
@@ -152,17 +167,21 @@ function killable.command(mark, line, seconds, user)
     core.text.quote { "exec 2>&3 3>&-; " .. line })
 end
 
-local function run_killer(target, signal, grace, opts)
+local function run_killer(target, signal, grace, late, opts)
   opts.killable = false
   return core.exec(target.box, "sh", "-c", KILLER, "sh", target.mark, signal,
-    grace and tostring(grace * 10) or "", target.user or "", opts)
+    grace and tostring(grace * 10) or "", target.user or "", late, opts)
 end
 
--- A service that does not even begin it soon is not waited for any longer.
-local function run_last_killer(target)
+-- A service that does not even begin it soon is not waited for any longer, but for
+-- a command without a watchdog, which nothing else ends. spoke: it has begun.
+local function run_last_killer(target, spoke)
+  local watched = target.timeout
   local p <close> = run_killer(target, "TERM", GRACE,
-    { timeout = SECONDS, stream = true })
-  if boxd.with_timeout(SIGN, p.read_stdout, p) == "\n" then p:wait() end
+    (watched or spoke) and "" or "leave", { timeout = SECONDS, stream = true })
+  if not watched or boxd.with_timeout(SIGN, p.read_stdout, p) == "\n" then
+    p:wait()
+  end
 end
 
 --- p:kill(signal): target is what the process was opened with.
@@ -173,7 +192,7 @@ function killable.kill(target, signal)
       .. "can be sent a signal: box:exec(..., { stream = true, killable = true })")
   end
   local ends = signal == "TERM" or signal == "KILL"
-  local result = run_killer(target, signal, ends and KILL_GRACE, {})
+  local result = run_killer(target, signal, ends and KILL_GRACE, "wait", {})
   if not result.success then
     core.raise("BoxdError", "kill: the command's processes could not all be "
       .. "ended: " .. (result.stderr:match "[^\n]+" or "they do not go away"))
@@ -181,19 +200,20 @@ function killable.kill(target, signal)
 end
 
 --- Ends the rest of a command whose call has ended before it, whatever ends
---- the caller meanwhile. Where the box can't be reached the watchdog does it.
-function killable.finish(target)
+--- the caller meanwhile. Where the box can't be reached the watchdog does it. spoke:
+--- its output has come, so that it has begun.
+function killable.finish(target, spoke)
   temporary.begin(core.compute(target.box), function()
-    pcall(run_last_killer, target)
+    pcall(run_last_killer, target, spoke)
   end):join()
 end
 
 --- The same for one that nothing refers to any more: nothing waits for it, but for
 --- the end of the script.
-function killable.forget(target)
+function killable.forget(target, spoke)
   temporary.begin(core.compute(target.box), function()
     boxd.sleep(0) -- no more than this in a finalizer
-    pcall(run_last_killer, target)
+    pcall(run_last_killer, target, spoke)
   end)
 end
 

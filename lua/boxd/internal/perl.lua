@@ -20,6 +20,7 @@ while (defined(my $head = <DATA>)) {
   $a{$key} = $value;
 }
 exists $a{whole} or exit 3;
+alarm 0;
 sub field { "$_[0] " . length($_[1]) . "\n$_[1]\n" }
 sub put {
   my $data = shift;
@@ -58,25 +59,35 @@ function perl.fields(reply)
   end
 end
 
-local AS_ROOT = "if [ \"$(id -u)\" = 0 ]; then exec perl -; "
-  .. "else exec sudo -n -E HOME=\"$HOME\" perl -; fi"
+--- seconds: that the input may take to come. A service may let perl live where the
+--- call is lost, with an input that never ends.
+perl.limits = { input = 300 }
+
+-- perl does not read its program before it has all of it: the alarm is there first.
+local START = "perl -e 'alarm %d; exec qw(perl -)'"
+local AS_ROOT = "if [ \"$(id -u)\" = 0 ]; then exec %s; "
+  .. "else exec sudo -n -E HOME=\"$HOME\" %s; fi"
+
+--- The command line whose input is what perl.input returns.
+function perl.command(root)
+  local start = START:format(perl.limits.input)
+  return root and AS_ROOT:format(start, start) or "exec " .. start
+end
 
 --- Starts a program in the box: an ExecProcess. opts: timeout; as: another user;
 --- killable: closing the process ends it, on any service.
 function perl.start(box, program, arguments, opts)
-  return box:sh("exec perl -", { stdin = perl.input(program, arguments),
+  return box:sh(perl.command(), { stdin = perl.input(program, arguments),
     stream = true, killable = opts.killable or false, timeout = opts.timeout,
     user = opts.as })
 end
 
--- Not killable: what a job's start leaves behind must outlive its call.
-
 --- Runs a program to its end and returns its output. what: for errors; opts:
---- timeout; as: another user.
+--- timeout; as: another user; lasting: what it starts outlives its call.
 function perl.run(box, what, program, arguments, root, opts)
-  local result = box:sh(root and AS_ROOT or "exec perl -",
-    { stdin = perl.input(program, arguments), killable = false,
-      timeout = opts and opts.timeout, user = opts and opts.as })
+  local result = box:sh(perl.command(root), { timeout = opts.timeout,
+    stdin = perl.input(program, arguments), killable = not opts.lasting,
+    user = opts.as })
   if result.success then return result.stdout end
   core.raise("BoxdError", ("%s: perl in the box ended with exit code %d: %s")
     :format(what, result.exit_code, (result.stderr:gsub("%s+$", ""))))

@@ -102,7 +102,7 @@ local function sum_in_box(self, path, opts)
   local said
   for _, as in ipairs { {}, { "sudo", "-n" } } do
     local words = table.move({ "sha256sum", "--", path, { timeout = opts.timeout,
-      env = { LC_ALL = "C" }, killable = false } }, 1, 4, #as + 1, as)
+      env = { LC_ALL = "C" }, killable = true } }, 1, 4, #as + 1, as)
     local result = core.exec(self, table.unpack(words))
     local sum = result.stdout:match "^\\?(%x+) "
     if sum and #sum == 64 then return sum end

@@ -81,14 +81,16 @@ local function file_reader(names, file)
 end
 
 -- Puts the file there. Should the command never begin, it goes in a minute: what
--- removes it is there first, in a session of its own once it has closed its stdout.
+-- removes it is there first, in a session of its own once it has closed its stdout;
+-- without the variable by which the end of this command would find it, too.
 local PUT = [[umask 077; set -C
-: "$(setsid sh -c 'exec >/dev/null; sleep 60; rm -f "$1"' sh "$1" </dev/null 2>/dev/null &)"
+: "$(setsid env -i PATH="$PATH" \
+  sh -c 'exec >/dev/null; sleep 60; rm -f "$1"' sh "$1" </dev/null 2>/dev/null &)"
 cat >"$1"]]
 
 local function put_secrets(box, file, lines, o)
   local result = core.exec(box, "sh", "-c", PUT, "sh", file, { stdin = lines,
-    user = o.user, killable = false, timeout = o.timeout })
+    user = o.user, killable = true, timeout = o.timeout })
   if not result.success then
     core.raise("BoxdError", "secret_env: the values can't be put into /dev/shm "
       .. "of the box: " .. (result.stderr:match "[^\n]+" or "it does not say why"))

@@ -87,7 +87,8 @@ function ExecProcess:expect(pattern, options) end
 function ExecProcess:kill(signal) end
 
 --- Cancels the call, which on some services kills the command; of a killable one it
---- ends all that it started, on any. Idempotent.
+--- ends all that it started, on any, for which it waits up to 5 s. A command that has
+--- not begun by then ends when it does, up to 4 s later. Idempotent.
 function ExecProcess:close() end
 
 --- p.stdin: the same as p:write and p:write_eof.

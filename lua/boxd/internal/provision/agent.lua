@@ -64,7 +64,7 @@ end
 -- Sends requests and passes each reply, a list of strings, to `take`.
 function agent.exchange(box, requests, take, timeout)
   local process <close> = box:sh(COMMAND, { stream = true, timeout = timeout,
-    stdin = program .. table.concat(requests) })
+    killable = true, stdin = program .. table.concat(requests) })
   local rest, errors, greeted = {}, {}, false
   local size, held = 0, 0
   local function receive(data)

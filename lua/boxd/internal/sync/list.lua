@@ -108,7 +108,7 @@ end
 function list.there(box, folder, excluded, opts)
   local q = shell_path(folder)
   local result = box:sh(FIND:format(q, q, q), { timeout = opts.timeout,
-    killable = false, user = opts.as })
+    killable = true, user = opts.as })
   if result.stdout == "none\n" then return nil end
   if not result.success and not is_whole(result) then
     failed(("can't read the folder %s of the box"):format(folder), result)
