@@ -99,6 +99,35 @@ describe("the Makefile", function()
     end
   end)
 
+  it("tests with the Lua that the build folder is for, or another one that is named",
+    function()
+      local folder = sh("mktemp -d"):gsub("\n", "")
+      finally(function() os.execute("rm -rf " .. folder) end)
+      sh(([[mkdir -p %s/scripts %s/b %s/spec/module; cp scripts/test %s/scripts; cd %s
+        : > scripts/deps; touch spec/module/x_spec.lua; echo 'all: ; @echo made for $(LUA)
+%%: ; @:' > Makefile
+        for p in lua5.4 lua5.9 other/lua5.9; do mkdir -p $(dirname $p)
+          printf '#!/bin/sh\necho "$0 and $LUA"\n' > $p; chmod +x $p; done
+        ln -s lua5.4 busted]]):format(folder, folder, folder, folder, folder))
+      -- What make and the spec were run with; built: the folder's first word.
+      local function run(built, lua)
+        sh(("cd %s; rm -f b/built-for; [ -z '%s' ] || echo '%s x' > b/built-for"):format(
+          folder, built, built))
+        local out = program.run { "env", "-u", "LUA", "-u", "MAKEFLAGS", "BUILD=b",
+          lua and "LUA=" .. lua or "BUILD=b", "PATH=" .. folder .. ":/usr/bin:/bin",
+          "sh", folder .. "/scripts/test", "spec/module/x_spec.lua" }.out
+        local made, ran, named = out:match "made for (%S+).*\n(%S+) and (%S+)\n"
+        assert(made, out)
+        assert.equal(made, named)
+        return named, (ran:gsub("^.*/", ""))
+      end
+      assert.same({ "lua5.4", "lua5.4" }, { run "" })
+      assert.same({ "lua5.9", "lua5.9" }, { run(folder .. "/lua5.9") })
+      assert.same({ "lua5.4", "lua5.4" }, { run(folder .. "/lua5.9", "lua5.4") })
+      local elsewhere = folder .. "/other/lua5.9"
+      assert.same({ elsewhere, "lua5.9" }, { run(elsewhere) })
+    end)
+
   it("names every lint of make check in its continuous integration", function()
     assert.matches("\nmake check\n", sh "cat .ci/run")
     assert.matches("make check", sh "cat .github/workflows/ci.yml")
