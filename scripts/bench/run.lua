@@ -29,6 +29,7 @@ do
   end
 end
 rounds = rounds or quick and 3 or 5
+local TIMES = 5 -- a round has of C's and of boxd for Lua's runs, and one of Python
 
 local function output(command)
   local pipe <close> = assert(io.popen(command))
@@ -38,6 +39,7 @@ local function output(command)
 end
 
 local function median(list)
+  list = table.move(list, 1, #list, 1, {})
   table.sort(list)
   return list[(#list + 1) // 2]
 end
@@ -126,7 +128,7 @@ local calls = quick and 2000 or 5000
 local streams = 1000
 
 local WORKS = {
-  { key = "start", command = function() return "once" end, times = 5,
+  { key = "start", command = function() return "once" end,
     figures = function(n) return { n[#n - 1] } end,
     rows = { { "start, one call, exit", "ms", c = 0.55, python = 10 } } },
   { key = "unary", command = function() return "unary " .. calls end,
@@ -194,13 +196,24 @@ local function figures_of(work, numbers, client)
   return (work.figures or work.transfer.figures)(numbers, client)
 end
 
+-- The clients of a round, in turn. Most runs take a tenth of a second: a few would
+-- not do where the machine has other work.
+local function turns(work)
+  local clients = {}
+  for _ = 1, TIMES do
+    clients[#clients + 1] = "c"
+    if work.key == "start" then clients[#clients + 1] = "static" end
+    clients[#clients + 1] = "lua"
+  end
+  clients[#clients + 1] = "python"
+  return clients
+end
+
 -- The figures of all rounds: samples[client][row] is a list.
 local function measure(work)
   local samples, busy = {}, {}
-  local clients = { "c", "lua", "python" }
-  if work.key == "start" then table.insert(clients, 2, "static") end
-  for _ = 1, rounds * (work.times or 1) do
-    for _, client in ipairs(clients) do
+  for _ = 1, rounds do
+    for _, client in ipairs(turns(work)) do
       local before, start = server_seconds(), boxd.now()
       local numbers = run(client, command_of(work, client))
       if client == "c" then
@@ -217,11 +230,17 @@ local function measure(work)
   return samples, median(busy)
 end
 
--- The median of the rounds' ratios: how many times as good as `than` it is.
+-- How many times as long `figure` takes, or as much memory.
+local function times_as_long(row, figure, than)
+  return row.more and than / figure or figure / than
+end
+
+-- The median of the ratios of runs that followed each other: what else the machine
+-- does meanwhile slows both.
 local function ratio(row, ours, than)
   local list = {}
   for i, figure in ipairs(ours) do
-    list[i] = row.more and than[i] / figure or figure / than[i]
+    list[i] = times_as_long(row, figure, than[i])
   end
   return median(list)
 end
@@ -249,11 +268,9 @@ end
 local function print_rows(work)
   local samples, busy = measure(work)
   for i, row in ipairs(work.rows) do
+    local function of(client) return median(samples[client][i]) end
     local than_c = ratio(row, samples.lua[i], samples.c[i])
-    local than_python = ratio(row, samples.python[i], samples.lua[i])
-    local function of(client)
-      return median({ table.unpack(samples[client][i]) })
-    end
+    local than_python = times_as_long(row, of "python", of "lua")
     print(("| %s | %s | %s | %s | %s | %.2f | %.1f | %.0f %% | %s |"):format(
       row[1], row[2], show(of "c"), show(of "lua"), show(of "python"), than_c,
       than_python, busy * 100, misses(row, of "lua", than_c, than_python)))
@@ -297,7 +314,7 @@ end
 
 output(("truncate -s %dM %s"):format(big, source))
 print(([[
-Medians of %d rounds, programs in turn within each. "than C" is the time or
+Medians of %d rounds, in each the programs in turn. "than C" is the time or
 memory of boxd for Lua by that of the C program (under 1: better than it),
 "than Python" how many times more Python takes. "server": the share of one core
 that the server used while the C program ran. Last: whether the row's bars hold
