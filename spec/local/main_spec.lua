@@ -39,6 +39,21 @@ describe("--serve", function()
     assert.matches("Address already in use", second.err)
   end)
 
+  it("says how many open files it takes where it may have fewer", function()
+    for _, files in ipairs { 16, 20, 28, 63 } do
+      for _, way in ipairs { "--serve --listen 127.0.0.1:0 --state " .. service.folder
+        .. "/few", "--local -e ''" } do
+        local few = program.run { "sh", "-c", ("ulimit -%s %d; exec timeout 20 %s %s"):format(
+          files == 28 and "Sn" or "n", files, program.boxdlua, way) }
+        assert.equal(1, few.status)
+        assert.matches(("^boxdlua %%-%%-serve: this process may have %d open files, and "
+          .. "needs 64 and more: raise the limit, as by 'ulimit %%-n 1024'\n"):format(files),
+          few.err)
+      end
+    end
+    assert.equal("", program.sh("ulimit -n 64; %s --local -e ''", program.boxdlua))
+  end)
+
   it("takes a state folder by its path from the working folder", function()
     local server = process.start { "sh", "-c",
       "cd " .. service.folder .. " && exec " .. "\"$0\" --serve "

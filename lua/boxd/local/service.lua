@@ -31,6 +31,7 @@ local service = {}
 service.__index = service
 
 local REFLECT_MAX = 64 << 10 -- bytes
+local DESCRIPTORS_MIN = 64 -- 32 and 4 a command at a time
 
 local ABSENT = "%s is not in the embedded service"
 
@@ -130,6 +131,14 @@ local function restore(self)
   self.boxes:restore()
 end
 
+-- Without some its parts fail one by one, with errors that don't say why.
+local function check_descriptors()
+  local limit = assert(serve.sys.descriptors())
+  if limit >= DESCRIPTORS_MIN then return end
+  error(("this process may have %d open files, and needs %d and more: raise the "
+    .. "limit, as by 'ulimit -n 1024'"):format(limit, DESCRIPTORS_MIN), 0)
+end
+
 -- options: state (folder), passing (it is for this run), listen, net, limits, init,
 -- exec_survives, exchanges (a minute from one address; nil: any number). The spawner
 -- comes first: it must be forked before any thread exists.
@@ -137,6 +146,7 @@ function service.open(options)
   local self = setmetatable({}, service)
   self.limits = options.limits
   self.exec_survives, self.passing = options.exec_survives, options.passing
+  check_descriptors()
   self.store = store.open(options.state)
   self.spawner = serve.spawner(options.state,
     { outgoing = options.net ~= "host", systemd = options.init == "systemd",

@@ -195,6 +195,14 @@ static int sys_trim_memory(lua_State *L) {
   return 0;
 }
 
+/* sys.descriptors() -> how many this process can have now. */
+static int sys_descriptors(lua_State *L) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) < 0) return result(L, false, "descriptors");
+  lua_pushinteger(L, r.rlim_cur > INT_MAX ? INT_MAX : (lua_Integer)r.rlim_cur);
+  return 1;
+}
+
 /* sys.raise_descriptors() -> how many descriptors this process can have from
 ** now on: as many as it may raise its limit to. */
 static int sys_raise_descriptors(lua_State *L) {
@@ -220,6 +228,7 @@ int lbx_open_sys(lua_State *L) {
       {"getuid", sys_getuid},   {"getcwd", sys_getcwd},
       {"pause", sys_pause},     {"remove_tree", sys_remove_tree},
       {"return_memory", sys_return_memory},
+      {"descriptors", sys_descriptors},
       {"raise_descriptors", sys_raise_descriptors},
       {"trim_memory", sys_trim_memory},
       {NULL, NULL}};
