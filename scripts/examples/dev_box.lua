@@ -9,10 +9,15 @@ local c <close> = boxd.Compute {}
 local box = c.box:ensure("dev", { labels = { kind = "dev" } })
 
 -- All files once, so that the shell begins with them; then each change. In a
--- task, which runs while the shell waits for the terminal.
+-- task, which runs while the shell waits for the terminal; what ends it is said
+-- there.
 box:sync_to(folder, "work", { exclude = exclude })
-local watch = boxd.spawn(box.sync_to, box, folder, "work",
-  { watch = true, delete = true, exclude = exclude })
+local watch = boxd.spawn(function()
+  local _, e = pcall(box.sync_to, box, folder, "work",
+    { watch = true, delete = true, exclude = exclude })
+  if boxd.is_error(e, boxd.CancelledError) then return end
+  io.stderr:write("\r\nsaved files no longer reach the box: ", tostring(e), "\r\n")
+end)
 local _watch <close> = setmetatable({}, { __close = function()
   watch:cancel()
 end })

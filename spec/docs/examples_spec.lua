@@ -244,6 +244,9 @@ describe("the example", function()
         { "send", "cat page\r" }, { "expect", "one" },
         { "send", "until grep two page; do sleep 0.1; done; echo cha''nged\r" },
         { "run", change }, { "expect", "changed" },
+        { "run", ("mkfifo %s/dev/pipe"):format(folder) },
+        { "expect", "no longer reach the box: " }, { "expect", "dev/pipe is a pipe" },
+        { "expect", "exclude" },
         { "send", "exit 5\r" },
         { "expect", "the shell ended with exit code 5" }, { "end" } })
     assert.equal(0, status, out)
