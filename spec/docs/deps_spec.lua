@@ -3,6 +3,7 @@
 -- systems: scripts/fresh bookworm sh scripts/deps.
 
 local program = require "spec.support.program"
+local terminal = require "spec.support.terminal"
 
 local sh = program.sh
 
@@ -50,16 +51,17 @@ describe("scripts/deps", function()
       esac]]):format(folder, body or ":", folder))
   end
 
-  -- Runs it on the system of that ID and VERSION_ID.
-  local function deps(system, ...)
+  -- How it is run on the system of that ID and VERSION_ID.
+  local function on(system, ...)
     local id, version = system:match "^(%S+) ?(.*)$"
     sh("printf 'ID=%%s\nVERSION_ID=\"%%s\"\n' %s '%s' > %s/os-release", id, version,
       folder)
     if version == "" then sh("sed -i 2d %s/os-release", folder) end
-    return program.run { folder .. "/bin/sh", "scripts/deps", env = {
-      PATH = folder .. "/bin", OS_RELEASE = folder .. "/os-release", LUA = "",
-      LUA_PC = "" }, ... }
+    return { folder .. "/bin/sh", "scripts/deps", env = { PATH = folder .. "/bin",
+      OS_RELEASE = folder .. "/os-release", LUA = "", LUA_PC = "" }, ... }
   end
+
+  local function deps(...) return program.run(on(...)) end
 
   local function read(name)
     local f <close> = assert(io.open(folder .. "/" .. name))
@@ -111,7 +113,7 @@ describe("scripts/deps", function()
     local result = deps("debian 13", "run")
     assert.equal(0, result.status, result.err)
     assert.is_nil(result.err:find "no lists")
-    assert.matches("%-qq install[^\n]*\n%-qq update\n%-qq install", read "apt")
+    assert.matches("%-qq install[^\n]*\n%-qq update[^\n]*\n%-qq install", read "apt")
   end)
 
   it("says what apt said, and which packages it could not install", function()
@@ -121,6 +123,20 @@ describe("scripts/deps", function()
     assert.matches("^E: the network is down\n"
       .. "scripts/deps: apt%-get could not install: libedit2 [^\n]*libcurl4t64\n$",
       result.err)
+  end)
+
+  it("shows on a terminal how far apt is, and nothing of that elsewhere", function()
+    apt [[printf '%s\n' 'Selecting gcc' dlstatus:1:37.5:Retrieving \
+      pmstatus:gcc:62.9:Unpacking]]
+    local out, status = terminal.play(on("debian 12", "run"), { { "end" } })
+    assert.equal(0, status, out)
+    assert.matches("\rscripts/deps: downloading 37 %%", out)
+    assert.matches("\rscripts/deps: installing 62 %%", out)
+    assert.is_nil(out:find "gcc")
+    sh("rm %s/installed", folder)
+    local result = deps("debian 12", "run")
+    assert.equal("", result.err)
+    assert.is_nil(result.out:find "downloading")
   end)
 
   it("asks sudo where the user is not root", function()
