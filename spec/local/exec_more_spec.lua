@@ -127,7 +127,7 @@ describe("exec on the embedded service", function()
     assert.equal(0, box:exec("echo", "x", { max_output = 2 }).truncated)
     assert.equal("", box:exec("echo", "x", { max_output = 0 }).stdout)
     local e = raised("TimeoutError", box.sh, box, "echo some; sleep 60",
-      { max_output = 3, timeout = 0.5 })
+      { max_output = 3, timeout = 2 })
     assert.equal("me\n", e.stdout)
     raised("InvalidArgumentError", box.exec, box, "true", { max_output = -1 })
   end)

@@ -242,7 +242,7 @@ chmod 755 /usr/local/bin/curl; mkfifo /srv/begun /srv/go; mkdir /srv/runs]]
 
   it("names the step that a call of the box ended at, which may have happened",
     function()
-      local ok, e = pcall(run, slow, { timeout = 0.5 })
+      local ok, e = pcall(run, slow, { timeout = 3 })
       assert.is_false(ok)
       assert.equal("ProvisionError", e.class)
       assert.equal("changed failed skipped", statuses(e.report))
