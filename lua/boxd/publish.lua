@@ -8,6 +8,7 @@ core.internal()
 
 local SLICE_SECONDS = 15 -- of one command in the box
 local ANSWER_SECONDS = 1 -- of these, for its answer to arrive
+local EXPLAIN_SECONDS = 3 -- for the box to say why publish's time was over
 
 local methods = {}
 
@@ -31,9 +32,9 @@ while :; do
   sleep 0.1
 done]]
 
--- The addresses that listen on the port, or false and why not.
-local function listeners(box, port, seconds)
-  local waits = math.max(seconds - ANSWER_SECONDS, 0)
+-- The addresses that listen on the port, or false and why not. waits: seconds that
+-- the box waits for one; seconds: for its answer.
+local function listeners(box, port, waits, seconds)
   local ok, result = pcall(core.exec, box, "sh", "-c", LISTENS, "sh",
     ("%04X"):format(port), ("%d"):format(waits * 1000 // 1),
     { timeout = seconds, killable = false })
@@ -51,7 +52,9 @@ function methods:wait_for_port(port, opts)
     first = ("nothing listens on port %d"):format(port),
     late = ("nothing listened on port %d of box %s"):format(port, name) },
     function(left)
-      local found, why = listeners(self, port, math.min(left, SLICE_SECONDS))
+      local slice = math.min(left, SLICE_SECONDS)
+      local found, why = listeners(self, port,
+        math.max(slice - ANSWER_SECONDS, 0), slice)
       -- A look that the end of our time cut short gives no reason of its own.
       if boxd.is_error(why, boxd.TimeoutError) then why = nil end
       return found, why
@@ -87,7 +90,7 @@ end
 
 -- Adds to the error of a wait what the box says of the port.
 local function explain(box, port, e)
-  local ok, found, why = pcall(listeners, box, port, ANSWER_SECONDS)
+  local ok, found, why = pcall(listeners, box, port, 0, EXPLAIN_SECONDS)
   if ok and not found and not boxd.is_error(why) then
     e.message = ("%s; nothing listens on port %d of the box"):format(e.message,
       port)

@@ -19,7 +19,7 @@ function Box:wait_for_port(port, options) end
 --- HTTP requests.
 --- RPC: CreateProxy, SetProxyPort, ListProxies.
 --- Raises: TimeoutError with the last answer, and whether something listens on the
---- port and is reached by proxies; NotFoundError.
+--- port and is reached by proxies, which the box has 3 s more to say; NotFoundError.
 ---@param port integer 1 to 65535
 ---@param options? boxd.PublishOptions
 ---@return string url without the path
