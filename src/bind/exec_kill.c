@@ -52,7 +52,7 @@ int lbx_exec_close(lua_State *L) {
   return 0;
 }
 
-/* Begins to end what the process at 1 left in the box. */
+/* Begins to end the processes in the box of the one at 1. */
 static int forget(lua_State *L) {
   if (!push_target(L, lua_touserdata(L, 1))) return 0;
   lbx_require_field(L, "boxd.internal.killable", "forget");
@@ -61,7 +61,7 @@ static int forget(lua_State *L) {
   return 0;
 }
 
-/* What it raises is of no use: its client is closed, say, and the box ends the
+/* Its errors are of no use: its client is closed, say, and the box ends the
 ** command. */
 void lbx_exec_forget(lua_State *L) {
   const lbx_process *p = lua_touserdata(L, 1);

@@ -22,7 +22,7 @@ void lbx_exec_call(lua_State *L, const char *file, const char *function,
 int lbx_exec_kill(lua_State *L);
 int lbx_exec_close(lua_State *L);
 
-/* Of a process that is collected: begins to end what it left in the box. Raises
+/* Of a process that is collected: begins to end its processes in the box. Raises
 ** nothing: what its call writes to is to be released yet. */
 void lbx_exec_forget(lua_State *L);
 
