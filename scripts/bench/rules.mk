@@ -17,10 +17,17 @@ $(BUILD)/bench/client_static: scripts/bench/client.c scripts/bench/wire.h \
     $(BUILD)/proto/boxd.pb-c.o
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static-libgcc -ffunction-sections -Wl,--gc-sections \
-	  -o $@ $(filter %.c %.o,$^) $(GRPC_LINK) -lssl -lcrypto -ldl -lm
+	  -o $@.linked $(filter %.c %.o,$^) $(GRPC_LINK) -lssl -lcrypto -ldl -lm
+	$(INSTALL) $@.linked $@
+
+# Installed, as people have it: what the linker has just written is in small pieces
+# in the page cache, and takes 6 % longer to start.
+$(BUILD)/bench/boxdlua: $(BUILD)/boxdlua
+	@mkdir -p $(@D)
+	$(INSTALL) $< $@
 
 .PHONY: bench bench-boxes bench-provision
-bench: all $(addprefix $(BUILD)/bench/,server client client_static timed)
+bench: all $(addprefix $(BUILD)/bench/,server client client_static timed boxdlua)
 	BUILD=$(BUILD) $(BUILD)/boxdlua scripts/bench/run.lua \
 	  $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 

@@ -8,7 +8,7 @@ local BENCH = BUILD .. "/bench/"
 local CLIENTS = {
   c = BENCH .. "client",
   static = BENCH .. "client_static",
-  lua = BUILD .. "/boxdlua scripts/bench/client.lua",
+  lua = BENCH .. "boxdlua scripts/bench/client.lua",
   python = "/usr/bin/python3 scripts/bench/client.py",
 }
 local KIB, MIB = 1 << 10, 1 << 20
