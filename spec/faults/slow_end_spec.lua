@@ -65,7 +65,7 @@ exec /bin/dash "$@"\n' >slow; chmod 755 slow; sudo ln -sf $PWD/slow /bin/sh]],
 
   it("where the input of a program of ours does not come", function()
     local before = perl.limits.input
-    perl.limits.input = 1
+    perl.limits.input = 5
     local p <close> = box:sh(perl.command(), { stream = true })
     perl.limits.input = before
     support.eventually(function() return running "perl -" ~= "" end)
