@@ -109,4 +109,18 @@ describe("a box's proxies", function()
     assert.matches("#1 to 'delete_proxy'", refused(box.delete_proxy, box))
     assert.equal(1, s:count())
   end)
+
+  it("have publish say that nothing listens, as a box says after 1.5 s", function()
+    local s <close> = scripted.start { SetProxyPort = {},
+      ListProxies = { proxies = { { is_default = true,
+        domain = "http://127.0.0.1:1" } } },
+      Exec = function(_, call)
+        boxd.sleep(1.5)
+        call:send { exit_code = 1 }
+        call:finish()
+      end }
+    local e = failure(s:box().publish, s:box(), 8124, { timeout = 0.3 })
+    assert.equal("TimeoutError", e.class)
+    assert.matches("; nothing listens on port 8124 of the box$", e.message)
+  end)
 end)
